@@ -1,0 +1,2 @@
+//! Placeholder entry until the bench lands.
+fn main() {}

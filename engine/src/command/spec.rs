@@ -1,0 +1,225 @@
+//! One command = one row. Arity, routing, admission, COMMAND, docs: all derived from it.
+
+use super::{Args, CommandError, Ctx};
+
+/// Runs on the shard that owns the command's keys.
+pub type ShardFn = for<'c, 'a> fn(&'c mut Ctx<'_>, Args<'a>) -> Result<(), CommandError>;
+
+/// Redis' command groups, as COMMAND DOCS names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// `string`
+    String,
+    /// `generic`
+    Generic,
+    /// `connection`
+    Connection,
+    /// `server`
+    Server,
+    /// `transactions`
+    Transactions,
+    /// `pubsub`
+    Pubsub,
+    /// `scripting`
+    Scripting,
+}
+
+impl Group {
+    /// The name in COMMAND DOCS.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::String => "string",
+            Group::Generic => "generic",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Transactions => "transactions",
+            Group::Pubsub => "pubsub",
+            Group::Scripting => "scripting",
+        }
+    }
+}
+
+/// Redis' command flags, one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u32);
+
+impl Flags {
+    /// Changes data.
+    pub const WRITE: Flags = Flags(1);
+    /// Only reads data.
+    pub const READONLY: Flags = Flags(1 << 1);
+    /// Refused when memory is full.
+    pub const DENYOOM: Flags = Flags(1 << 2);
+    /// Administration.
+    pub const ADMIN: Flags = Flags(1 << 3);
+    /// Publish/subscribe.
+    pub const PUBSUB: Flags = Flags(1 << 4);
+    /// Not from scripts.
+    pub const NOSCRIPT: Flags = Flags(1 << 5);
+    /// May block the client.
+    pub const BLOCKING: Flags = Flags(1 << 6);
+    /// Allowed while the data set is being loaded.
+    pub const LOADING: Flags = Flags(1 << 7);
+    /// Allowed on a stale replica.
+    pub const STALE: Flags = Flags(1 << 8);
+    /// Not shown to MONITOR.
+    pub const SKIP_MONITOR: Flags = Flags(1 << 9);
+    /// Not in the slow log.
+    pub const SKIP_SLOWLOG: Flags = Flags(1 << 10);
+    /// O(1) or O(log n).
+    pub const FAST: Flags = Flags(1 << 11);
+    /// Allowed before authentication.
+    pub const NO_AUTH: Flags = Flags(1 << 12);
+    /// Never replicated.
+    pub const MAY_REPLICATE: Flags = Flags(1 << 13);
+    /// Not inside MULTI.
+    pub const NO_MULTI: Flags = Flags(1 << 14);
+    /// Key positions are not fixed.
+    pub const MOVABLEKEYS: Flags = Flags(1 << 15);
+    /// Allowed while a script is busy.
+    pub const ALLOW_BUSY: Flags = Flags(1 << 16);
+    /// Not with async loading.
+    pub const NO_ASYNC_LOADING: Flags = Flags(1 << 17);
+    /// Not mandatory keys (touches arbitrary keys).
+    pub const TOUCHES_ARBITRARY_KEYS: Flags = Flags(1 << 18);
+
+    /// Both.
+    pub const fn with(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// True when every flag of `other` is set.
+    #[inline]
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Names as COMMAND INFO prints them, in its order.
+    pub const NAMES: [(Flags, &'static str); 17] = [
+        (Flags::WRITE, "write"),
+        (Flags::READONLY, "readonly"),
+        (Flags::DENYOOM, "denyoom"),
+        (Flags::ADMIN, "admin"),
+        (Flags::PUBSUB, "pubsub"),
+        (Flags::NOSCRIPT, "noscript"),
+        (Flags::BLOCKING, "blocking"),
+        (Flags::LOADING, "loading"),
+        (Flags::STALE, "stale"),
+        (Flags::SKIP_MONITOR, "skip_monitor"),
+        (Flags::SKIP_SLOWLOG, "skip_slowlog"),
+        (Flags::FAST, "fast"),
+        (Flags::NO_AUTH, "no_auth"),
+        (Flags::MAY_REPLICATE, "may_replicate"),
+        (Flags::NO_MULTI, "no_multi"),
+        (Flags::MOVABLEKEYS, "movablekeys"),
+        (Flags::ALLOW_BUSY, "allow_busy"),
+    ];
+}
+
+/// Which arguments are keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySpec {
+    /// The command names no key.
+    None,
+    /// `first`, then every `step`-th up to `last`; negative `last` counts from the end
+    /// (-1 = the last argument).
+    Range {
+        /// Position of the first key.
+        first: u16,
+        /// Position of the last key.
+        last: i16,
+        /// Distance between keys.
+        step: u16,
+    },
+    /// `numkeys` at position `count`, the keys right behind it.
+    Counted {
+        /// Position of the number of keys.
+        count: u16,
+    },
+}
+
+impl KeySpec {
+    /// One key at position 1.
+    pub const ONE: KeySpec = KeySpec::Range { first: 1, last: 1, step: 1 };
+    /// Every argument from position 1 on.
+    pub const ALL: KeySpec = KeySpec::Range { first: 1, last: -1, step: 1 };
+
+    /// Positions of the keys of these arguments.
+    pub fn positions(self, args: Args<'_>) -> impl Iterator<Item = usize> {
+        let (first, end, step) = match self {
+            KeySpec::None => (0, 0, 1),
+            KeySpec::Range { first, last, step } => {
+                let last = if last < 0 { args.len() as i64 + last as i64 } else { last as i64 };
+                (first as usize, (last + 1).clamp(0, args.len() as i64) as usize, step as usize)
+            }
+            KeySpec::Counted { count } => {
+                let n = args
+                    .try_get(count as usize)
+                    .and_then(|b| std::str::from_utf8(b).ok())
+                    .and_then(|s| s.parse::<usize>().ok())
+                    .unwrap_or(0);
+                let first = count as usize + 1;
+                (first, first.saturating_add(n).min(args.len()), 1)
+            }
+        };
+        (first..end.max(first)).step_by(step.max(1))
+    }
+}
+
+/// How a command whose keys are on several shards is split and its replies joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fanout {
+    /// One shard runs it whole; keys on several shards need a coordinator of their own.
+    Whole,
+    /// Split by key; integer replies are added (DEL, UNLINK, EXISTS, TOUCH).
+    Sum,
+    /// Split by key; array replies are put back in the order of the keys (MGET).
+    Gather,
+    /// Split by key and value pairs; every reply is +OK (MSET).
+    AllOk,
+    /// Runs on every shard; integer replies are added (DBSIZE).
+    EveryShardSum,
+    /// Runs on every shard; array replies are joined (KEYS).
+    EveryShardJoin,
+}
+
+/// One command.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// Name, lower case; sub-commands as `config|get`.
+    pub name: &'static str,
+    /// Redis' arity: n = exactly n arguments with the name, -n = at least n.
+    pub arity: i16,
+    /// Flags.
+    pub flags: Flags,
+    /// Keys.
+    pub keys: KeySpec,
+    /// Group.
+    pub group: Group,
+    /// ACL categories beyond those implied by flags and group, as `@name` strings.
+    pub acl: &'static [&'static str],
+    /// First Redis version that has it.
+    pub since: &'static str,
+    /// Complexity, as COMMAND DOCS says it.
+    pub complexity: &'static str,
+    /// What it does, one sentence.
+    pub summary: &'static str,
+    /// How it is split over shards.
+    pub fanout: Fanout,
+    /// Real command lines: they feed docs, replay tests and the fuzz dictionary.
+    pub examples: &'static [&'static str],
+    /// The handler on the shard.
+    pub run: ShardFn,
+}
+
+impl CommandSpec {
+    /// True when `argc` arguments (the name included) are acceptable.
+    #[inline]
+    pub fn accepts(&self, argc: usize) -> bool {
+        if self.arity >= 0 {
+            argc == self.arity as usize
+        } else {
+            argc >= self.arity.unsigned_abs() as usize
+        }
+    }
+}

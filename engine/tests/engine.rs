@@ -1,0 +1,1 @@
+//! The single test binary of the engine.
