@@ -7,17 +7,7 @@
 pub mod encode;
 
 use crate::command::Args;
-
-/// A deadline in an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deadline {
-    /// The key has none afterwards.
-    None,
-    /// The key keeps the one it had.
-    Keep,
-    /// Unix time, ms.
-    At(i64),
-}
+pub use crate::keyspace::Deadline;
 
 /// One deterministic change.
 #[derive(Debug, Clone, Copy)]
