@@ -164,7 +164,9 @@ fn breaches_are_those_of_a_running_redis() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let mut wrong = Vec::new();
-    for (bytes, _) in breaches() {
+    // Whether Redis refuses an overlong line that does end hangs on the sizes of its reads.
+    let overlong = |bytes: &[u8]| bytes.len() > LINE_BYTES_MAX && bytes.ends_with(b"\r\n");
+    for (bytes, _) in breaches().into_iter().filter(|(bytes, _)| !overlong(bytes)) {
         let mut stream = connect().unwrap();
         stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
         // The server may close before it has read everything.
