@@ -1,1 +1,3 @@
-//! Quire's server.
+//! Quire's server: everything that exists because there is a socket.
+
+pub mod resp;
