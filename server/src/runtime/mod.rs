@@ -1,0 +1,7 @@
+//! The shard threads: one loop, one ring, one place to sleep per core; storage executors beside.
+
+pub mod buffers;
+pub mod control;
+pub mod log_io;
+pub mod ring;
+pub mod shared;
