@@ -25,8 +25,8 @@ pub enum Parked {
     BackPressure(u16),
     /// A command of this connection is being carried out elsewhere (global, WAITAOF ..).
     Blocked,
-    /// Too many unsent reply bytes.
-    Output,
+    /// Nothing executes until a global operation is published.
+    Frozen,
 }
 
 /// Where a reply that is not yet due waits.
@@ -34,6 +34,8 @@ pub enum Parked {
 pub struct Slot {
     /// Complete: `held[start..start+len]`.
     pub ready: bool,
+    /// The client does not want this reply (CLIENT REPLY).
+    pub silent: bool,
     /// Start in `held`.
     pub start: usize,
     /// Length in `held`.
@@ -130,6 +132,7 @@ impl Connection {
         let seq = self.first_seq.wrapping_add(self.slots.len() as u32);
         self.slots.push_back(Slot {
             ready: false,
+            silent: false,
             start: 0,
             len: 0,
             gate: (0, 0),
@@ -164,6 +167,8 @@ impl Connection {
 
     /// Gives slot `seq` its reply, and moves every reply whose turn has come to the output.
     pub fn fill_slot(&mut self, seq: u32, gate: (u16, Lsn), reply: &[u8], turn: u64) {
+        let silent = self.slot(seq).is_some_and(|s| s.silent);
+        let reply = if silent { &[] } else { reply };
         if seq == self.first_seq && self.slots.front().is_some_and(|s| s.more_gates.is_empty()) {
             // In order, the usual case: no detour.
             self.slots.pop_front();

@@ -77,6 +77,10 @@ pub struct Core {
     pub gated: Vec<u32>,
     /// Connections whose parked input should be looked at again.
     pub resume: Vec<u32>,
+    /// Connections that stopped because this core is frozen.
+    pub resume_later: Vec<u32>,
+    /// Commands executed for this core's connections.
+    pub commands: u64,
     /// Connections parked for want of staging space.
     pub stalled: Vec<u32>,
     /// Connections in WAITAOF.
@@ -142,6 +146,8 @@ impl Core {
             dirty: Vec::new(),
             gated: Vec::new(),
             resume: Vec::new(),
+            resume_later: Vec::new(),
+            commands: 0,
             stalled: Vec::new(),
             waiting_aof: Vec::new(),
             released_seen: vec![0; n],

@@ -9,11 +9,8 @@ pub enum ReplyMode {
     On,
     /// No replies.
     Off,
-    /// Not for the command that said so and the next one.
-    Skip {
-        /// Commands still to be skipped.
-        left: u8,
-    },
+    /// Not for the next command.
+    Skip,
 }
 
 /// Where a client comes from.
