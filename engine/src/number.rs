@@ -1,1 +1,3 @@
-//! number.
+//! Numbers in commands, as Redis accepts them.
+
+pub use crate::keyspace::canonical_int as parse_int;

@@ -10,9 +10,10 @@ mod context;
 mod error;
 mod reply;
 mod spec;
+pub mod table;
 
 pub use args::{Args, OwnedArgs, Span};
-pub use context::{Ctx, Mode};
+pub use context::{Ctx, EFFECT_FRAME_BYTES, Groups, Mode};
 pub use error::CommandError;
 pub use reply::Reply;
 pub use spec::{CommandSpec, Fanout, Flags, Group, KeySpec, ShardFn};
