@@ -2,8 +2,8 @@
 //!
 //! It is Redis 7's multi-part manifest, so stock Redis loads the directory: one line per file,
 //! `file <name> seq <n> type b|i|h`, pairs in any order, unknown pairs allowed, comments at
-//! column 0. Ours adds the pairs `q-epoch`, `q-run`, `q-method`, `q-bytes` and a last comment
-//! with the next free number and a checksum. All of that is *advisory*: stock servers drop it
+//! column 0. Ours adds the pairs `q-epoch`, `q-run`, `q-method`, `q-bytes`, `q-first` and a last
+//! comment with the next free number and a checksum. All of that is *advisory*: stock servers drop it
 //! when they rewrite the manifest, and recovery must do without. The parser refuses what stock
 //! refuses, and says in which line.
 
@@ -55,6 +55,9 @@ pub struct Entry {
     pub method: Option<Method>,
     /// Length it was prefilled or reserved to, bytes, advisory.
     pub bytes: Option<u64>,
+    /// First LSN it can hold, where that is known to be more than what the files before it say,
+    /// advisory.
+    pub first_lsn: Option<u64>,
     /// Pairs of other writers (Redis 8: `startoffset`, `endoffset`), kept as they came.
     pub extra: Vec<(String, String)>,
 }
@@ -70,6 +73,7 @@ impl Entry {
             run: None,
             method: None,
             bytes: None,
+            first_lsn: None,
             extra: Vec::new(),
         }
     }
@@ -156,6 +160,9 @@ fn print_entry(text: &mut Vec<u8>, entry: &Entry) {
     }
     if let Some(bytes) = entry.bytes {
         let _ = write!(rest, " q-bytes {bytes}");
+    }
+    if let Some(lsn) = entry.first_lsn {
+        let _ = write!(rest, " q-first {lsn}");
     }
     text.extend_from_slice(rest.as_bytes());
     for (key, value) in &entry.extra {
@@ -254,6 +261,7 @@ fn parse_entry(line: &[u8]) -> Result<Entry, &'static str> {
             "q-run" => entry.run = u64::from_str_radix(&value, 16).ok(),
             "q-method" => entry.method = parse_method(&value),
             "q-bytes" => entry.bytes = value.parse().ok(),
+            "q-first" => entry.first_lsn = value.parse().ok(),
             _ => entry.extra.push((key, value)),
         }
     }

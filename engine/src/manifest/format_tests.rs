@@ -14,6 +14,7 @@ fn sample() -> Manifest {
     segment.run = Some(0xfeed);
     segment.method = Some(Method::Direct);
     segment.bytes = Some(1 << 20);
+    segment.first_lsn = Some(501);
     Manifest { files: vec![base, segment], next_number: 10, epoch: 4 }
 }
 
@@ -21,7 +22,7 @@ fn sample() -> Manifest {
 fn the_text_is_fixed() {
     let expected = "file appendonly.aof.1.base.rdb seq 1 type b startoffset 0\n\
          file appendonly.aof.3.s0.incr.aof seq 9 type i q-epoch 4 q-run 000000000000feed \
-         q-method direct q-bytes 1048576\n\
+         q-method direct q-bytes 1048576 q-first 501\n\
          # quire next 10 epoch 4 crc32c ";
     let text = String::from_utf8(sample().print()).unwrap();
     assert!(text.starts_with(expected), "{text}");

@@ -11,6 +11,8 @@ use crate::limits::SHARDS_MAX;
 
 /// Name of the file whose lock says that a server owns the directory.
 pub const LOCK_FILE: &str = "quire.lock";
+/// The shard number in the header of a global segment: no shard's.
+pub const GLOBAL_SHARD: u16 = u16::MAX;
 /// Largest number a file can have. Redis overflows at 2^63 - 1 and cannot start afterwards.
 pub const NUMBER_MAX: u64 = 1 << 62;
 
@@ -118,8 +120,8 @@ impl Names {
 /// A decimal without sign or leading zeros: the one form we write.
 fn canonical(text: &str) -> Option<u64> {
     let n: u64 = text.parse().ok()?;
-    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (n == 0 || !text.starts_with('0'));
-    (canonical && (n != 0 || text == "0")).then_some(n)
+    let plain = text.bytes().all(|b| b.is_ascii_digit());
+    (plain && (text == "0" || !text.starts_with('0'))).then_some(n)
 }
 
 #[cfg(test)]
