@@ -1,3 +1,1 @@
-//! Numbers in commands, as Redis accepts them.
-
-pub use crate::keyspace::canonical_int as parse_int;
+//! number.

@@ -4,8 +4,6 @@
 //! command by its key whatever the number of shards. A command that changes several keys yields
 //! several effects; the log wraps them in MULTI/EXEC. Expiry is absolute (PXAT, PEXPIREAT).
 
-pub mod encode;
-
 use crate::command::Args;
 pub use crate::keyspace::Deadline;
 

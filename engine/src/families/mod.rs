@@ -5,6 +5,7 @@
 
 pub mod keys;
 pub mod strings;
+pub mod table;
 
 use crate::command::CommandSpec;
 

@@ -26,9 +26,7 @@ impl Shard {
                 let staging = &mut self.staging;
                 let limit = STEP_KEYS.min(budget_keys - removed);
                 let step = database.due(now_ms, limit, &mut |key| {
-                    staging.begin();
                     staging.push_expiry(db as u16, key);
-                    staging.end();
                 });
                 removed += step;
                 if step < limit {

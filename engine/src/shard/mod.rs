@@ -93,14 +93,11 @@ impl Shard {
         let position = out.len();
         self.stats.commands += 1;
         let admitted = spec.flags.has(Flags::WRITE);
-        self.staging.begin();
-        if admitted && self.staging.enabled() {
-            let bytes = args.bytes() + (args.len() + 1) * EFFECT_FRAME_BYTES;
-            if let Err(error) = self.staging.admit(bytes) {
-                Reply::new(out, resp3).error(error.text());
-                return 0;
-            }
+        if admitted && let Err(error) = self.staging.admit(logged_bytes(args)) {
+            Reply::new(out, resp3).error(error.text());
+            return 0;
         }
+        self.staging.begin();
         let mut ctx = Ctx {
             keyspace: &mut self.keyspace,
             db,
@@ -117,8 +114,8 @@ impl Shard {
             ctx.reply.truncate(position);
             ctx.reply.error(error.text());
         }
-        self.staging.end();
-        self.staging.gate()
+        let own = self.staging.end();
+        own.max(self.staging.gate())
     }
 
     /// The XOR of the digests of a database's keys; None when it is empty. Parts of several
@@ -142,4 +139,11 @@ impl Shard {
             Digest::string_value(entry.value().bytes(&mut digits), entry.deadline().is_some())
         })
     }
+}
+
+/// Upper bound of what a command's effects take in the log, unless they hold values that are not
+/// among its arguments, bytes.
+#[inline]
+fn logged_bytes(args: Args<'_>) -> usize {
+    args.bytes() + args.len() * EFFECT_FRAME_BYTES
 }

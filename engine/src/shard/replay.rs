@@ -5,8 +5,9 @@
 
 use super::Shard;
 use crate::{
-    command::{Args, Ctx, Mode, Reply, table},
-    number,
+    command::{Args, Ctx, Mode, Reply},
+    families::table,
+    keyspace::canonical_int,
 };
 use std::fmt;
 
@@ -72,7 +73,7 @@ impl Shard {
     ) -> Option<Result<(), ReplayError>> {
         let is = |name: &str| args.get(0).eq_ignore_ascii_case(name.as_bytes());
         let database = |at: usize| {
-            let index = args.try_get(at).and_then(number::parse_int);
+            let index = args.try_get(at).and_then(canonical_int);
             let index = index.and_then(|i| usize::try_from(i).ok());
             index
                 .filter(|&i| i < self.keyspace.databases())

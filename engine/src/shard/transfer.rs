@@ -33,8 +33,8 @@ impl Shard {
             groups: self.groups,
         };
         let result = step(&mut ctx);
-        self.staging.end();
-        Ok((result?, self.staging.gate()))
+        let own = self.staging.end();
+        Ok((result?, own.max(self.staging.gate())))
     }
 
     /// A copy of the key's entry, None when there is none (or it has expired); and the LSN that

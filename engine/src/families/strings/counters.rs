@@ -3,8 +3,7 @@
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},
     effect::{Deadline, Effect},
-    keyspace::{Key, Str},
-    number,
+    keyspace::{Key, Str, canonical_int},
 };
 
 const OVERFLOW: CommandError = CommandError::new("ERR increment or decrement would overflow");
@@ -78,12 +77,12 @@ fn decr(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn incrby(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let by = number::parse_int(args.get(2)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    let by = canonical_int(args.get(2)).ok_or(CommandError::NOT_AN_INTEGER)?;
     add(cx, args, by)
 }
 
 fn decrby(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let by = number::parse_int(args.get(2)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    let by = canonical_int(args.get(2)).ok_or(CommandError::NOT_AN_INTEGER)?;
     let by = by.checked_neg().ok_or(CommandError::new("ERR decrement would overflow"))?;
     add(cx, args, by)
 }
@@ -92,7 +91,7 @@ fn decrby(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn integer(value: Str<'_>) -> Result<i64, CommandError> {
     match value {
         Str::Int(n) => Ok(n),
-        Str::Bytes(text) => number::parse_int(text).ok_or(CommandError::NOT_AN_INTEGER),
+        Str::Bytes(text) => canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER),
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::{
     command::{Args, CommandError},
     effect::Deadline,
-    number,
+    keyspace::canonical_int,
 };
 
 /// Unit of a time in a command.
@@ -34,7 +34,7 @@ pub fn expire_at_ms(
     unit: TimeUnit,
     from_ms: Option<i64>,
 ) -> Result<i64, CommandError> {
-    let n = number::parse_int(text).ok_or(CommandError::NOT_AN_INTEGER)?;
+    let n = canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER)?;
     let ms = match unit {
         TimeUnit::Seconds => n.checked_mul(1000),
         TimeUnit::Milliseconds => Some(n),
