@@ -3,7 +3,11 @@
 //! A mailbox is a locked queue and an eventfd that the core's ring reads. Nothing per command
 //! ever comes this way.
 
-use quire_engine::{aof::OpenSegment, error::StorageError, keyspace::Keyspace};
+use quire_engine::{
+    error::StorageError,
+    keyspace::Keyspace,
+    manifest::{OpenSegment, Position},
+};
 use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
@@ -68,7 +72,7 @@ pub enum Control {
     /// To every core: stop executing, commit and sync, say so.
     Freeze,
     /// To core 0: shard `0` is frozen; an error means its log failed.
-    Frozen(Result<(), StorageError>),
+    Frozen(Result<Option<Position>, StorageError>),
     /// To core 0: the librarian has (or has not) published the global operation.
     Published(Result<(), StorageError>),
     /// To every core: apply the operation (if it succeeded) and go on.
@@ -81,6 +85,8 @@ pub enum Control {
         shard: u16,
         /// LSN the reply waits for.
         lsn: u64,
+        /// Why nothing was deleted there.
+        error: Option<String>,
     },
     /// To the origin: what to reply and what to wait for.
     GlobalDone {
