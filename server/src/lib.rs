@@ -1,3 +1,4 @@
 //! Quire's server: everything that exists because there is a socket.
 
+pub mod config;
 pub mod resp;

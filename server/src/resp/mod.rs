@@ -10,4 +10,5 @@ mod request;
 
 pub use error::ProtocolError;
 pub use inline::{UnbalancedQuotes, quote, split_args};
+pub(crate) use request::strict_number;
 pub use request::{Parsed, RequestParser};

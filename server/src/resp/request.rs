@@ -113,7 +113,7 @@ fn short_length(buf: &[u8], from: usize) -> Option<(u32, usize)> {
 }
 
 /// A number in the only spelling Redis takes: no sign but `-`, no leading zero, no `-0`.
-fn strict_number(text: &[u8]) -> Option<i64> {
+pub(crate) fn strict_number(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     match digits {
         [] => None,
