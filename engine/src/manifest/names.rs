@@ -108,12 +108,19 @@ impl Names {
     /// True for every name that belongs to a log directory of this `appendfilename`, ours or
     /// stock Redis' (manifest excepted): such files without a manifest are somebody's data.
     pub fn is_log_file(&self, name: &str) -> bool {
-        name == self.stem
-            || name
-                .strip_prefix(self.stem.as_str())
-                .and_then(|rest| rest.strip_prefix('.'))
-                .and_then(|rest| rest.split_once('.'))
-                .is_some_and(|(n, _)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        name == self.stem || self.digits_of(name).is_some()
+    }
+
+    fn digits_of<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let rest = name.strip_prefix(self.stem.as_str())?.strip_prefix('.')?;
+        let (digits, _) = rest.split_once('.')?;
+        (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
+    }
+
+    /// The number in a name, ours or stock Redis' (`<stem>.<number>.<anything>`), if it is one
+    /// that leaves room for more.
+    pub fn number_of(&self, name: &str) -> Option<u64> {
+        self.digits_of(name)?.parse().ok().filter(|&n| n <= NUMBER_MAX / 2)
     }
 }
 
