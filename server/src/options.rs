@@ -1,8 +1,6 @@
-//! What the configuration resolves to: plain values the cores work with.
-//!
-//! [`Options`] are fixed at start; [`Live`] may change at run time and is shared by copy.
+//! What the configuration says about this start, resolved: plain values that never change.
 
-use quire_engine::aof::FsyncPolicy;
+use crate::config::Config;
 use std::path::PathBuf;
 
 /// Fixed at start.
@@ -28,54 +26,37 @@ pub struct Options {
     pub port: u16,
     /// Unix socket path.
     pub unixsocket: Option<PathBuf>,
-    /// Its permissions.
-    pub unixsocketperm: Option<u32>,
+    /// Its permissions, 0 = as the umask says.
+    pub unixsocketperm: u32,
     /// Listen backlog.
     pub tcp_backlog: i32,
     /// CPU of each shard, where pinned.
     pub cpus: Vec<Option<usize>>,
     /// Storage executor threads.
     pub storage_threads: usize,
-    /// DEBUG allowed: 0 no, 1 yes, 2 from this machine only.
-    pub debug_command: u8,
     /// Configuration file, if any.
     pub config_file: Option<PathBuf>,
 }
 
-/// Limits of a client class' output buffer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OutputLimit {
-    /// Close at once above this many bytes; 0 = no limit.
-    pub hard: usize,
-    /// Close when above this many bytes ...
-    pub soft: usize,
-    /// ... for so many seconds.
-    pub soft_seconds: u64,
-}
-
-/// May change at run time.
-#[derive(Debug, Clone)]
-pub struct Live {
-    /// Connections at most.
-    pub maxclients: usize,
-    /// Idle seconds after which a client is closed, 0 = never.
-    pub timeout: u64,
-    /// Seconds of TCP keepalive, 0 = off.
-    pub tcp_keepalive: u32,
-    /// Password of the default user.
-    pub requirepass: Option<Vec<u8>>,
-    /// Refuse other machines while there is neither password nor explicit bind.
-    pub protected_mode: bool,
-    /// Longest bulk string in a request, bytes.
-    pub proto_max_bulk_len: usize,
-    /// Longest query buffer, bytes.
-    pub query_buffer_limit: usize,
-    /// Output buffer limit of normal clients.
-    pub output_limit: OutputLimit,
-    /// Fsync policy of each shard.
-    pub policies: Vec<FsyncPolicy>,
-    /// Housekeeping ticks a second.
-    pub hz: u32,
-    /// Microseconds to look for work before sleeping.
-    pub spin_us: u64,
+impl Options {
+    /// From a resolved configuration; `cpus` of each shard as far as they are pinned.
+    pub fn new(config: &Config, cpus: Vec<Option<usize>>, config_file: Option<PathBuf>) -> Self {
+        Self {
+            shards: config.shards as usize,
+            databases: config.databases as usize,
+            dir: config.dir.clone(),
+            append_dir: config.appenddirname.clone(),
+            append_file: config.appendfilename.clone(),
+            appendonly: config.appendonly,
+            segment_bytes_max: config.aof_segment_size,
+            bind: config.bind.clone(),
+            port: config.port,
+            unixsocket: config.unixsocket.clone(),
+            unixsocketperm: config.unixsocketperm,
+            tcp_backlog: config.tcp_backlog as i32,
+            cpus,
+            storage_threads: config.storage_threads as usize,
+            config_file,
+        }
+    }
 }

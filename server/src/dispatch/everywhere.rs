@@ -29,20 +29,14 @@ pub enum Task {
     Discard,
     /// Digest parts of every database.
     Digest,
-    /// CLIENT LIST.
-    ClientList,
-    /// CLIENT KILL.
-    ClientKill,
 }
 
-const TASKS: [Task; 7] = [
+const TASKS: [Task; 5] = [
     Task::Export,
     Task::Exists,
     Task::Import,
     Task::Discard,
     Task::Digest,
-    Task::ClientList,
-    Task::ClientKill,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -111,14 +105,6 @@ impl Task {
                 }
                 Ok(shard.staging.last_lsn())
             }
-            Task::ClientList => {
-                families::client::list_here(core, current, args, out);
-                Ok(0)
-            }
-            Task::ClientKill => {
-                families::client::kill_here(core, current, args, out);
-                Ok(0)
-            }
         };
         match result {
             Ok(gate) => gate,
@@ -139,8 +125,6 @@ impl Task {
     ) {
         match self {
             Task::Digest => families::debug::join_digests(parts, out),
-            Task::ClientList => families::client::join_lists(conn, parts, out),
-            Task::ClientKill => families::client::join_kills(conn, args, parts, out),
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
                 out.extend_from_slice(&parts[0]);
             }

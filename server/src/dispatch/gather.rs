@@ -49,10 +49,13 @@ pub struct Gather {
 }
 
 /// One shard's part: its arguments and the places of its keys in the whole command.
-struct Part {
-    shard: u16,
-    args: OwnedArgs,
-    keys: Vec<u32>,
+pub struct Part {
+    /// The shard.
+    pub shard: u16,
+    /// Its command.
+    pub args: OwnedArgs,
+    /// Places of its keys among all keys.
+    pub keys: Vec<u32>,
 }
 
 impl Core {
@@ -91,7 +94,7 @@ impl Core {
         Taken::Yes
     }
 
-    fn parts_of(&self, spec: &CommandSpec, args: Args<'_>) -> Vec<Part> {
+    pub fn parts_of(&self, spec: &CommandSpec, args: Args<'_>) -> Vec<Part> {
         let step = match spec.keys {
             KeySpec::Range { step, .. } => step as usize,
             _ => 1,
@@ -208,7 +211,7 @@ impl Core {
                 }
             }
             Join::Task(task, args) => {
-                task.join(self, conn, args.as_args(), &parts, &mut out);
+                task.join(conn, args.as_args(), &parts, &mut out);
             }
             join => join_replies(&join, &parts, &mut out, conn.session.resp3),
         }
@@ -217,8 +220,8 @@ impl Core {
 
     /// Looks up a command this module sends by itself.
     pub fn known(name: &'static str) -> (u16, &'static CommandSpec) {
-        match table::lookup(name.as_bytes()) {
-            Some(found) => found,
+        match table::find(name.as_bytes()) {
+            Some(id) => (id, table::SPECS[id as usize]),
             None => unreachable!("{name} is in the table"),
         }
     }

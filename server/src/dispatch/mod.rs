@@ -11,6 +11,7 @@ pub mod global;
 pub mod hop;
 pub mod parcels;
 pub mod route;
+pub mod steps;
 pub mod table;
 
 use crate::{
@@ -45,7 +46,7 @@ impl Core {
             conn.input.extend_from_slice(data);
             self.process_input(conn);
         }
-        let limit = self.live.query_buffer_limit;
+        let limit = self.live.client_query_buffer_limit as usize;
         if conn.input.len() - conn.input_at > limit && !conn.closing {
             tracing::warn!(
                 "Closing client that reached max query buffer length: id={} ({} bytes)",
@@ -121,8 +122,7 @@ impl Core {
     /// One whole command.
     #[inline]
     fn command(&mut self, conn: &mut Connection, args: Args<'_>) -> Taken {
-        let name = args.get(0);
-        let Some(target) = table::lookup(name) else {
+        let Some(target) = table::lookup(args) else {
             return self.refuse(conn, |core, _| core.unknown_command(args));
         };
         match target {

@@ -59,11 +59,11 @@ impl Core {
             let args = Args::new(bytes, &spans);
             if let Some(task) = everywhere::task_of(head.what) {
                 put_reply(&mut replies, head.to, |out| {
-                    (task.run(self, head.db as usize, args, out), false)
+                    (task.run(self, None, head.db as usize, args, out), false)
                 });
                 continue;
             }
-            let spec = table::by_id(head.what);
+            let spec = table::SPECS[head.what as usize];
             let (now, db) = (self.now_ms, head.db as usize);
             let Some(shard) = self.shard.as_mut() else { break };
             put_reply(&mut replies, head.to, |out| {

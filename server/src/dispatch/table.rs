@@ -1,7 +1,7 @@
 //! One lookup for all commands: those of shards (engine) and those of the server.
 
 use crate::families::{self, ServerSpec};
-use quire_engine::command::{CommandSpec, table};
+use quire_engine::command::{Args, CommandSpec, table};
 use std::{collections::HashMap, sync::LazyLock};
 
 /// Who executes a command.
@@ -21,11 +21,21 @@ pub enum Target {
 static SERVER: LazyLock<HashMap<&'static str, &'static ServerSpec>> =
     LazyLock::new(|| families::all().map(|spec| (spec.name, spec)).collect());
 
-/// The command of that name, in any case.
+/// Which of the engine's commands have sub-commands.
+static CONTAINERS: LazyLock<Vec<bool>> =
+    LazyLock::new(|| table::SPECS.iter().map(|spec| table::is_container(spec)).collect());
+
+/// The command these arguments name, in any case; of a container, the sub-command.
 #[inline]
-pub fn lookup(name: &[u8]) -> Option<Target> {
-    if let Some((id, spec)) = table::lookup(name) {
-        return Some(Target::Shard { spec, id });
+pub fn lookup(args: Args<'_>) -> Option<Target> {
+    let name = args.get(0);
+    if let Some(mut id) = table::find(name) {
+        if CONTAINERS[id as usize]
+            && let Some(sub) = args.try_get(1)
+        {
+            id = table::find_sub(table::SPECS[id as usize], sub).unwrap_or(id);
+        }
+        return Some(Target::Shard { spec: table::SPECS[id as usize], id });
     }
     let mut folded = [0u8; 32];
     let folded = folded.get_mut(..name.len())?;

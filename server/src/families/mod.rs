@@ -92,4 +92,5 @@ pub fn all() -> impl Iterator<Item = &'static ServerSpec> {
 const FAMILIES: &[&[ServerSpec]] = &[database::SPECS, durability::SPECS];
 
 mod database;
+pub mod debug;
 mod durability;

@@ -57,8 +57,10 @@ pub struct AofWait {
     pub deadline: Option<Instant>,
     /// Positions that must be synced.
     pub positions: Vec<(u16, Lsn)>,
-    /// Replies expected: local count asked for.
+    /// Local logs that must be synced, 0 or 1.
     pub numlocal: i64,
+    /// Replicas that must have it; there are none.
+    pub replicas: i64,
 }
 
 /// One connection.

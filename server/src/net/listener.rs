@@ -61,7 +61,7 @@ impl Listener {
         Ok(Self { socket, unix: false, path: None })
     }
 
-    fn unix(path: &Path, mode: Option<u32>, backlog: i32) -> io::Result<Self> {
+    fn unix(path: &Path, mode: u32, backlog: i32) -> io::Result<Self> {
         // A socket file left by a killed server would make bind fail; Redis removes it, too.
         match std::fs::remove_file(path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -70,7 +70,7 @@ impl Listener {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
         socket.bind(&SockAddr::unix(path)?)?;
         socket.listen(backlog)?;
-        if let Some(mode) = mode {
+        if mode != 0 {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
         }
         Ok(Self { socket, unix: true, path: Some(path.to_owned()) })

@@ -44,6 +44,8 @@ pub struct Opening {
     pub keyspace: Keyspace,
     /// Run id; the log is bound to it.
     pub run: u64,
+    /// Seed of the shard's random bits.
+    pub seed: u64,
     /// First segment; none without persistence.
     pub first: Option<OpenSegment>,
 }

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     dispatch::{global::Globals, hop::Mesh},
+    config::Config,
     net::{connection::Connection, listener::Listener},
-    options::Live,
 };
 use io_uring::{opcode, types};
 use quire_engine::{aof::LogWriter, command::Span, manifest::Librarian, shard::Shard};
@@ -35,7 +35,7 @@ pub struct Core {
     /// What all cores share.
     pub shared: Arc<Shared>,
     /// Settings in force, and their generation.
-    pub live: Arc<Live>,
+    pub live: Arc<Config>,
     live_generation: u64,
     failure_generation: u64,
     /// The ring.
@@ -98,6 +98,8 @@ pub struct Core {
     pub stopping: bool,
     /// The log has been handed to the librarian for sealing.
     pub sealing: bool,
+    /// Since when the log is closed and replies are being sent off.
+    pub drain_since: Option<Instant>,
     /// The loop ends.
     pub done: bool,
     mailbox_word: Box<u64>,
@@ -123,8 +125,8 @@ impl Core {
         let now = Instant::now();
         Ok(Self {
             id,
-            live: shared.live(),
-            live_generation: shared.live_generation.load(Ordering::Acquire),
+            live_generation: shared.config.generation(),
+            live: shared.config.load(),
             failure_generation: 0,
             ring,
             shard: None,
@@ -157,6 +159,7 @@ impl Core {
             globals: Globals::default(),
             stopping: false,
             sealing: false,
+            drain_since: None,
             done: false,
             mailbox_word: Box::new(0),
             mailbox_armed: false,
@@ -236,8 +239,8 @@ impl Core {
         if let Some(us) = self.log.as_ref().and_then(|l| l.next_deadline_us()) {
             wake = wake.min(self.epoch + Duration::from_micros(us));
         }
-        if self.live.spin_us > 0 {
-            let spin_end = until + Duration::from_micros(self.live.spin_us);
+        if self.live.spin > 0 {
+            let spin_end = until + Duration::from_micros(u64::from(self.live.spin));
             while Instant::now() < spin_end {
                 self.ring.enter(None);
                 if self.ring.has_completions() || self.has_work() {
@@ -411,11 +414,11 @@ impl Core {
 
     /// Takes over settings and log failures other threads have published.
     fn refresh_shared(&mut self) {
-        let generation = self.shared.live_generation.load(Ordering::Acquire);
+        let generation = self.shared.config.generation();
         if generation != self.live_generation {
             self.live_generation = generation;
-            self.live = self.shared.live();
-            let policy = self.live.policies[self.id as usize];
+            self.live = self.shared.config.load();
+            let policy = self.live.fsync_policies()[self.id as usize];
             let now = self.now_us();
             if let Some(log) = self.log.as_mut() {
                 log.set_policy(policy, now);
@@ -424,13 +427,18 @@ impl Core {
         let failure = self.shared.failure_generation.load(Ordering::Acquire);
         if failure != self.failure_generation {
             self.failure_generation = failure;
-            let text =
+            let failure =
                 self.shared.log_failure.lock().unwrap_or_else(|e| e.into_inner()).clone();
-            if let Some(shard) = self.shard.as_mut() {
-                shard.staging.refuse(text);
+            if let (Some(shard), Some(failure)) = (self.shard.as_mut(), failure) {
+                shard.staging.refuse(&failure);
             }
             self.drop_hopeless();
         }
+    }
+
+    /// Makes the next tick due at once.
+    pub fn next_tick_now(&mut self) {
+        self.next_tick = self.now;
     }
 
     /// True when some shard's released position moved since the last call.

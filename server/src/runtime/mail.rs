@@ -63,21 +63,17 @@ impl Core {
     /// Recovery is done: serve.
     fn open(&mut self, opening: Opening) {
         let n = self.shards();
-        let Opening { mut shard_parts, run, first } = opening;
+        let Opening { keyspace, run, first, seed } = opening;
         let staging = match &first {
             Some(_) => Staging::new(self.id, run),
             None => Staging::disabled(),
         };
         if let Some(first) = first {
-            let policy = self.live.policies[self.id as usize];
+            let policy = self.live.fsync_policies()[self.id as usize];
             let max = self.shared.options.segment_bytes_max;
             self.log = Some(LogWriter::new(self.id, run, policy, first, max));
         }
-        let seed = shard_parts.seed;
-        let keyspace = shard_parts.keyspace.take();
-        if let Some(keyspace) = keyspace {
-            self.shard = Some(Shard::with_keyspace(self.id as usize, n, keyspace, staging, seed));
-        }
+        self.shard = Some(Shard::with_keyspace(self.id as usize, n, keyspace, staging, seed));
         self.publish_key_counts();
         self.execute_deferred();
     }
@@ -130,7 +126,9 @@ impl Core {
             None => self.done = !self.sealing && self.drained(),
             Some(log) if log.failed().is_some() => {
                 tracing::warn!("Shard {}: the log is not complete, its writes were refused", self.id);
-                self.shared.exit_code.store(1, Ordering::Release);
+                if !self.shared.forced.load(Ordering::Acquire) {
+                    self.shared.exit_code.store(1, Ordering::Release);
+                }
                 self.log = None;
             }
             Some(log) if log.is_finished() && !self.sealing => {

@@ -2,6 +2,11 @@
 
 pub mod buffers;
 pub mod control;
+pub mod core;
+pub mod librarian;
 pub mod log_io;
+pub mod mail;
 pub mod ring;
 pub mod shared;
+pub mod sockets;
+pub mod tick;

@@ -3,12 +3,15 @@
 //! Every cell has one writer (its core) unless said otherwise; readers see a recent value.
 
 use super::control::Mailbox;
-use crate::options::Options;
-use quire_engine::{mesh::Doorbell, recovery::Progress};
+use crate::{
+    config::{Config, LiveConfig},
+    options::Options,
+};
+use quire_engine::{error::StorageError, mesh::Doorbell, recovery::Progress};
 use std::{
     io,
     sync::{
-        Arc, Mutex, RwLock,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
     time::Instant,
@@ -71,6 +74,8 @@ pub struct CoreStats {
     pub misses: Counter,
     /// Keys expired on this shard.
     pub expired: Counter,
+    /// Changes of keys on this shard.
+    pub changes: Counter,
     /// Error replies.
     pub errors: Counter,
     /// Bytes of all connections' query buffers.
@@ -137,10 +142,8 @@ pub struct Shared {
     pub cores: Vec<Core>,
     /// Start-up options.
     pub options: Options,
-    /// Settings that CONFIG SET may change; cores keep a copy while `generation` stands.
-    pub live: RwLock<Arc<crate::options::Live>>,
-    /// Bumped after every change of `live`.
-    pub live_generation: AtomicU64,
+    /// The configuration; cores keep a copy while its generation stands.
+    pub config: LiveConfig,
     /// True until recovery is done.
     pub loading: AtomicBool,
     /// How far recovery is.
@@ -148,7 +151,7 @@ pub struct Shared {
     /// Next client id.
     pub next_client: AtomicU64,
     /// Why the log refuses writes, if it does (first failure wins).
-    pub log_failure: Mutex<Option<String>>,
+    pub log_failure: Mutex<Option<StorageError>>,
     /// Bumped when `log_failure` changes.
     pub failure_generation: AtomicU64,
     /// Run id of this process, 40 hex digits, for INFO.
@@ -157,16 +160,18 @@ pub struct Shared {
     pub started: Instant,
     /// A shutdown is under way.
     pub stopping: AtomicBool,
+    /// SHUTDOWN FORCE: leave with 0 although the log has failed.
+    pub forced: AtomicBool,
     /// Exit code the process ends with.
     pub exit_code: AtomicI32,
 }
 
 impl Shared {
     /// Shared state for `options.shards` cores.
-    pub fn new(options: Options, live: crate::options::Live, run_id: String) -> io::Result<Self> {
+    pub fn new(options: Options, config: Config, run_id: String) -> io::Result<Self> {
         let n = options.shards;
         let databases = options.databases;
-        let commands = quire_engine::command::table::len();
+        let commands = quire_engine::command::table::SPECS.len();
         let cores = (0..n)
             .map(|_| {
                 let counters = |n: usize| (0..n).map(|_| Counter::default()).collect();
@@ -191,8 +196,7 @@ impl Shared {
         Ok(Self {
             cores,
             options,
-            live: RwLock::new(Arc::new(live)),
-            live_generation: AtomicU64::new(1),
+            config: LiveConfig::new(config),
             loading: AtomicBool::new(true),
             progress: Arc::new(Progress::default()),
             next_client: AtomicU64::new(1),
@@ -201,6 +205,7 @@ impl Shared {
             run_id,
             started: Instant::now(),
             stopping: AtomicBool::new(false),
+            forced: AtomicBool::new(false),
             exit_code: AtomicI32::new(0),
         })
     }
@@ -216,11 +221,6 @@ impl Shared {
         for core in &self.cores {
             core.mailbox.post(message());
         }
-    }
-
-    /// The settings in force.
-    pub fn live(&self) -> Arc<crate::options::Live> {
-        self.live.read().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
     /// Sum of a statistic over all cores.

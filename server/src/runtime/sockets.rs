@@ -95,7 +95,7 @@ impl Core {
         };
         if let Peer::Tcp { remote, .. } = &peer
             && self.live.protected_mode
-            && self.live.requirepass.is_none()
+            && self.live.requirepass.is_empty()
             && !remote.ip().to_canonical().is_loopback()
         {
             self.cell().stats.connections.add(1);
@@ -108,7 +108,7 @@ impl Core {
             self.generations.push(0);
             self.conns.len() as u32 - 1
         });
-        let authenticated = self.live.requirepass.is_none();
+        let authenticated = self.live.requirepass.is_empty();
         let max_bulk = self.live.proto_max_bulk_len as u32;
         let conn = Box::new(Connection {
             fd,

@@ -21,8 +21,8 @@ impl Core {
 
     /// Closes clients that are idle too long or do not read their replies.
     fn check_clients(&mut self) {
-        let timeout = Duration::from_secs(self.live.timeout);
-        let limit = self.live.output_limit;
+        let timeout = Duration::from_secs(u64::from(self.live.timeout));
+        let limit = self.live.client_output_buffer_limit[0];
         let limited = limit.hard > 0 || limit.soft > 0;
         if timeout.is_zero() && !limited {
             return;
@@ -47,7 +47,7 @@ impl Core {
     }
 
     fn over_output_limit(&self, conn: &mut Connection) -> bool {
-        let limit = self.live.output_limit;
+        let limit = self.live.client_output_buffer_limit[0];
         let bytes = conn.out.bytes() + conn.held.len();
         if limit.hard > 0 && bytes > limit.hard {
             return true;
