@@ -12,7 +12,7 @@ use crate::{
 use quire_engine::{
     aof::Lsn,
     command::{Args, OwnedArgs, Reply},
-    keyspace::OwnedEntry,
+    keyspace::{Database, Deadline, KeyHasher, OwnedEntry},
 };
 
 /// A task.
@@ -83,13 +83,11 @@ impl Task {
                 gate
             }),
             Task::Import => {
-                let deadline = quire_engine::number::parse_i64(args.get(2));
+                let deadline = quire_engine::keyspace::canonical_int(args.get(2));
                 let deadline = deadline.filter(|&at| at != i64::MIN);
-                let entry = OwnedEntry::string(args.get(1), deadline);
-                shard.import(db, args.get(0), entry).map(|gate| {
-                    reply.ok();
-                    gate
-                })
+                let deadline = deadline.map_or(Deadline::None, Deadline::At);
+                let entry = entry_of(shard.keyspace.hasher(), args.get(0), args.get(1), deadline);
+                shard.import(db, args.get(0), entry).inspect(|_| reply.ok())
             }
             Task::Discard => shard.discard(db, args.get(0)).map(|(removed, gate)| {
                 reply.int(i64::from(removed));
@@ -99,7 +97,7 @@ impl Task {
                 reply.array(shard.keyspace.databases());
                 for db in 0..shard.keyspace.databases() {
                     match shard.digest(db) {
-                        Some(digest) => reply.bulk(digest.as_bytes()),
+                        Some(digest) => reply.bulk(digest.hex().as_bytes()),
                         None => reply.null(),
                     }
                 }
@@ -129,6 +127,16 @@ impl Task {
                 out.extend_from_slice(&parts[0]);
             }
         }
+    }
+}
+
+/// An entry made of its parts.
+fn entry_of(hasher: &KeyHasher, key: &[u8], value: &[u8], deadline: Deadline) -> OwnedEntry {
+    let mut one = Database::new(hasher.clone());
+    one.set(hasher.key(key), value, deadline);
+    match one.take(hasher.key(key)) {
+        Some(entry) => entry,
+        None => unreachable!("it has just been put in"),
     }
 }
 

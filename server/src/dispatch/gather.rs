@@ -16,7 +16,7 @@ use crate::{
 };
 use quire_engine::{
     aof::Lsn,
-    command::{Args, CommandSpec, Fanout, KeySpec, OwnedArgs, Reply, table},
+    command::{Args, CommandSpec, Fanout, KeySpec, OwnedArgs, Reply}, families::table,
 };
 
 /// How the parts' replies become one.

@@ -239,11 +239,11 @@ impl Core {
             (Some(log), Some(shard)) => {
                 if let Some(error) = log.failed() {
                     Err(error.clone())
-                } else if let Some(next) = log.rotated_to() {
-                    let last_lsn = shard.staging.last_lsn();
-                    Ok(Some(Position { shard: id, last_lsn, next }))
-                } else {
+                } else if log.is_rotating() {
                     return;
+                } else {
+                    let last_lsn = shard.staging.last_lsn();
+                    Ok(Some(Position { shard: id, last_lsn, next: log.current().seq }))
                 }
             }
             _ => Ok(None),

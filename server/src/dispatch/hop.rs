@@ -8,7 +8,7 @@
 
 use quire_engine::{
     aof::Lsn,
-    command::{Args, Span},
+    command::Span,
     mesh::{Consumer, Producer},
 };
 
@@ -263,6 +263,7 @@ impl Mesh {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quire_engine::command::Args;
 
     #[test]
     fn requests_and_replies_come_out_as_they_went_in() {

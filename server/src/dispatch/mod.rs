@@ -101,7 +101,7 @@ impl Core {
                     break;
                 }
                 Parsed::Error(error) => {
-                    self.reply_error(conn, error.text().as_ref());
+                    self.reply_error(conn, &format!("ERR {error}"));
                     conn.close_after_reply = true;
                     break;
                 }

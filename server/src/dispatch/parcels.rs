@@ -9,7 +9,7 @@ use crate::{
     net::connection::{Connection, Parked},
     runtime::core::Core,
 };
-use quire_engine::command::{Args, table};
+use quire_engine::{command::Args, families::table};
 use std::sync::atomic::Ordering;
 
 impl Core {

@@ -78,7 +78,7 @@ impl Core {
             .and_then(|b| std::str::from_utf8(b).ok())
             .and_then(|s| s.parse::<u64>().ok())
             .unwrap_or(0);
-        let group = quire_engine::keyspace::cursor_group(cursor);
+        let group = quire_engine::keyspace::scan_group(cursor) as u8;
         shard_of_group(group, self.shards()) as u16
     }
 

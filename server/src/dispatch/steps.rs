@@ -80,7 +80,7 @@ impl Transfer {
                 transfer.replace = true;
                 at += 1;
             } else if option.eq_ignore_ascii_case(b"db") && at + 1 < args.len() {
-                let number = quire_engine::number::parse_i64(args.get(at + 1))
+                let number = quire_engine::keyspace::canonical_int(args.get(at + 1))
                     .ok_or(CommandError::NOT_AN_INTEGER)?;
                 if number < 0 || number >= databases as i64 {
                     return Err(CommandError::new("ERR DB index is out of range"));

@@ -4,7 +4,7 @@ use super::{ServerSpec, Step};
 use crate::{net::connection::Connection, runtime::{control::GlobalOp, core::Core}};
 use quire_engine::{
     command::{Args, CommandError, Flags, Group, KeySpec},
-    number::parse_i64,
+    keyspace::canonical_int as parse_i64,
 };
 
 pub(super) const SPECS: &[ServerSpec] = &[

@@ -7,7 +7,7 @@ use crate::{
 };
 use quire_engine::{
     command::{Args, CommandError, Flags, Group, KeySpec, Reply},
-    number::parse_i64,
+    keyspace::canonical_int as parse_i64,
 };
 use std::{sync::atomic::Ordering, time::Duration};
 

@@ -63,8 +63,13 @@ pub enum Control {
     Open(Box<Opening>),
     /// The librarian has a next segment ready.
     SegmentReady(OpenSegment),
-    /// The librarian could not prepare one (it goes on trying).
-    SegmentFailed(StorageError),
+    /// The librarian could not prepare one.
+    SegmentFailed {
+        /// Why not.
+        error: StorageError,
+        /// No space: it tries again every second by itself.
+        waiting: bool,
+    },
     /// The sealed segment is safe; the log is closed.
     Sealed(Result<(), StorageError>),
     /// Somebody waits for this shard's log to be synced now.
@@ -99,8 +104,6 @@ pub enum Control {
         /// Gates: shard and LSN.
         gates: Vec<(u16, u64)>,
     },
-    /// Close connections by client id.
-    KillClients(Vec<u64>),
     /// Stop: drain, commit, sync, seal, leave.
     Shutdown,
     /// Faults to inject into this shard's log I/O.

@@ -9,6 +9,7 @@
 
 use super::{
     control::Control,
+    librarian::Librarian,
     log_io::{InjectedFault, RingLogIo, WriteInFlight},
     ring::{Completion, Op, Ring, Token},
     shared::Shared,
@@ -19,7 +20,7 @@ use crate::{
     net::{connection::Connection, listener::Listener},
 };
 use io_uring::{opcode, types};
-use quire_engine::{aof::LogWriter, command::Span, manifest::Librarian, shard::Shard};
+use quire_engine::{aof::LogWriter, command::Span, io::LogFault, shard::Shard};
 use std::{
     sync::{
         Arc,
@@ -98,6 +99,8 @@ pub struct Core {
     pub stopping: bool,
     /// The log has been handed to the librarian for sealing.
     pub sealing: bool,
+    /// The librarian waits for space and tries by itself.
+    pub space_wait: bool,
     /// Since when the log is closed and replies are being sent off.
     pub drain_since: Option<Instant>,
     /// The loop ends.
@@ -159,6 +162,7 @@ impl Core {
             globals: Globals::default(),
             stopping: false,
             sealing: false,
+            space_wait: false,
             drain_since: None,
             done: false,
             mailbox_word: Box::new(0),
@@ -295,7 +299,7 @@ impl Core {
         }
     }
 
-    fn log_write_done(&mut self, result: Result<(), i32>) {
+    fn log_write_done(&mut self, result: Result<usize, LogFault>) {
         self.with_log(|log, staging, now, io| log.on_write_done(result, staging, now, io));
     }
 
@@ -321,7 +325,10 @@ impl Core {
     fn pump_log(&mut self) {
         let Some(positions) = self.with_log(|log, staging, now, io| {
             log.pump(staging, now, io);
-            (log.written(), log.synced(), log.released(now), log.take_want(), log.failed().cloned())
+            while let Some(retired) = log.take_retired() {
+                close_segment(retired.segment.file);
+            }
+            (log.written(), log.synced(), log.released(), log.take_want(), log.failed().cloned())
         }) else {
             return;
         };
@@ -419,10 +426,11 @@ impl Core {
             self.live_generation = generation;
             self.live = self.shared.config.load();
             let policy = self.live.fsync_policies()[self.id as usize];
-            let now = self.now_us();
-            if let Some(log) = self.log.as_mut() {
-                log.set_policy(policy, now);
-            }
+            self.with_log(|log, staging, _, _| {
+                if log.policy() != policy {
+                    log.set_policy(policy, staging);
+                }
+            });
         }
         let failure = self.shared.failure_generation.load(Ordering::Acquire);
         if failure != self.failure_generation {
@@ -430,7 +438,7 @@ impl Core {
             let failure =
                 self.shared.log_failure.lock().unwrap_or_else(|e| e.into_inner()).clone();
             if let (Some(shard), Some(failure)) = (self.shard.as_mut(), failure) {
-                shard.staging.refuse(&failure);
+                shard.staging.set_failed(failure.reason());
             }
             self.drop_hopeless();
         }
@@ -456,6 +464,13 @@ impl Core {
     fn control(&mut self, message: Control) {
         self.handle_control(message);
     }
+}
+
+/// Closes the descriptor of a segment that is synced and left for good.
+fn close_segment(file: quire_engine::io::FileId) {
+    // SAFETY: the librarian opened it for this shard, the log has let go of it, and no
+    // operation on it is in flight.
+    unsafe { libc::close(file) };
 }
 
 /// Unix time in ms.

@@ -3,7 +3,7 @@
 
 use super::ring::{Op, Ring, Token};
 use io_uring::{opcode, squeue, types};
-use quire_engine::io::{FileId, LogIo};
+use quire_engine::io::{FileId, LogFault, LogIo};
 
 /// Faults an operator asked for (`DEBUG LOG-FAULT`), to try out what a broken disk does.
 #[derive(Debug, Default, Clone, Copy)]
@@ -15,31 +15,42 @@ pub struct InjectedFault {
 }
 
 /// The write in flight (there is at most one): what its completions must say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WriteInFlight {
     len: usize,
     linked: bool,
-    error: Option<i32>,
+    result: Result<usize, LogFault>,
+}
+
+impl Default for WriteInFlight {
+    fn default() -> Self {
+        Self { len: 0, linked: false, result: Ok(0) }
+    }
 }
 
 impl WriteInFlight {
     /// Takes the write's own completion; the outcome when nothing is linked behind it.
-    pub fn written(&mut self, result: i32, fault: InjectedFault) -> Option<Result<(), i32>> {
-        if result < 0 {
-            self.error = Some(-result);
-        } else if result as usize != self.len {
-            // A short write to reserved space: the device or the space gave out.
-            self.error = Some(libc::ENOSPC);
-        }
-        self.error = fault.write.or(self.error);
-        if self.linked { None } else { Some(self.error.take().map_or(Ok(()), Err)) }
+    pub fn written(
+        &mut self,
+        result: i32,
+        fault: InjectedFault,
+    ) -> Option<Result<usize, LogFault>> {
+        let errno = fault.write.or((result < 0).then_some(-result));
+        self.result = errno.map_or(Ok(result as usize), |e| Err(LogFault::Write(e)));
+        if self.linked { None } else { Some(self.result) }
     }
 
     /// Takes the completion of the sync linked behind the write: the outcome of both.
-    pub fn synced(&mut self, result: i32, fault: InjectedFault) -> Result<(), i32> {
-        // A failed or short write cancels the sync: its own error is the one to tell.
-        let error = self.error.take().or((result < 0).then_some(-result)).or(fault.sync);
-        error.map_or(Ok(()), Err)
+    pub fn synced(&mut self, result: i32, fault: InjectedFault) -> Result<usize, LogFault> {
+        match self.result {
+            // A short or failed write cuts the link: what it did is the outcome.
+            Ok(bytes) if bytes == self.len => {}
+            outcome => return outcome,
+        }
+        match fault.sync.or((result < 0).then_some(-result)) {
+            None => self.result,
+            Some(errno) => Err(LogFault::Sync(errno)),
+        }
     }
 }
 
@@ -87,7 +98,7 @@ impl LogIo for RingLogIo<'_> {
     ) {
         let write = opcode::Write::new(types::Fd(file), bytes, len as u32).offset(offset).build();
         let write_token = Token::new(Op::LogWrite, 0);
-        *self.write = WriteInFlight { len, linked: then_sync, error: None };
+        *self.write = WriteInFlight { len, linked: then_sync, result: Ok(0) };
         // SAFETY: the caller keeps `bytes` unchanged until the completion is reported.
         unsafe {
             if then_sync {

@@ -6,12 +6,12 @@ use super::{
     core::Core,
 };
 use quire_engine::{
-    aof::{LogWriter, Staging},
+    aof::{self, LogWriter, Staging},
     error::StorageError,
-    manifest::Request,
+    manifest::{OpenSegment, Request},
     shard::Shard,
 };
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 impl Core {
     /// One message.
@@ -21,31 +21,31 @@ impl Core {
             Control::Open(opening) => self.open(*opening),
             Control::SegmentReady(segment) => {
                 if let Some(log) = self.log.as_mut() {
-                    log.install_next(segment);
+                    log.install_next(segment_of(self.shared.log_dir(), segment));
+                    // What waited for space is tried again from the buffer.
+                    log.retry();
+                    self.space_wait = false;
                 }
-                // What waited for space is retried from the buffer.
-                self.with_log(|log, staging, now, io| log.retry(staging, now, io));
             }
-            Control::SegmentFailed(error) => {
+            Control::SegmentFailed { error, waiting } => {
                 tracing::warn!(
                     "Shard {}: no next log segment: {error}. Writes go on while reserved space lasts",
                     self.id
                 );
-                self.with_log(|log, staging, _, _| log.next_failed(error, staging));
+                self.space_wait = waiting;
+                if let Some(log) = self.log.as_mut() {
+                    log.next_failed(error);
+                }
             }
             Control::Sealed(result) => self.sealed(result),
             Control::SyncNow => {
-                if let Some(log) = self.log.as_mut() {
-                    log.request_sync();
-                }
+                self.with_log(|log, staging, _, _| log.request_sync(staging));
             }
             Control::Global(op, origin) => self.global_requested(op, origin),
             Control::Freeze => {
                 self.frozen = true;
                 self.freeze_reported = false;
-                if let Some(log) = self.log.as_mut() {
-                    log.rotate();
-                }
+                self.with_log(|log, staging, _, _| log.rotate(staging));
             }
             Control::Frozen(report) => self.one_frozen(report),
             Control::Published(result) => self.published(result),
@@ -64,16 +64,23 @@ impl Core {
     fn open(&mut self, opening: Opening) {
         let n = self.shards();
         let Opening { keyspace, run, first, seed } = opening;
-        let staging = match &first {
+        let mut staging = match &first {
             Some(_) => Staging::new(self.id, run),
             None => Staging::disabled(),
         };
         if let Some(first) = first {
             let policy = self.live.fsync_policies()[self.id as usize];
-            let max = self.shared.options.segment_bytes_max;
-            self.log = Some(LogWriter::new(self.id, run, policy, first, max));
+            let first = segment_of(self.shared.log_dir(), first);
+            let mut log = LogWriter::new(self.id, run, policy, first);
+            log.set_segment_bytes_max(self.shared.options.segment_bytes_max);
+            log.set_policy(policy, &mut staging);
+            self.log = Some(log);
         }
-        self.shard = Some(Shard::with_keyspace(self.id as usize, n, keyspace, staging, seed));
+        let databases = keyspace.databases();
+        let hasher = keyspace.hasher().clone();
+        let mut shard = Shard::new(self.id as usize, n, databases, hasher, staging, seed);
+        shard.keyspace = keyspace;
+        self.shard = Some(shard);
         self.publish_key_counts();
         self.execute_deferred();
     }
@@ -133,11 +140,10 @@ impl Core {
             }
             Some(log) if log.is_finished() && !self.sealing => {
                 self.sealing = true;
-                let last_lsn = self.shard.as_ref().map_or(0, |s| s.staging.last_lsn());
-                if let Some((number, end, file)) = log.seal_position() {
-                    let shard = self.id;
-                    self.librarian.send(Request::Seal { shard, number, end, last_lsn, file: Some(file) });
-                }
+                let (number, end, last_lsn) = log.tail();
+                let file = Some(log.current().file);
+                let shard = self.id;
+                self.librarian.send(Request::Seal { shard, number, end, last_lsn, file });
             }
             Some(_) => {}
         }
@@ -157,5 +163,16 @@ impl Core {
         }
         self.log = None;
         self.sealing = false;
+    }
+}
+
+/// The librarian's segment as the log knows it.
+fn segment_of(dir: PathBuf, segment: OpenSegment) -> aof::OpenSegment {
+    aof::OpenSegment {
+        file: segment.file,
+        path: dir.join(&segment.name),
+        seq: segment.number,
+        method: segment.method,
+        capacity: segment.capacity,
     }
 }

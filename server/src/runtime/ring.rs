@@ -154,7 +154,11 @@ impl Ring {
         second: (squeue::Entry, Token),
     ) {
         // Both must go in one submission, or the link would be cut.
-        if self.uring.submission().capacity() - self.uring.submission().len() < 2 {
+        let room = {
+            let queue = self.uring.submission();
+            queue.capacity() - queue.len()
+        };
+        if room < 2 {
             self.submit_now();
         }
         // SAFETY: passed on from the caller.

@@ -171,7 +171,7 @@ impl Shared {
     pub fn new(options: Options, config: Config, run_id: String) -> io::Result<Self> {
         let n = options.shards;
         let databases = options.databases;
-        let commands = quire_engine::command::table::SPECS.len();
+        let commands = quire_engine::families::table::SPECS.len();
         let cores = (0..n)
             .map(|_| {
                 let counters = |n: usize| (0..n).map(|_| Counter::default()).collect();
@@ -221,6 +221,11 @@ impl Shared {
         for core in &self.cores {
             core.mailbox.post(message());
         }
+    }
+
+    /// The log's directory.
+    pub fn log_dir(&self) -> std::path::PathBuf {
+        self.options.dir.join(&self.options.append_dir)
     }
 
     /// Sum of a statistic over all cores.

@@ -23,7 +23,7 @@ impl Core {
     fn check_clients(&mut self) {
         let timeout = Duration::from_secs(u64::from(self.live.timeout));
         let limit = self.live.client_output_buffer_limit[0];
-        let limited = limit.hard > 0 || limit.soft > 0;
+        let limited = limit.hard_bytes > 0 || limit.soft_bytes > 0;
         if timeout.is_zero() && !limited {
             return;
         }
@@ -49,10 +49,10 @@ impl Core {
     fn over_output_limit(&self, conn: &mut Connection) -> bool {
         let limit = self.live.client_output_buffer_limit[0];
         let bytes = conn.out.bytes() + conn.held.len();
-        if limit.hard > 0 && bytes > limit.hard {
+        if limit.hard_bytes > 0 && bytes > limit.hard_bytes as usize {
             return true;
         }
-        if limit.soft == 0 || bytes <= limit.soft {
+        if limit.soft_bytes == 0 || bytes <= limit.soft_bytes as usize {
             conn.soft_limit_since = None;
             return false;
         }
@@ -105,8 +105,7 @@ impl Core {
             stats.log_bytes.set(figures.bytes);
             stats.syncs.set(figures.syncs);
             stats.last_sync_us.set(figures.last_sync_us);
-            stats.max_sync_us.set(figures.max_sync_us);
-            stats.reserved.set(log.reserved());
+            stats.max_sync_us.set(figures.longest_sync_us);
         }
     }
 }
