@@ -23,7 +23,8 @@ pub use error::{ConfigError, Origin};
 pub use file::{Line, read_file, read_text};
 pub use live::{LiveConfig, SetError};
 pub use output_limit::{ClientClass, OutputLimit};
-pub use policy::{FsyncPolicy, ShardPolicy};
+pub use policy::ShardPolicy;
+pub use quire_engine::aof::FsyncPolicy;
 
 use quire_engine::limits::{SHARDS_MAX, STRING_BYTES_MAX};
 use std::path::PathBuf;

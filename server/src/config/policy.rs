@@ -4,30 +4,8 @@
 //! The number of shards is part of it because which keys a shard owns hangs on that number: with
 //! another one the directive would silently protect other keys, so it is refused instead.
 
+use quire_engine::aof::FsyncPolicy;
 use std::fmt;
-
-/// When a shard's log is synced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FsyncPolicy {
-    /// Before each reply.
-    Always,
-    /// Once a second.
-    EverySec,
-    /// When the kernel likes.
-    No,
-}
-
-impl FsyncPolicy {
-    /// Every policy.
-    pub const ALL: [FsyncPolicy; 3] = [Self::Always, Self::EverySec, Self::No];
-    /// Their names, in the order of [`Self::ALL`].
-    pub const NAMES: [&'static str; 3] = ["always", "everysec", "no"];
-
-    /// The name in the configuration.
-    pub fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-}
 
 /// A policy for some of the shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
