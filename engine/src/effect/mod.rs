@@ -4,20 +4,8 @@
 //! command by its key whatever the number of shards. A command that changes several keys yields
 //! several effects; the log wraps them in MULTI/EXEC. Expiry is absolute (PXAT, PEXPIREAT).
 
-pub mod encode;
-
 use crate::command::Args;
-
-/// A deadline in an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deadline {
-    /// The key has none afterwards.
-    None,
-    /// The key keeps the one it had.
-    Keep,
-    /// Unix time, ms.
-    At(i64),
-}
+pub use crate::keyspace::Deadline;
 
 /// One deterministic change.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,338 @@
+//! Gathers the batches of a shard's next commit.
+//!
+//! Owns: the bytes of the commit being gathered, LSNs, the read gate, admission. A batch is what
+//! one command did; it gets one LSN, and MULTI/EXEC around it when it has more than one effect,
+//! so that stock Redis cannot halve it either. A commit begins with room for its header line and
+//! a SELECT. Does not know files, policies or time: the [`super::LogWriter`] takes commits out
+//! and reports what became of them.
+
+use super::{Lsn, buffer::AlignedBuf, encode, gate::ReadGate, header::HEADER_BYTES};
+use crate::{command::CommandError, effect::Effect, limits::LOG_BLOCK_BYTES};
+use std::borrow::Cow;
+
+/// No database selected yet: none of the 65536 numbers.
+const NO_DB: u32 = u32::MAX;
+
+/// A commit on its way to the writer: the header's room is still empty.
+pub struct Gathered {
+    /// Room for the header, then the body.
+    pub buf: AlignedBuf,
+    /// LSN of the first batch (of the next one, if there is none).
+    pub first_lsn: Lsn,
+    /// Number of batches.
+    pub batches: u32,
+}
+
+impl Gathered {
+    /// LSN of the last batch.
+    pub fn last_lsn(&self) -> Lsn {
+        self.first_lsn + Lsn::from(self.batches) - 1
+    }
+}
+
+/// The next commit of one shard's log.
+pub struct Staging {
+    enabled: bool,
+    shard: u16,
+    run: u64,
+    buf: AlignedBuf,
+    /// Database selected by what is in `buf`.
+    db: u32,
+    /// LSN of the first batch in `buf`.
+    first_lsn: Lsn,
+    /// LSN the next batch gets.
+    next_lsn: Lsn,
+    in_batch: bool,
+    batch_start: usize,
+    effects: u32,
+    /// True when the batch did something a client asked for: its reply must wait for it.
+    awaited: bool,
+    gate: ReadGate,
+    /// Bytes the next commit can be sure of.
+    reserved: u64,
+    /// Why no more space can be prepared; while set, only reserved space is given away.
+    space_error: Option<String>,
+    failed: Option<String>,
+}
+
+impl Staging {
+    /// A log that is switched off: accepts everything, keeps nothing.
+    pub fn disabled() -> Self {
+        Self { enabled: false, ..Self::new(0, 0) }
+    }
+
+    /// The log of shard `shard` in the run with the random id `run`.
+    pub fn new(shard: u16, run: u64) -> Self {
+        Self {
+            enabled: true,
+            shard,
+            run,
+            buf: AlignedBuf::new(),
+            db: NO_DB,
+            first_lsn: 1,
+            next_lsn: 1,
+            in_batch: false,
+            batch_start: 0,
+            effects: 0,
+            awaited: false,
+            gate: ReadGate::default(),
+            reserved: 0,
+            space_error: None,
+            failed: None,
+        }
+    }
+
+    /// False when the log is switched off.
+    #[inline]
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// The shard.
+    pub fn shard(&self) -> u16 {
+        self.shard
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> u64 {
+        self.run
+    }
+
+    /// Begins the batch of one command.
+    #[inline]
+    pub fn begin(&mut self) {
+        debug_assert!(!self.in_batch, "the batch before has not ended");
+        self.in_batch = true;
+        self.effects = 0;
+        self.awaited = false;
+        self.gate.begin();
+    }
+
+    /// Logs one effect of the current batch; outside a batch it is a batch of its own.
+    #[inline]
+    pub fn push(&mut self, db: u16, effect: Effect<'_>) {
+        if !self.enabled {
+            return;
+        }
+        if !self.in_batch {
+            self.begin();
+            self.push(db, effect);
+            self.end();
+            return;
+        }
+        self.awaited = true;
+        self.next_effect(db);
+        encode::effect(&mut self.buf, &effect);
+    }
+
+    /// Logs the deletion of a key whose deadline has passed. No reply waits for it: recovery
+    /// finds the key expired by its absolute deadline anyway.
+    pub fn push_expiry(&mut self, db: u16, key: &[u8]) {
+        if !self.enabled {
+            return;
+        }
+        let alone = !self.in_batch;
+        if alone {
+            self.in_batch = true;
+            self.effects = 0;
+        }
+        self.next_effect(db);
+        encode::del(&mut self.buf, key);
+        if alone {
+            self.close_batch();
+        }
+    }
+
+    #[inline]
+    fn next_effect(&mut self, db: u16) {
+        if self.buf.is_empty() {
+            self.buf.extend_from_slice(&[b'#'; HEADER_BYTES]);
+        }
+        match self.effects {
+            0 => self.batch_start = self.buf.len(),
+            1 => self.buf.insert(self.batch_start, encode::MULTI),
+            _ => {}
+        }
+        self.effects += 1;
+        if self.db != u32::from(db) {
+            encode::select(&mut self.buf, db);
+            self.db = u32::from(db);
+        }
+    }
+
+    /// Ends the batch. The LSN its reply must wait for; 0 when it did nothing a client asked for.
+    #[inline]
+    pub fn end(&mut self) -> Lsn {
+        debug_assert!(self.in_batch, "no batch has begun");
+        if self.effects == 0 {
+            self.in_batch = false;
+            self.gate.end(false);
+            return 0;
+        }
+        self.gate.end(self.awaited);
+        let lsn = self.close_batch();
+        if self.awaited { lsn } else { 0 }
+    }
+
+    #[inline]
+    fn close_batch(&mut self) -> Lsn {
+        if self.effects > 1 {
+            self.buf.extend_from_slice(encode::EXEC);
+        }
+        self.in_batch = false;
+        let lsn = self.next_lsn;
+        self.next_lsn += 1;
+        lsn
+    }
+
+    /// A reading command looked this key up, found or not.
+    #[inline]
+    pub fn touch_read(&mut self, hash: u64) {
+        if self.enabled {
+            self.gate.read(hash, self.next_lsn - 1);
+        }
+    }
+
+    /// A command that may change this key looked it up, found or not.
+    #[inline]
+    pub fn touch_write(&mut self, hash: u64) {
+        if self.enabled {
+            self.gate.write(hash, self.next_lsn - 1);
+        }
+    }
+
+    /// The command looked at more than its keys (DBSIZE, SCAN, KEYS, RANDOMKEY).
+    pub fn touch_everything(&mut self) {
+        if self.enabled {
+            self.gate.everything(self.next_lsn - 1);
+        }
+    }
+
+    /// The LSN the current command's reply must wait for because of what it saw; 0: none. Its own
+    /// effects are [`Staging::end`]'s.
+    #[inline]
+    pub fn gate(&self) -> Lsn {
+        self.gate.gate()
+    }
+
+    /// LSN of the last batch; 0 when there was none.
+    #[inline]
+    pub fn last_lsn(&self) -> Lsn {
+        self.next_lsn - 1
+    }
+
+    /// Bytes waiting to be taken by the writer; 0 when there are none.
+    #[inline]
+    pub fn staged_bytes(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// True when more waits than the prepared space takes: a loop does well to stop reading from
+    /// its clients until the writer has caught up.
+    pub fn is_backlogged(&self) -> bool {
+        self.enabled && self.buf.len() as u64 > self.reserved.max(BACKLOG_BYTES_MIN)
+    }
+
+    /// Whether a write that logs at most `bytes` ([`encode::logged_bytes_max`]) may be executed.
+    ///
+    /// # Errors
+    /// Redis' MISCONF text when the log has failed, or when no more space can be had and what is
+    /// reserved does not suffice.
+    #[inline]
+    pub fn admit(&self, bytes: usize) -> Result<(), CommandError> {
+        if self.failed.is_none() && self.space_error.is_none() {
+            return Ok(());
+        }
+        self.admit_in_trouble(bytes)
+    }
+
+    #[cold]
+    fn admit_in_trouble(&self, bytes: usize) -> Result<(), CommandError> {
+        if let Some(reason) = &self.failed {
+            return Err(misconf(reason));
+        }
+        let needed = (self.buf.len() + bytes + HEADER_BYTES).next_multiple_of(LOG_BLOCK_BYTES)
+            + LOG_BLOCK_BYTES;
+        match &self.space_error {
+            Some(reason) if needed as u64 > self.reserved => Err(misconf(reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a key's value may be shown.
+    ///
+    /// # Errors
+    /// Redis' MISCONF text when the log has failed and the key's value may not be in it.
+    #[inline]
+    pub fn check_read(&self, hash: u64) -> Result<(), CommandError> {
+        match &self.failed {
+            Some(reason) if self.gate.unsettled(hash) => Err(misconf(reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// True once the log has failed.
+    pub fn is_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    // What the writer tells and takes.
+
+    /// Takes what was gathered; `spare` becomes the next commit's buffer.
+    pub(super) fn take(&mut self, mut spare: AlignedBuf) -> Gathered {
+        debug_assert!(!self.in_batch, "a commit holds whole batches only");
+        spare.clear();
+        let mut buf = std::mem::replace(&mut self.buf, spare);
+        if buf.is_empty() {
+            buf.extend_from_slice(&[b'#'; HEADER_BYTES]);
+        }
+        let gathered = Gathered {
+            buf,
+            first_lsn: self.first_lsn,
+            batches: (self.next_lsn - self.first_lsn) as u32,
+        };
+        if gathered.batches > 0 {
+            self.gate.take(gathered.last_lsn());
+        }
+        self.first_lsn = self.next_lsn;
+        self.db = NO_DB;
+        gathered
+    }
+
+    /// Everything up to `settled` will survive recovery at the level replies wait for.
+    #[inline]
+    pub(super) fn settle(&mut self, settled: Lsn) {
+        self.gate.settle(settled);
+    }
+
+    /// Whether readers wait for unsettled keys.
+    pub(super) fn set_gating(&mut self, gating: bool) {
+        self.gate.set_gating(gating, self.next_lsn - 1);
+    }
+
+    /// Bytes the commit being gathered can be sure of.
+    #[inline]
+    pub(super) fn set_reserved(&mut self, bytes: u64) {
+        self.reserved = bytes;
+    }
+
+    /// Why no more space can be prepared, or that it can again.
+    pub(super) fn set_space_error(&mut self, reason: Option<String>) {
+        self.space_error = reason;
+    }
+
+    /// The log has failed: nothing is admitted any more.
+    pub(super) fn set_failed(&mut self, reason: String) {
+        self.failed = Some(reason);
+    }
+}
+
+/// Less than this is no backlog, whatever is reserved, bytes.
+const BACKLOG_BYTES_MIN: u64 = 1024 * 1024;
+
+fn misconf(reason: &str) -> CommandError {
+    CommandError(Cow::Owned(format!("MISCONF Errors writing to the AOF file: {reason}")))
+}
+
+#[cfg(test)]
+mod tests;
