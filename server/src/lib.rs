@@ -4,6 +4,7 @@ pub mod config;
 pub mod dispatch;
 pub mod families;
 pub mod net;
+pub mod observe;
 pub mod options;
 pub mod resp;
 pub mod runtime;
