@@ -177,7 +177,7 @@ impl LogWriter {
 
     /// A segment that was left and is synced: its file may be closed.
     pub fn take_retired(&mut self) -> Option<RetiredSegment> {
-        self.segments.take_retired()
+        self.segments.take_retired(self.sync.as_ref().map(|s| s.file))
     }
 
     /// Wants everything that has been gathered so far synced now (WAITAOF, SYNC NOW), whatever the
