@@ -1,3 +1,4 @@
 //! The single test binary of the engine.
 
 mod crash;
+mod storage;
