@@ -1,4 +1,5 @@
 //! The single test binary of the engine.
 
 mod crash;
+mod interop;
 mod storage;
