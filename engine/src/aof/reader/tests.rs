@@ -1,3 +1,5 @@
+//! Tests of the segment reader: chunks, damage, copies, fuzzed bytes.
+
 use super::*;
 use crate::{
     aof::{CommandReader, Staging, buffer::AlignedBuf, header, header::pad_to_block},

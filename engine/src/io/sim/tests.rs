@@ -1,3 +1,5 @@
+//! Tests of the simulated disk: it may lose what a real one may, and nothing else.
+
 use super::*;
 use crate::io::{LogIo, Storage};
 
