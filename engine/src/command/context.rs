@@ -78,7 +78,7 @@ impl<'a> Ctx<'a> {
 
     /// The clock that access times are kept in: seconds, 24 bits of them.
     #[inline]
-    fn access_clock(&self) -> u32 {
+    pub fn access_clock(&self) -> u32 {
         (self.now_ms / 1000 & ACCESS_MASK) as u32
     }
 
@@ -162,6 +162,23 @@ impl<'a> Ctx<'a> {
             self.stats.keyspace_misses += 1;
         }
         Ok((None, &mut self.reply))
+    }
+
+    /// Seconds from one reading of the access clock to another; it wraps.
+    pub fn seconds_between(earlier: u32, later: u32) -> u32 {
+        later.wrapping_sub(earlier) & ACCESS_MASK as u32
+    }
+
+    /// True unless this is a replay.
+    #[inline]
+    pub fn is_live(&self) -> bool {
+        self.mode == Mode::Live
+    }
+
+    /// True when a key with this deadline must not be seen any more.
+    #[inline]
+    pub fn is_hidden(&self, deadline: Option<i64>) -> bool {
+        self.is_live() && deadline.is_some_and(|at_ms| self.now_ms > at_ms)
     }
 
     /// Removes a key whose deadline has passed, if the log has room to say so. If not, it stays

@@ -10,5 +10,16 @@ pub mod table;
 use crate::command::CommandSpec;
 
 /// Every family's rows.
-pub const ALL: &[&[CommandSpec]] =
-    &[strings::read::SPECS, strings::write::SPECS, strings::counters::SPECS, keys::delete::SPECS];
+pub const ALL: &[&[CommandSpec]] = &[
+    strings::read::SPECS,
+    strings::write::SPECS,
+    strings::take::SPECS,
+    strings::edit::SPECS,
+    strings::counters::SPECS,
+    strings::lcs::SPECS,
+    keys::delete::SPECS,
+    keys::expiry::SPECS,
+    keys::transfer::SPECS,
+    keys::iterate::SPECS,
+    keys::object::SPECS,
+];

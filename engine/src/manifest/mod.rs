@@ -16,8 +16,8 @@ mod request;
 mod store;
 
 pub use format::{Entry, FormatError, Kind, Manifest, Trailer, parse};
-pub use librarian::{Librarian, seal_file};
+pub use librarian::Librarian;
 pub use lock::{DirectoryLock, LockError};
 pub use names::{GLOBAL_SHARD, LOCK_FILE, NUMBER_MAX, Names, OurFile};
-pub use request::{Event, OpenSegment, Position, Request, Wanted};
+pub use request::{Event, Position, Request, Wanted};
 pub use store::{LoadError, SwitchError, load, remove_unlisted, switch};

@@ -36,13 +36,13 @@ mod summary;
 
 pub use chain::Cut;
 pub use error::{Proof, RecoveryError, Refusal};
-pub use open::{Closed, FirstSegments, Opened, open};
+pub use open::{Closed, Opened, Opening, open};
 pub use progress::{Phase, Progress};
 pub use scan::Fault;
 pub use summary::Summary;
 
 use crate::{
-    aof::{header::END_BYTES, reader::Expect},
+    aof::{header::END_BYTES, reader::Expect, seal_segment},
     io::Storage,
     keyspace::{KeyHasher, Keyspace},
     manifest::{self, GLOBAL_SHARD, LoadError, Manifest, Names},
@@ -183,7 +183,7 @@ async fn seal_file<S: Storage>(
     let name = &scanned.file.entry.name;
     if let Some(line) = verdict.seal {
         let file = storage.open(name).await?;
-        manifest::seal_file(storage, &file, verdict.keep, line).await?;
+        seal_segment(storage, &file, verdict.keep, &line).await?;
         return Ok(verdict.keep + END_BYTES as u64);
     }
     if verdict.keep < scanned.file.bytes {

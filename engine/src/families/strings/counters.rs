@@ -4,9 +4,12 @@ use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},
     effect::{Deadline, Effect},
     keyspace::{Key, Str, canonical_int},
+    number::LongDouble,
 };
 
 const OVERFLOW: CommandError = CommandError::new("ERR increment or decrement would overflow");
+
+const NOT_FINITE: CommandError = CommandError::new("ERR increment would produce NaN or Infinity");
 
 /// Rows.
 pub const SPECS: &[CommandSpec] = &[
@@ -66,6 +69,20 @@ pub const SPECS: &[CommandSpec] = &[
         examples: &["DECRBY n 7"],
         run: decrby,
     },
+    CommandSpec {
+        name: "incrbyfloat",
+        arity: 3,
+        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::FAST),
+        keys: KeySpec::ONE,
+        group: Group::String,
+        acl: &[],
+        since: "2.6.0",
+        complexity: "O(1)",
+        summary: "Increment the float value of a key by the given amount",
+        fanout: Fanout::Whole,
+        examples: &["INCRBYFLOAT n 0.5", "INCRBYFLOAT nokey -1e3"],
+        run: incrbyfloat,
+    },
 ];
 
 fn incr(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
@@ -119,4 +136,23 @@ fn add(cx: &mut Ctx<'_>, args: Args<'_>, by: i64) -> Result<(), CommandError> {
 #[inline]
 fn log_sum(cx: &mut Ctx<'_>, key: Key<'_>, args: Args<'_>) {
     cx.effect(key.hash, Effect::Verbatim { args });
+}
+
+fn incrbyfloat(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let key = cx.key(args.get(1));
+    let value = match cx.find(key)? {
+        Some(entry) => match entry.value() {
+            Str::Int(n) => LongDouble::from(n),
+            Str::Bytes(text) => LongDouble::parse(text).ok_or(CommandError::NOT_A_FLOAT)?,
+        },
+        None => LongDouble::from(0),
+    };
+    let by = LongDouble::parse(args.get(2)).ok_or(CommandError::NOT_A_FLOAT)?;
+    let sum = value.checked_add(by).ok_or(NOT_FINITE)?.text();
+    cx.admit(key.bytes.len() + sum.len())?;
+    cx.database().set(key, &sum, Deadline::Keep);
+    // Not verbatim: another machine's floating point may round otherwise.
+    cx.effect(key.hash, Effect::Set { key: key.bytes, value: &sum, deadline: Deadline::Keep });
+    cx.reply.bulk(&sum);
+    Ok(())
 }

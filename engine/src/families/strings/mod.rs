@@ -1,8 +1,11 @@
 //! The string commands.
 
 pub mod counters;
-mod options;
+pub mod edit;
+pub mod lcs;
+pub mod options;
 pub mod read;
+pub mod take;
 pub mod write;
 
 use crate::{command::Reply, keyspace::Str};
