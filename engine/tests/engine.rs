@@ -4,6 +4,8 @@ mod commands; // random commands: a shard answers byte for byte as redis-server 
 mod commands_driver; // a shard as a client sees it: names, arity, SELECT, RESP version
 mod commands_generator; // random command lines over few keys
 mod commands_oracle; // a redis-server of the test's own
-mod crash;
+mod crash; // acknowledged writes of one log survive every crash of the simulated disk
+mod directories; // hand-built log directories, each in one odd state
 mod effects; // what is logged makes the same state again
-mod tidy; // house rules of the whole workspace: sizes, names, layers, what may be named where // acknowledged writes of one log survive every crash of the simulated disk
+mod recovery; // recovery under crashes, and the builder of directories
+mod tidy; // house rules of the whole workspace: sizes, names, layers, what may be named where
