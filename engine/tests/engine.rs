@@ -8,4 +8,5 @@ mod crash; // acknowledged writes of one log survive every crash of the simulate
 mod directories; // hand-built log directories, each in one odd state
 mod effects; // what is logged makes the same state again
 mod recovery; // recovery under crashes, and the builder of directories
+mod storage; // what the storage contract promises, on both disks
 mod tidy; // house rules of the whole workspace: sizes, names, layers, what may be named where
