@@ -40,7 +40,6 @@ pub struct Librarian<S: Storage> {
     names: Names,
     manifest: Manifest,
     run: u64,
-    waiting: Vec<Wanted>,
     failed: Option<StorageError>,
 }
 
@@ -48,7 +47,7 @@ impl<S: Storage> Librarian<S> {
     /// Takes over `manifest`, which is the one in force in `storage`, for run `run`. `directory`
     /// is where that is, for error messages.
     pub fn new(storage: S, directory: PathBuf, names: Names, manifest: Manifest, run: u64) -> Self {
-        Self { storage, directory, names, manifest, run, waiting: Vec::new(), failed: None }
+        Self { storage, directory, names, manifest, run, failed: None }
     }
 
     /// The manifest in force.
@@ -61,11 +60,6 @@ impl<S: Storage> Librarian<S> {
         &self.storage
     }
 
-    /// True while a segment waits for space: [`Librarian::retry`] is due in a second.
-    pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     /// Does what is asked, in order; neighbouring [`Request::Prepare`]s share one manifest switch.
     pub async fn handle(&mut self, requests: Vec<Request>) -> Vec<Event> {
         let mut events = Vec::new();
@@ -75,18 +69,10 @@ impl<S: Storage> Librarian<S> {
                 wanted.push(w);
                 continue;
             }
-            self.prepare(std::mem::take(&mut wanted), false, &mut events).await;
+            self.prepare(std::mem::take(&mut wanted), &mut events).await;
             self.one(request, &mut events).await;
         }
-        self.prepare(wanted, false, &mut events).await;
-        events
-    }
-
-    /// Tries again what waits for space.
-    pub async fn retry(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
-        let waiting = std::mem::take(&mut self.waiting);
-        self.prepare(waiting, true, &mut events).await;
+        self.prepare(wanted, &mut events).await;
         events
     }
 
@@ -122,16 +108,16 @@ impl<S: Storage> Librarian<S> {
     }
 
     /// Creates all that is wanted and lists what could be created in one switch.
-    async fn prepare(&mut self, wanted: Vec<Wanted>, again: bool, events: &mut Vec<Event>) {
+    async fn prepare(&mut self, wanted: Vec<Wanted>, events: &mut Vec<Event>) {
         let mut made: Vec<(Wanted, Entry)> = Vec::new();
         for want in wanted {
-            if let Some(error) = self.failed.clone() {
-                events.push(Event::PrepareFailed { wanted: want, error, waiting: false });
-                continue;
-            }
-            match self.create(want).await {
+            let created = match self.failed.clone() {
+                Some(error) => Err(error),
+                None => self.create(want).await,
+            };
+            match created {
                 Ok(entry) => made.push((want, entry)),
-                Err(error) => self.not_prepared(want, error, again, events),
+                Err(error) => events.push(Event::PrepareFailed { shard: want.shard, error }),
             }
         }
         if made.is_empty() {
@@ -139,47 +125,32 @@ impl<S: Storage> Librarian<S> {
         }
         let mut new = self.manifest.clone();
         new.files.extend(made.iter().map(|(_, entry)| entry.clone()));
-        match self.list(new).await {
-            Ok(()) => {
-                for (want, entry) in made {
-                    match self.open(want, &entry) {
-                        Ok(segment) => {
-                            events.push(Event::Prepared { shard: want.shard, segment });
-                        }
-                        Err(error) => self.not_prepared(want, error, again, events),
-                    }
-                }
-            }
-            Err(switch) => {
-                let known = matches!(switch, SwitchError::Before(_));
-                for (want, entry) in made {
-                    if known {
-                        // Best effort: the space is what is missing. What stays is unlisted.
-                        let _ = self.storage.remove(&entry.name).await;
-                        self.not_prepared(want, switch.storage().clone(), again, events);
-                    } else {
-                        let error = switch.storage().clone();
-                        self.failed = Some(error.clone());
-                        events.push(Event::PrepareFailed { wanted: want, error, waiting: false });
-                    }
-                }
-            }
+        let listed = self.list(new).await;
+        for (want, entry) in made {
+            let shard = want.shard;
+            let opened = match &listed {
+                Ok(()) => self.open(want, &entry),
+                Err(switch) => Err(self.unlisted(switch, &entry.name).await),
+            };
+            events.push(match opened {
+                Ok(segment) => Event::Prepared { shard, segment },
+                Err(error) => Event::PrepareFailed { shard, error },
+            });
         }
     }
 
-    fn not_prepared(
-        &mut self,
-        wanted: Wanted,
-        error: StorageError,
-        again: bool,
-        events: &mut Vec<Event>,
-    ) {
-        let waiting = matches!(error.errno, libc::ENOSPC | libc::EDQUOT);
-        if waiting {
-            self.waiting.push(wanted);
-        }
-        if !(again && waiting) {
-            events.push(Event::PrepareFailed { wanted, error, waiting });
+    /// A file could not be listed.
+    async fn unlisted(&mut self, switch: &SwitchError, name: &str) -> StorageError {
+        match switch {
+            SwitchError::Before(error) => {
+                // Best effort: space may be what is missing. What stays is not listed.
+                let _ = self.storage.remove(name).await;
+                error.clone()
+            }
+            SwitchError::Unknown(error) => {
+                self.failed = Some(error.clone());
+                error.clone()
+            }
         }
     }
 

@@ -65,14 +65,13 @@ pub enum Event {
         /// The segment; its `seq` is the number in its name, which its commits are bound to.
         segment: OpenSegment,
     },
-    /// A segment is not ready. Said once per request.
+    /// A segment could not be prepared, for lack of space (ENOSPC, EDQUOT: worth asking again in a
+    /// second) or for good.
     PrepareFailed {
-        /// What was wanted.
-        wanted: Wanted,
+        /// The shard it was for.
+        shard: u16,
         /// Why not.
         error: StorageError,
-        /// True: no space; it is tried again every second, [`Event::Prepared`] follows.
-        waiting: bool,
     },
     /// A segment is sealed, or gone.
     Retired {

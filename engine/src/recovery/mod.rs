@@ -32,6 +32,7 @@ mod rdb;
 mod replay;
 mod scan;
 mod stages;
+mod start;
 mod summary;
 
 pub use chain::Cut;
@@ -39,6 +40,7 @@ pub use error::{Proof, RecoveryError, Refusal};
 pub use open::{Closed, Opened, Opening, open};
 pub use progress::{Phase, Progress};
 pub use scan::Fault;
+pub use start::{Start, StartError, Started, start};
 pub use summary::Summary;
 
 use crate::{
