@@ -297,28 +297,34 @@ impl<S: Storage> Librarian<S> {
         Ok(Event::GenerationDone { epoch })
     }
 
-    /// Takes the shards' next segments out of `new`, in list order, for the epoch that begins.
+    /// Takes what the shards go on in out of `new`, in list order, for the epoch that begins: of
+    /// each shard the next segment and whatever was prepared after it.
     fn move_next(&self, new: &mut Manifest, positions: &[Position], epoch: u64) -> Vec<Entry> {
         let mut moved = Vec::new();
         let mut kept = Vec::new();
+        let mut found = 0;
         for mut entry in std::mem::take(&mut new.files) {
             let at = match self.names.recognise(&entry.name) {
-                Some(OurFile::Segment { number, shard }) => {
-                    positions.iter().find(|p| p.shard == shard && p.next == number)
+                Some(OurFile::Segment { number, shard }) if entry.run == Some(self.run) => {
+                    let at = positions.iter().find(|p| p.shard == shard && p.next <= number);
+                    at.map(|position| (position, number))
                 }
                 _ => None,
             };
             match at {
-                Some(position) => {
+                Some((position, number)) => {
                     entry.epoch = Some(epoch);
-                    entry.first_lsn = Some(position.last_lsn + 1);
+                    if position.next == number {
+                        entry.first_lsn = Some(position.last_lsn + 1);
+                        found += 1;
+                    }
                     moved.push(entry);
                 }
                 None => kept.push(entry),
             }
         }
         new.files = kept;
-        assert_eq!(moved.len(), positions.len(), "every shard's next segment is listed, once");
+        assert_eq!(found, positions.len(), "every shard's next segment is listed, once");
         moved
     }
 }

@@ -21,7 +21,8 @@ pub struct Position {
     pub shard: u16,
     /// The run's last LSN on this shard; 0 = none.
     pub last_lsn: Lsn,
-    /// Number of the shard's next segment: listed, empty, the one it goes on with.
+    /// Number of the segment it goes on in: listed, flipped to already
+    /// ([`crate::aof::LogWriter::rotate`]), no batch written to it before the answer.
     pub next: u64,
 }
 
@@ -38,9 +39,9 @@ pub enum Request {
         /// The segment.
         segment: RetiredSegment,
     },
-    /// A global command between two epochs. Every shard stands at the barrier, its current
-    /// segment synced; afterwards it goes on in its next one. The new manifest is the commit
-    /// point.
+    /// A global command between two epochs. Every shard stands at the barrier: everything
+    /// before is synced, no batch is written to its next segment yet. The new manifest is the
+    /// commit point.
     Global {
         /// The command (or MULTI .. EXEC) as RESP, SELECT included where it matters.
         commands: Vec<u8>,
