@@ -1,4 +1,5 @@
 //! Recovery on the simulated disk: hand-built broken directories, crashes in the middle of it.
 
 pub mod builder; // segments and directories, byte by byte
-mod real; // whole lives on a real disk, and stock Redis reading them
+mod real; // whole lives on a real disk
+mod stock; // directories handed to and fro between us and stock Redis

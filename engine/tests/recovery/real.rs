@@ -11,11 +11,9 @@ use quire_engine::{
     slot::{group_of_slot, shard_of_group, slot_of},
 };
 use std::{
-    collections::BTreeMap,
     fs::File,
     os::{fd::BorrowedFd, unix::fs::FileExt},
     path::Path,
-    process::Command,
     sync::mpsc::{Receiver, channel},
 };
 
