@@ -182,17 +182,17 @@ async fn seal_file<S: Storage>(
     scanned: &Scanned,
     verdict: &Verdict,
 ) -> Result<u64, RecoveryError> {
-    let name = &scanned.file.entry.name;
+    let file = storage.open(&scanned.file.entry.name).await?;
     if let Some(line) = verdict.seal {
-        let file = storage.open(name).await?;
         seal_segment(storage, &file, verdict.keep, &line).await?;
         return Ok(verdict.keep + END_BYTES as u64);
     }
     if verdict.keep < scanned.file.bytes {
-        let file = storage.open(name).await?;
         storage.truncate(&file, verdict.keep).await?;
-        storage.sync(&file).await?;
     }
+    // ORDER: also what looks as it should: a killed server leaves bytes in the page cache that
+    // were never synced, and what is shown now must survive the next power cut.
+    storage.sync(&file).await?;
     Ok(verdict.keep)
 }
 
