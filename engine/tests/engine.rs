@@ -10,4 +10,9 @@ mod crash; // every policy, crashed at every write and sync
 mod effects; // what is logged makes the same state again
 mod interop; // redis-server and redis-check-aof read our segments
 mod storage; // the simulated and the real disk keep the same contract
+mod crash; // acknowledged writes of one log survive every crash of the simulated disk
+mod directories; // hand-built log directories, each in one odd state
+mod effects; // what is logged makes the same state again
+mod recovery; // recovery under crashes, and the builder of directories
+mod storage; // what the storage contract promises, on both disks
 mod tidy; // house rules of the whole workspace: sizes, names, layers, what may be named where

@@ -21,7 +21,8 @@ const BANNED_NAMES: &[&str] = &["utils", "util", "helpers", "common", "misc", "m
 const LAYERS: &[(&str, &[&str])] = &[
     ("mesh", &[]),
     ("io", &["atoms"]),
-    ("manifest", &["atoms", "io"]),
+    // The librarian fills, seals and lists segments.
+    ("manifest", &["atoms", "io", "aof"]),
     ("keyspace", &["atoms"]),
     // The words of a command (its arguments, its errors) lie below its machinery.
     ("effect", &["atoms", "keyspace", "command::Args", "command::OwnedArgs"]),
