@@ -172,6 +172,13 @@ impl SegmentReader {
         }
     }
 
+    /// The same, beginning at `offset`: behind something else that has been read.
+    pub fn starting_at(mut self, offset: u64) -> Self {
+        self.base = offset;
+        self.accepted_end = offset;
+        self
+    }
+
     /// File offset of the byte to be fed next.
     pub fn fed(&self) -> u64 {
         self.base + self.buf.len() as u64

@@ -327,7 +327,7 @@ impl Staging {
     }
 
     /// The log has failed: nothing is admitted any more.
-    pub(super) fn set_failed(&mut self, reason: String) {
+    pub fn set_failed(&mut self, reason: String) {
         self.failed = Some(reason);
     }
 }
