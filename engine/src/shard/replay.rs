@@ -5,7 +5,7 @@
 
 use super::Shard;
 use crate::{
-    command::{Args, Ctx, Mode, Reply},
+    command::{Args, Mode, Reply},
     families::table,
     keyspace::canonical_int,
 };
@@ -49,20 +49,14 @@ impl Shard {
         if !spec.accepts(args.len()) {
             return Err(fault(args, "wrong number of arguments"));
         }
-        self.scratch.clear();
-        let mut ctx = Ctx {
-            keyspace: &mut self.keyspace,
-            db: *db,
-            now_ms,
-            reply: Reply::new(&mut self.scratch, false),
-            staging: &mut self.staging,
-            mode: Mode::Replay,
-            admitted: false,
-            stats: &mut self.stats,
-            random: &mut self.random,
-            groups: self.groups,
-        };
-        (spec.run)(&mut ctx, args).map_err(|error| fault(args, error.text()))
+        self.note_time(now_ms);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let reply = Reply::new(&mut scratch, false);
+        let mut ctx = self.context(*db, now_ms, Mode::Replay, false, reply);
+        let result = (spec.run)(&mut ctx, args).map_err(|error| fault(args, error.text()));
+        self.scratch = scratch;
+        result
     }
 
     /// Commands that concern no key.
