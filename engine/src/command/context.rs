@@ -210,8 +210,8 @@ impl<'a> Ctx<'a> {
     /// As [`Ctx::effect`], in another database.
     #[inline]
     pub fn effect_in(&mut self, db: usize, hash: u64, effect: Effect<'_>) {
-        self.stats.changes += 1;
         if self.mode == Mode::Live {
+            self.stats.changes += 1;
             self.staging.touch_write(hash);
             self.staging.push(db as u16, effect);
         }

@@ -13,6 +13,9 @@ mod random;
 mod replay;
 mod transfer;
 
+#[cfg(test)]
+mod tests;
+
 pub use random::Random;
 pub use replay::ReplayError;
 

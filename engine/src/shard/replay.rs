@@ -40,11 +40,8 @@ impl Shard {
         if args.is_empty() {
             return Err(ReplayError("an empty command".to_owned()));
         }
-        if let Some(done) = self.replay_control(args, db) {
-            return done;
-        }
         let Some(spec) = table::lookup(args.get(0)) else {
-            return Err(fault(args, "unknown command"));
+            return self.replay_control(args, db);
         };
         if !spec.accepts(args.len()) {
             return Err(fault(args, "wrong number of arguments"));
@@ -60,38 +57,30 @@ impl Shard {
     }
 
     /// Commands that concern no key.
-    fn replay_control(
-        &mut self,
-        args: Args<'_>,
-        db: &mut usize,
-    ) -> Option<Result<(), ReplayError>> {
+    fn replay_control(&mut self, args: Args<'_>, db: &mut usize) -> Result<(), ReplayError> {
         let is = |name: &str| args.get(0).eq_ignore_ascii_case(name.as_bytes());
-        let database = |at: usize| {
-            let index = args.try_get(at).and_then(canonical_int);
-            let index = index.and_then(|i| usize::try_from(i).ok());
-            index
-                .filter(|&i| i < self.keyspace.databases())
-                .ok_or_else(|| fault(args, "DB index is out of range"))
-        };
         if is("select") {
-            return Some(database(1).map(|index| *db = index));
-        }
-        if is("multi") || is("exec") {
-            return Some(Ok(()));
-        }
-        if is("flushdb") {
+            *db = self.database(args, 1)?;
+        } else if is("flushdb") {
             drop(self.keyspace.clear(*db));
-            return Some(Ok(()));
-        }
-        if is("flushall") {
+        } else if is("flushall") {
             (0..self.keyspace.databases()).for_each(|db| drop(self.keyspace.clear(db)));
-            return Some(Ok(()));
+        } else if is("swapdb") {
+            let (a, b) = (self.database(args, 1)?, self.database(args, 2)?);
+            self.keyspace.swap(a, b);
+        } else if !is("multi") && !is("exec") {
+            return Err(fault(args, "unknown command"));
         }
-        if is("swapdb") {
-            let both = database(1).and_then(|a| database(2).map(|b| (a, b)));
-            return Some(both.map(|(a, b)| self.keyspace.swap(a, b)));
-        }
-        None
+        Ok(())
+    }
+
+    /// The database that an argument numbers.
+    fn database(&self, args: Args<'_>, at: usize) -> Result<usize, ReplayError> {
+        args.try_get(at)
+            .and_then(canonical_int)
+            .and_then(|index| usize::try_from(index).ok())
+            .filter(|&index| index < self.keyspace.databases())
+            .ok_or_else(|| fault(args, "DB index is out of range"))
     }
 }
 
