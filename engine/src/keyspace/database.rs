@@ -26,6 +26,8 @@ pub struct Database {
     groups: Vec<Group>,
     deadlines: Deadlines,
     hasher: KeyHasher,
+    /// Access bits of entries that are written.
+    access: u32,
     keys: usize,
     with_deadline: usize,
     /// Bytes of all entries.
@@ -41,11 +43,17 @@ impl Database {
             groups: Vec::new(),
             deadlines: Deadlines::default(),
             hasher,
+            access: 0,
             keys: 0,
             with_deadline: 0,
             entry_bytes: 0,
             table_bytes: 0,
         }
+    }
+
+    /// Sets the 24 access bits that entries get when they are written.
+    pub fn set_access(&mut self, access: u32) {
+        self.access = access;
     }
 
     /// Number of keys, expired ones included.
@@ -120,7 +128,7 @@ impl Database {
     }
 
     /// Inserts or overwrites a string; canonical integers are stored as such. True when the key
-    /// is new. An overwritten key keeps its access bits.
+    /// is new.
     #[inline]
     pub fn set(&mut self, key: Key<'_>, value: &[u8], deadline: Deadline) -> bool {
         self.store(key, parsed(value), deadline)
@@ -138,13 +146,14 @@ impl Database {
             Some(place) => {
                 let entry = place.entry();
                 let deadline = deadline.resolve(entry.deadline());
-                let meta = Meta { deadline, access: entry.access(), raw: false };
+                let meta = Meta { deadline, access: self.access, raw: false };
                 // SAFETY: `change` forgets the old address.
                 self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
                 false
             }
             None => {
-                let meta = Meta { deadline: deadline.resolve(None), access: 0, raw: false };
+                let meta =
+                    Meta { deadline: deadline.resolve(None), access: self.access, raw: false };
                 self.insert(key, value, meta);
                 true
             }
@@ -213,7 +222,7 @@ impl Database {
             // SAFETY: `change` forgets the old address.
             Some(place) => self.change(key, place, |entry| unsafe { entry.extend(0, tail) }),
             None => {
-                let meta = Meta { deadline: None, access: 0, raw: false };
+                let meta = Meta { deadline: None, access: self.access, raw: false };
                 self.insert(key, parsed(tail), meta);
             }
         }
@@ -230,7 +239,8 @@ impl Database {
             let mut value = vec![0; offset];
             value.extend_from_slice(bytes);
             let len = value.len();
-            self.insert(key, NewValue::Owned(value), Meta { deadline: None, access: 0, raw: true });
+            let meta = Meta { deadline: None, access: self.access, raw: true };
+            self.insert(key, NewValue::Owned(value), meta);
             return len;
         };
         let len = place.entry().value().len();

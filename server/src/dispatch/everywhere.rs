@@ -31,13 +31,7 @@ pub enum Task {
     Digest,
 }
 
-const TASKS: [Task; 5] = [
-    Task::Export,
-    Task::Exists,
-    Task::Import,
-    Task::Discard,
-    Task::Digest,
-];
+const TASKS: [Task; 5] = [Task::Export, Task::Exists, Task::Import, Task::Discard, Task::Digest];
 
 /// First number of tasks; commands' numbers are below.
 const FIRST: u16 = 0xFF00;
@@ -114,13 +108,7 @@ impl Task {
     }
 
     /// Joins the answers of all cores to the reply.
-    pub fn join(
-        self,
-        conn: &Connection,
-        args: Args<'_>,
-        parts: &[Vec<u8>],
-        out: &mut Vec<u8>,
-    ) {
+    pub fn join(self, conn: &Connection, args: Args<'_>, parts: &[Vec<u8>], out: &mut Vec<u8>) {
         match self {
             Task::Digest => families::debug::join_digests(parts, out),
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
