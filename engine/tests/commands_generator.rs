@@ -210,7 +210,13 @@ impl Generator {
             "append",
         ];
         let name = names[self.below(names.len())];
-        let name = if name == "incrbyfloat" && !self.floats { "incrby" } else { name };
+        let name = match name {
+            "incrbyfloat" if !self.floats => "incrby",
+            // RANDOMKEY removes expired keys it meets, which DBSIZE counts until then.
+            "randomkey" if self.floats => "dbsize",
+            "dbsize" if !self.floats => "randomkey",
+            _ => name,
+        };
         let mut line = vec![name.as_bytes().to_vec()];
         if self.chance(3) {
             line[0].make_ascii_uppercase();
@@ -252,7 +258,7 @@ impl Generator {
             }
             "setrange" => {
                 let offset = if self.chance(6) {
-                    self.pick(&["536870911", "9223372036854775807", "-1", "x", "536870912"])
+                    self.pick(&["536870912", "9223372036854775807", "-1", "x", "3000"])
                 } else {
                     self.below(40).to_string().into_bytes()
                 };

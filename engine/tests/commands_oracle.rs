@@ -40,6 +40,8 @@ impl Oracle {
         let mut oracle = Self { server, reader: BufReader::new(stream), folder };
         let version = oracle.line("INFO server");
         assert!(version.contains("redis_version:7.0."), "compared with 7.0 only: {version}");
+        // Keys are removed when they are looked at, on both sides.
+        oracle.line("DEBUG SET-ACTIVE-EXPIRE 0");
         oracle
     }
 

@@ -21,11 +21,23 @@ const BANNED_NAMES: &[&str] = &["utils", "util", "helpers", "common", "misc", "m
 const LAYERS: &[(&str, &[&str])] = &[
     ("mesh", &[]),
     ("io", &["atoms"]),
-    ("manifest", &["atoms", "io"]),
+    // The librarian fills, seals and lists segments.
+    ("manifest", &["atoms", "io", "aof"]),
     ("keyspace", &["atoms"]),
     // The words of a command (its arguments, its errors) lie below its machinery.
     ("effect", &["atoms", "keyspace", "command::Args", "command::OwnedArgs"]),
-    ("aof", &["atoms", "effect", "io", "command::CommandError", "command::OwnedArgs"]),
+    (
+        "aof",
+        &[
+            "atoms",
+            "effect",
+            "io",
+            "command::Args",
+            "command::CommandError",
+            "command::OwnedArgs",
+            "command::Span",
+        ],
+    ),
     // The context hands handlers their shard's log, counters and random bits.
     (
         "command",

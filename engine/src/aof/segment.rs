@@ -200,7 +200,11 @@ impl Segments {
         }
     }
 
-    pub(super) fn take_retired(&mut self) -> Option<RetiredSegment> {
-        self.retired.pop_front()
+    /// A segment that may be closed; not the one of the sync in flight, if any.
+    pub(super) fn take_retired(&mut self, syncing: Option<FileId>) -> Option<RetiredSegment> {
+        // ORDER: a sync may still run on a segment that another one, linked to its last write,
+        // has made clean; closed now, that sync would fail, or hit another file.
+        let idle = |left: &RetiredSegment| Some(left.segment.file) != syncing;
+        if self.retired.front().is_some_and(idle) { self.retired.pop_front() } else { None }
     }
 }

@@ -4,6 +4,7 @@
 //! Durability contract: bytes of a file are stable after [`Storage::sync`] of that file returned;
 //! names (create, rename, remove) are stable after [`Storage::sync_dir`] returned. Nothing else is.
 
+pub mod glommio;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 

@@ -1,336 +1,306 @@
-//! One SELECT database (ordered map; the table comes).
+//! One SELECT database: 256 group tables, a deadline index, and the sums over them.
+//!
+//! Every change of an entry goes through here, so that memory, the number of keys and the
+//! deadline index stay true. Expired entries are entries like others: who reads decides.
 
-use super::{Deadline, Key, KeyHasher, Str, canonical_int};
-use std::{collections::BTreeMap, ops::Range};
+use super::{
+    cursor::{point_of, scan_group, scan_start},
+    deadlines::{Deadlines, Reference},
+    entry::{EntryPtr, Meta, NewValue},
+    group::{Group, Place},
+    key::{Key, KeyHasher},
+    value::{Deadline, canonical_int},
+    view::{Entry, EntryMut, OwnedEntry},
+};
+use crate::limits::GROUPS;
+use std::ops::Range;
 
-const PREFIX_BITS: u32 = 40;
-
-/// The cursor at which the scan of a group begins.
-pub fn scan_start(group: usize) -> u64 {
-    (group as u64) << PREFIX_BITS
-}
-
-/// The group a cursor points into.
-pub fn scan_group(cursor: u64) -> usize {
-    (cursor >> PREFIX_BITS) as usize
-}
-
-#[derive(Debug, Clone)]
-enum Stored {
-    Int(i64),
-    Bytes { bytes: Vec<u8>, raw: bool },
-}
-
-impl Stored {
-    fn parse(value: &[u8]) -> Self {
-        match canonical_int(value) {
-            Some(n) => Stored::Int(n),
-            None => Stored::Bytes { bytes: value.to_vec(), raw: false },
-        }
-    }
-
-    fn edit(&mut self) -> &mut Vec<u8> {
-        if let Stored::Int(n) = self {
-            *self = Stored::Bytes { bytes: n.to_string().into_bytes(), raw: true };
-        }
-        match self {
-            Stored::Bytes { bytes, raw } => {
-                *raw = true;
-                bytes
-            }
-            Stored::Int(_) => unreachable!("made bytes above"),
-        }
-    }
-}
-
-/// Value, deadline and access bits without a key: what MOVE, RENAME and COPY carry.
-#[derive(Debug, Clone)]
-pub struct OwnedEntry {
-    value: Stored,
-    deadline: Option<i64>,
-    access: u32,
-}
-
-impl OwnedEntry {
-    /// The value.
-    pub fn value(&self) -> Str<'_> {
-        match &self.value {
-            Stored::Int(n) => Str::Int(*n),
-            Stored::Bytes { bytes, .. } => Str::Bytes(bytes),
-        }
-    }
-
-    /// Unix time, ms.
-    pub fn deadline(&self) -> Option<i64> {
-        self.deadline
-    }
-
-    /// Replaces the deadline.
-    pub fn set_deadline(&mut self, at_ms: Option<i64>) {
-        self.deadline = at_ms;
-    }
-
-    /// The 24 access bits.
-    pub fn access(&self) -> u32 {
-        self.access
-    }
-}
-
-/// A key and its value, to be read.
-#[derive(Clone, Copy)]
-pub struct Entry<'a> {
-    key: &'a [u8],
-    entry: &'a OwnedEntry,
-}
-
-impl<'a> Entry<'a> {
-    /// The key.
-    pub fn key(&self) -> &'a [u8] {
-        self.key
-    }
-
-    /// The value.
-    pub fn value(&self) -> Str<'a> {
-        self.entry.value()
-    }
-
-    /// Unix time, ms, after which the key no longer exists.
-    pub fn deadline(&self) -> Option<i64> {
-        self.entry.deadline
-    }
-
-    /// True when the deadline has passed, as Redis decides it: strictly before now.
-    pub fn is_expired(&self, now_ms: i64) -> bool {
-        self.entry.deadline.is_some_and(|at| now_ms > at)
-    }
-
-    /// As OBJECT ENCODING says it: `int`, `embstr` or `raw`.
-    pub fn encoding(&self) -> &'static str {
-        match &self.entry.value {
-            Stored::Int(_) => "int",
-            Stored::Bytes { bytes, raw: false } if bytes.len() <= 44 => "embstr",
-            Stored::Bytes { .. } => "raw",
-        }
-    }
-
-    /// Bytes of memory the entry takes.
-    pub fn memory_bytes(&self) -> usize {
-        self.key.len() + self.value().len() + 24
-    }
-
-    /// The 24 access bits (idle clock or frequency).
-    pub fn access(&self) -> u32 {
-        self.entry.access
-    }
-
-    /// As TYPE says it.
-    pub fn type_name(&self) -> &'static str {
-        "string"
-    }
-
-    /// Value, deadline and access bits, copied.
-    pub fn to_owned_entry(&self) -> OwnedEntry {
-        self.entry.clone()
-    }
-}
-
-/// A key and its value, to be changed in place.
-pub struct EntryMut<'a> {
-    key: &'a [u8],
-    entry: &'a mut OwnedEntry,
-}
-
-impl EntryMut<'_> {
-    /// The same, to be read.
-    pub fn as_entry(&self) -> Entry<'_> {
-        Entry { key: self.key, entry: self.entry }
-    }
-
-    /// The key.
-    pub fn key(&self) -> &[u8] {
-        self.key
-    }
-
-    /// The value.
-    pub fn value(&self) -> Str<'_> {
-        self.entry.value()
-    }
-
-    /// Unix time, ms.
-    pub fn deadline(&self) -> Option<i64> {
-        self.entry.deadline
-    }
-
-    /// True when the deadline has passed.
-    pub fn is_expired(&self, now_ms: i64) -> bool {
-        self.as_entry().is_expired(now_ms)
-    }
-
-    /// The 24 access bits.
-    pub fn access(&self) -> u32 {
-        self.entry.access
-    }
-
-    /// Replaces an integer value; false (and no change) when the value is not an integer.
-    pub fn set_int_in_place(&mut self, n: i64) -> bool {
-        match &mut self.entry.value {
-            Stored::Int(old) => {
-                *old = n;
-                true
-            }
-            Stored::Bytes { .. } => false,
-        }
-    }
-
-    /// The value's bytes, for edits that keep the length; None when it is an integer.
-    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
-        match &mut self.entry.value {
-            Stored::Int(_) => None,
-            Stored::Bytes { bytes, raw } => {
-                *raw = true;
-                Some(bytes)
-            }
-        }
-    }
-
-    /// Sets the 24 access bits.
-    pub fn touch(&mut self, access: u32) {
-        self.entry.access = access & 0xFF_FFFF;
-    }
-}
-
-type Place = (u8, u64, Vec<u8>);
-
-fn place(key: Key<'_>) -> Place {
-    (key.group(), key.hash, key.bytes.to_vec())
-}
+/// References that one call of [`Database::due`] resolves for each key it may remove.
+const LOOKS_PER_KEY: usize = 4;
+/// Home buckets that one step of the deadline index's walk visits.
+const WALK_BUCKETS: usize = 16;
 
 /// One database.
 pub struct Database {
-    map: BTreeMap<Place, OwnedEntry>,
+    /// All groups, or none before the first key.
+    groups: Vec<Group>,
+    deadlines: Deadlines,
     hasher: KeyHasher,
+    /// Access bits of entries that are written.
+    access: u32,
+    keys: usize,
+    with_deadline: usize,
+    /// Bytes of all entries.
+    entry_bytes: usize,
+    /// Bytes of directories and segments of all groups.
+    table_bytes: usize,
 }
 
 impl Database {
     /// An empty database.
     pub fn new(hasher: KeyHasher) -> Self {
-        Self { map: BTreeMap::new(), hasher }
+        Self {
+            groups: Vec::new(),
+            deadlines: Deadlines::default(),
+            hasher,
+            access: 0,
+            keys: 0,
+            with_deadline: 0,
+            entry_bytes: 0,
+            table_bytes: 0,
+        }
+    }
+
+    /// Sets the 24 access bits that entries get when they are written.
+    pub fn set_access(&mut self, access: u32) {
+        self.access = access;
     }
 
     /// Number of keys, expired ones included.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.map.len()
+        self.keys
     }
 
     /// True when there is no key.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.map.is_empty()
+        self.keys == 0
     }
 
     /// Number of keys with a deadline.
+    #[inline]
     pub fn with_deadline(&self) -> usize {
-        self.map.values().filter(|e| e.deadline.is_some()).count()
+        self.with_deadline
     }
 
     /// Bytes of entries, tables and deadline index.
     pub fn memory_bytes(&self) -> usize {
-        let mut bytes = 0;
-        self.for_each(&mut |e| bytes += e.memory_bytes());
-        bytes
+        self.entry_bytes + self.table_memory_bytes() + self.deadlines.memory_bytes()
+    }
+
+    /// Bytes of the tables alone.
+    pub fn table_memory_bytes(&self) -> usize {
+        self.table_bytes + self.groups.capacity() * size_of::<Group>()
+    }
+
+    #[inline]
+    fn find(&self, key: Key<'_>) -> Option<Place> {
+        self.groups.get(usize::from(key.group()))?.find(key)
     }
 
     /// Starts loading the key's bucket into the cache.
+    #[inline]
     pub fn prefetch(&self, key: Key<'_>) {
-        let _ = key;
+        if let Some(segment) = self.segment(key) {
+            prefetch(segment.addresses(key.hash).0);
+        }
+    }
+
+    /// Starts loading the key's entry into the cache, if its bucket has one that looks like it.
+    /// Best some time after [`Database::prefetch`].
+    #[inline]
+    pub fn prefetch_entry(&self, key: Key<'_>) {
+        if let Some(segment) = self.segment(key)
+            && let Some(address) = segment.addresses(key.hash).1()
+        {
+            prefetch(std::ptr::without_provenance(address as usize));
+        }
+    }
+
+    #[inline]
+    fn segment(&self, key: Key<'_>) -> Option<super::segment::Segment> {
+        self.groups.get(usize::from(key.group()))?.segment(key.hash)
     }
 
     /// The entry of a key; expired entries are returned too.
+    #[inline]
     pub fn get(&self, key: Key<'_>) -> Option<Entry<'_>> {
-        let (place, entry) = self.map.get_key_value(&place(key))?;
-        Some(Entry { key: &place.2, entry })
+        // SAFETY: the entry is in the table, which is borrowed as long as the result.
+        self.find(key).map(|place| unsafe { Entry::new(place.entry()) })
     }
 
-    /// The entry of a key, to be changed in place.
+    /// The entry of a key, to be changed in place; expired entries are returned too.
+    #[inline]
     pub fn get_mut(&mut self, key: Key<'_>) -> Option<EntryMut<'_>> {
-        let (place, entry) = self.map.range_mut(place(key)..).next()?;
-        (place.0 == key.group() && place.2 == key.bytes)
-            .then_some(EntryMut { key: &place.2, entry })
-    }
-
-    fn store(&mut self, key: Key<'_>, value: Stored, deadline: Deadline) -> bool {
-        let before = self.get(key).and_then(|e| e.deadline());
-        let access = self.get(key).map_or(0, |e| e.access());
-        let entry = OwnedEntry { value, deadline: deadline.resolve(before), access };
-        self.map.insert(place(key), entry).is_none()
+        // SAFETY: the entry is in the table, which is borrowed exclusively as long as the result.
+        self.find(key).map(|place| unsafe { EntryMut::new(place.entry()) })
     }
 
     /// Inserts or overwrites a string; canonical integers are stored as such. True when the key
     /// is new.
+    #[inline]
     pub fn set(&mut self, key: Key<'_>, value: &[u8], deadline: Deadline) -> bool {
-        self.store(key, Stored::parse(value), deadline)
+        self.store(key, parsed(value), deadline)
     }
 
     /// Inserts or overwrites an integer. True when the key is new.
+    #[inline]
     pub fn set_int(&mut self, key: Key<'_>, n: i64, deadline: Deadline) -> bool {
-        self.store(key, Stored::Int(n), deadline)
+        self.store(key, NewValue::Int(n), deadline)
+    }
+
+    #[inline]
+    fn store(&mut self, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) -> bool {
+        match self.find(key) {
+            Some(place) => {
+                let entry = place.entry();
+                let deadline = deadline.resolve(entry.deadline());
+                let meta = Meta { deadline, access: self.access, raw: false };
+                // SAFETY: `change` forgets the old address.
+                self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
+                false
+            }
+            None => {
+                let meta =
+                    Meta { deadline: deadline.resolve(None), access: self.access, raw: false };
+                self.insert(key, value, meta);
+                true
+            }
+        }
+    }
+
+    /// Edits the entry at a place with a function that may move it.
+    #[inline]
+    fn change(&mut self, key: Key<'_>, place: Place, edit: impl FnOnce(EntryPtr) -> EntryPtr) {
+        let entry = place.entry();
+        let (bytes, deadline) = (entry.memory_bytes(), entry.deadline());
+        let moved = edit(entry);
+        if moved != entry {
+            place.segment.relocate(place.spot, moved);
+        }
+        self.entry_bytes = self.entry_bytes - bytes + moved.memory_bytes();
+        self.note_deadline(key, deadline, moved.deadline());
+    }
+
+    /// Puts in an entry for a key that is not there.
+    fn insert(&mut self, key: Key<'_>, value: NewValue<'_>, meta: Meta) {
+        let entry = EntryPtr::create(key.bytes, value, meta);
+        if self.groups.is_empty() {
+            self.groups = (0..GROUPS).map(Group::new).collect();
+        }
+        let group = &mut self.groups[usize::from(key.group())];
+        let before = group.memory_bytes();
+        group.insert(key.hash, entry, &self.hasher);
+        self.table_bytes = self.table_bytes - before + group.memory_bytes();
+        self.entry_bytes += entry.memory_bytes();
+        self.keys += 1;
+        self.note_deadline(key, None, meta.deadline);
+    }
+
+    /// Takes the entry at a place out; the caller frees it.
+    fn detach(&mut self, group: usize, hash: u64, place: Place) -> EntryPtr {
+        let group = &mut self.groups[group];
+        let before = group.memory_bytes();
+        let entry = group.remove(hash, place, &self.hasher);
+        self.table_bytes = self.table_bytes - before + group.memory_bytes();
+        self.entry_bytes -= entry.memory_bytes();
+        self.keys -= 1;
+        self.with_deadline -= usize::from(entry.deadline().is_some());
+        entry
+    }
+
+    /// Keeps count and index of deadlines true. A deadline that moves further away needs no new
+    /// reference: the one there is will be looked at in time.
+    #[inline]
+    fn note_deadline(&mut self, key: Key<'_>, before: Option<i64>, after: Option<i64>) {
+        match (before, after) {
+            (None, None) => return,
+            (Some(_), None) => self.with_deadline -= 1,
+            (Some(before), Some(after)) if after >= before => return,
+            (_, Some(after)) => {
+                self.with_deadline += usize::from(before.is_none());
+                self.deadlines.file(Reference::of(key), after);
+            }
+        }
+        self.tidy_deadlines();
     }
 
     /// Appends to a string, creates it when missing; the new length.
     pub fn append(&mut self, key: Key<'_>, tail: &[u8]) -> usize {
-        match self.get_mut(key) {
-            Some(e) => {
-                let bytes = e.entry.value.edit();
-                bytes.extend_from_slice(tail);
-                bytes.len()
-            }
+        match self.find(key) {
+            // SAFETY: `change` forgets the old address.
+            Some(place) => self.change(key, place, |entry| unsafe { entry.extend(0, tail) }),
             None => {
-                self.set(key, tail, Deadline::None);
-                tail.len()
+                let meta = Meta { deadline: None, access: self.access, raw: false };
+                self.insert(key, parsed(tail), meta);
             }
         }
+        self.get(key).map_or(0, |entry| entry.value().len())
     }
 
-    /// Overwrites part of a string, padding with zero bytes; creates it when missing. The new
-    /// length. Does nothing when `bytes` is empty.
+    /// Overwrites part of a string, padding with zero bytes up to `offset`; creates it when
+    /// missing. The new length. Does nothing when `bytes` is empty.
     pub fn write_range(&mut self, key: Key<'_>, offset: usize, bytes: &[u8]) -> usize {
+        let Some(place) = self.find(key) else {
+            if bytes.is_empty() {
+                return 0;
+            }
+            let mut value = vec![0; offset];
+            value.extend_from_slice(bytes);
+            let len = value.len();
+            let meta = Meta { deadline: None, access: self.access, raw: true };
+            self.insert(key, NewValue::Owned(value), meta);
+            return len;
+        };
+        let len = place.entry().value().len();
         if bytes.is_empty() {
-            return self.get(key).map_or(0, |e| e.value().len());
+            return len;
         }
-        if self.get(key).is_none() {
-            let value = Stored::Bytes { bytes: Vec::new(), raw: true };
-            self.store(key, value, Deadline::None);
-        }
-        let Some(e) = self.get_mut(key) else { return 0 };
-        let value = e.entry.value.edit();
-        if value.len() < offset + bytes.len() {
-            value.resize(offset + bytes.len(), 0);
-        }
-        value[offset..offset + bytes.len()].copy_from_slice(bytes);
-        value.len()
+        let inside = len.saturating_sub(offset).min(bytes.len());
+        let (over, tail) = bytes.split_at(inside);
+        self.change(key, place, |entry| {
+            // SAFETY: `change` forgets the old address.
+            let entry = unsafe { entry.extend(offset.saturating_sub(len), tail) };
+            if let Some(value) = entry.bytes_mut() {
+                value[offset..offset + over.len()].copy_from_slice(over);
+            }
+            entry
+        });
+        len.max(offset + bytes.len())
     }
 
     /// Removes a key; false when there was none.
     pub fn remove(&mut self, key: Key<'_>) -> bool {
-        self.map.remove(&place(key)).is_some()
+        let Some(place) = self.find(key) else { return false };
+        let entry = self.detach(usize::from(key.group()), key.hash, place);
+        // SAFETY: the table has forgotten the entry.
+        unsafe { entry.free() };
+        self.tidy_deadlines();
+        true
     }
 
-    /// Sets or removes a deadline; false when there is no such key.
+    /// Sets or removes a deadline (Unix time, ms); false when there is no such key.
     pub fn set_deadline(&mut self, key: Key<'_>, at_ms: Option<i64>) -> bool {
-        self.get_mut(key).map(|e| e.entry.deadline = at_ms).is_some()
+        let Some(place) = self.find(key) else { return false };
+        // SAFETY: `change` forgets the old address.
+        self.change(key, place, |entry| unsafe { entry.set_deadline(at_ms) });
+        true
     }
 
     /// Takes an entry out.
     pub fn take(&mut self, key: Key<'_>) -> Option<OwnedEntry> {
-        self.map.remove(&place(key))
+        let place = self.find(key)?;
+        let entry = self.detach(usize::from(key.group()), key.hash, place);
+        // SAFETY: the table has forgotten the entry.
+        Some(unsafe { OwnedEntry::dissolve(entry) })
     }
 
     /// Puts an entry in under this key, replacing what was there.
     pub fn put(&mut self, key: Key<'_>, entry: OwnedEntry) {
-        self.map.insert(place(key), entry);
+        let (value, meta) = entry.into_parts();
+        match self.find(key) {
+            Some(place) => {
+                // SAFETY: `change` forgets the old address.
+                self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
+            }
+            None => self.insert(key, value, meta),
+        }
     }
 
-    /// Emits whole home buckets from `cursor` on until at least `min_entries` were emitted;
-    /// the next cursor, 0 when the groups are done. A cursor before the range starts there.
+    /// Emits the entries of whole home buckets from `cursor` on, inside `groups`, until at least
+    /// `min_entries` were emitted; the next cursor, 0 when the groups are done. A cursor before
+    /// the first group starts there. What a scan guarantees: see `cursor.rs`.
     pub fn scan(
         &self,
         cursor: u64,
@@ -338,70 +308,226 @@ impl Database {
         min_entries: usize,
         emit: &mut dyn FnMut(Entry<'_>),
     ) -> u64 {
-        let cursor = cursor.max(scan_start(groups.start));
-        let shift = 64 - PREFIX_BITS;
-        let prefix = cursor & ((1 << PREFIX_BITS) - 1);
         let mut emitted = 0;
-        let mut last = None;
-        let from = (scan_group(cursor) as u8, prefix << shift, Vec::new());
-        if scan_group(cursor) >= groups.end {
-            return 0;
-        }
-        for (place, entry) in self.map.range(from..) {
-            if place.0 as usize >= groups.end {
-                return 0;
+        self.visit(cursor, groups, emit, &mut |entries| {
+            emitted += entries;
+            emitted >= min_entries.max(1)
+        })
+    }
+
+    /// Emits home bucket after home bucket, until `enough`, told how many entries the last one
+    /// had, says so.
+    fn visit(
+        &self,
+        cursor: u64,
+        groups: Range<usize>,
+        emit: &mut dyn FnMut(Entry<'_>),
+        enough: &mut dyn FnMut(usize) -> bool,
+    ) -> u64 {
+        let cursor = cursor.max(scan_start(groups.start));
+        let (mut group, mut point) = (scan_group(cursor), point_of(cursor));
+        let end = groups.end.min(self.groups.len());
+        while group < end {
+            let mut entries = 0;
+            let next = self.groups[group].scan_home(point, &mut |entry| {
+                entries += 1;
+                // SAFETY: the entry is in the table, which is borrowed during the call.
+                emit(unsafe { Entry::new(entry) });
+            });
+            (group, point) = next.map_or((group + 1, 0), |behind| (group, behind));
+            // Groups without keys cost nothing, but must not end a scan's step.
+            while group < end && self.groups[group].len() == 0 {
+                (group, point) = (group + 1, 0);
             }
-            let here = scan_start(place.0 as usize) | (place.1 >> shift);
-            if emitted >= min_entries.max(1) && last != Some(here) {
-                return here;
+            if enough(entries) && group < end {
+                return scan_start(group) | point;
             }
-            emit(Entry { key: &place.2, entry });
-            emitted += 1;
-            last = Some(here);
         }
         0
     }
 
-    /// A random entry, every one equally likely.
+    /// A random entry, every one equally likely; None when there is none.
     pub fn random(&self, random: &mut impl FnMut() -> u64) -> Option<Entry<'_>> {
-        if self.map.is_empty() {
+        if self.keys == 0 {
             return None;
         }
-        let nth = random() as usize % self.map.len();
-        self.map.iter().nth(nth).map(|(place, entry)| Entry { key: &place.2, entry })
+        let mut nth = ((u128::from(random()) * self.keys as u128) >> 64) as usize;
+        let group = self.groups.iter().find(|group| {
+            let here = nth < group.len();
+            if !here {
+                nth -= group.len();
+            }
+            here
+        })?;
+        // SAFETY: the entry is in the table, which is borrowed as long as the result.
+        group.random(random).map(|entry| unsafe { Entry::new(entry) })
     }
 
-    /// Removes up to `limit` keys whose deadline has passed; `emit` sees each before it is
+    /// Removes up to `limit` keys whose deadline has passed; `emit` sees each key before it is
     /// freed. The number removed.
+    ///
+    /// The work of one call is bounded, so fewer than `limit` may be removed although more are
+    /// due: then [`Database::next_due_ms`] is not in the future. Called again and again it
+    /// removes every expired key.
     pub fn due(&mut self, now_ms: i64, limit: usize, emit: &mut dyn FnMut(&[u8])) -> usize {
-        let expired: Vec<Place> = self
-            .map
-            .iter()
-            .filter(|(_, e)| e.deadline.is_some_and(|at| now_ms > at))
-            .take(limit)
-            .map(|(place, _)| place.clone())
-            .collect();
-        for place in &expired {
-            emit(&place.2);
-            self.map.remove(place);
+        self.deadlines.set_now(now_ms);
+        self.tidy_deadlines();
+        let mut removed = 0;
+        for _ in 0..limit.saturating_mul(LOOKS_PER_KEY) {
+            if removed >= limit {
+                break;
+            }
+            let Some(reference) = self.deadlines.pop() else { break };
+            removed += self.resolve(reference, now_ms, emit);
         }
-        expired.len()
+        removed
     }
 
-    /// When the next key may become due, Unix time in ms; never later than the truth.
+    /// Looks at the keys a reference may mean (they are two when 56 bits of their hashes agree).
+    fn resolve(&mut self, reference: Reference, now_ms: i64, emit: &mut dyn FnMut(&[u8])) -> usize {
+        let mut removed = 0;
+        let mut later: Option<i64>;
+        loop {
+            later = None;
+            let place = self.groups.get(reference.group()).and_then(|group| {
+                group.find_where(reference.hash(), |entry| {
+                    let at =
+                        entry.deadline().filter(|_| reference.is_to(self.hasher.hash(entry.key())));
+                    let due = at.is_some_and(|at| now_ms > at);
+                    if let Some(at) = at.filter(|_| !due) {
+                        later = Some(later.map_or(at, |other| other.min(at)));
+                    }
+                    due
+                })
+            });
+            let Some(place) = place else { break };
+            let entry = self.detach(reference.group(), reference.hash(), place);
+            emit(entry.key());
+            // SAFETY: the table has forgotten the entry.
+            unsafe { entry.free() };
+            removed += 1;
+        }
+        if let Some(at) = later {
+            self.deadlines.file(reference, at);
+        }
+        removed
+    }
+
+    /// When [`Database::due`] has something to look at next, Unix time in ms: at most 128 ms
+    /// after the earliest deadline, often before it; None when there is nothing.
     pub fn next_due_ms(&self) -> Option<i64> {
-        self.map.values().filter_map(|e| e.deadline).min()
+        self.deadlines.next_ms()
+    }
+
+    /// A step towards a deadline index without stale references, when there are too many.
+    #[inline]
+    fn tidy_deadlines(&mut self) {
+        if let Some(cursor) = self.deadlines.walk(self.with_deadline, self.keys) {
+            self.walk_deadlines(cursor);
+        }
+    }
+
+    #[cold]
+    fn walk_deadlines(&mut self, cursor: u64) {
+        let mut found = Vec::new();
+        let mut buckets = 0;
+        let next = self.visit(
+            cursor,
+            0..GROUPS,
+            &mut |entry| found.extend(entry.deadline().map(|at| (self.reference(entry.key()), at))),
+            &mut |_| {
+                buckets += 1;
+                buckets >= WALK_BUCKETS
+            },
+        );
+        for (reference, at_ms) in found {
+            self.deadlines.file(reference, at_ms);
+        }
+        self.deadlines.walked(next);
+    }
+
+    fn reference(&self, key: &[u8]) -> Reference {
+        Reference::of(self.hasher.key(key))
     }
 
     /// Every entry.
     pub fn for_each(&self, f: &mut dyn FnMut(Entry<'_>)) {
-        for (place, entry) in &self.map {
-            f(Entry { key: &place.2, entry });
+        for entry in self.groups.iter().flat_map(Group::entries) {
+            // SAFETY: the entry is in the table, which is borrowed during the call.
+            f(unsafe { Entry::new(entry) });
         }
     }
 
-    /// The hasher of this server.
-    pub fn hasher(&self) -> &KeyHasher {
-        &self.hasher
+    /// Bytes that entries and segments have allocated, as accounted.
+    #[cfg(test)]
+    pub(super) fn entry_and_segment_bytes(&self) -> usize {
+        self.entry_bytes + self.groups.iter().map(Group::segment_bytes).sum::<usize>()
+    }
+
+    /// References in the deadline index, stale ones included.
+    #[cfg(test)]
+    pub(super) fn references(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// Panics when an invariant does not hold; reads everything.
+    #[cfg(any(test, debug_assertions))]
+    pub fn check(&self) {
+        use std::collections::HashMap;
+        let (mut keys, mut with_deadline, mut bytes) = (0, 0, 0);
+        let mut filed: HashMap<Reference, i64> = HashMap::new();
+        let mut count = 0;
+        for (at, reference) in self.deadlines.filed() {
+            let first = filed.entry(reference);
+            first.and_modify(|slot| *slot = (*slot).min(at)).or_insert(at);
+            count += 1;
+        }
+        assert_eq!(count, self.deadlines.len(), "references");
+        for (index, group) in self.groups.iter().enumerate() {
+            group.check(&self.hasher);
+            for entry in group.entries() {
+                let hash = self.hasher.hash(entry.key());
+                keys += 1;
+                bytes += entry.memory_bytes();
+                let found = group.find_where(hash, |other| other.key() == entry.key());
+                assert!(found.is_some_and(|place| place.entry() == entry), "found again, once");
+                if let Some(at) = entry.deadline() {
+                    with_deadline += 1;
+                    let slot = filed.get(&Reference::new(index as u8, hash));
+                    let latest = at.saturating_add(super::deadlines::GRAIN_MS);
+                    assert!(slot.is_some_and(|slot| *slot <= latest), "a deadline is filed");
+                }
+            }
+        }
+        let table: usize = self.groups.iter().map(Group::memory_bytes).sum();
+        assert_eq!(
+            (keys, with_deadline, bytes, table),
+            (self.keys, self.with_deadline, self.entry_bytes, self.table_bytes)
+        );
     }
 }
+
+/// A value as SET stores it.
+#[inline]
+fn parsed(value: &[u8]) -> NewValue<'_> {
+    canonical_int(value).map_or(NewValue::Bytes(value), NewValue::Int)
+}
+
+/// Starts loading a cache line; any address will do.
+#[inline]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and cannot fault.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+const _: fn() = || {
+    // Threads hand databases over, when a shard is built by one and run by another.
+    fn sendable<T: Send>() {}
+    sendable::<Database>();
+};

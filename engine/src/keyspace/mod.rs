@@ -1,24 +1,57 @@
 //! The keys of one shard: databases, their tables, deadlines, memory.
+//!
+//! ```text
+//! Keyspace -> Database -> Group (256, one per slot group) -> Segment -> Word -> entry
+//!                      -> Deadlines (when to look at which key)
+//! ```
+//! Per database and slot group there is an extendible hash table of small segments, allocated
+//! with the first key; growing and shrinking move the entries of one segment at a time
+//! (`group.rs`, `segment.rs`). Key, value and deadline of an entry are one allocation
+//! (`entry.rs`). SCAN's guarantee is proven in `cursor.rs`.
+//!
+//! Knows neither clock nor clients: expired entries are there until somebody removes them, and
+//! time comes in as an argument. Everything is `Send` and nothing is shared: addresses are kept
+//! as integers in words and directories, and each belongs to one database.
 
+mod cursor;
 mod database;
+mod deadlines;
+mod entry;
+mod group;
 mod key;
+mod memory;
+mod segment;
 mod value;
+mod view;
+mod word;
 
-pub use database::{Database, Entry, EntryMut, OwnedEntry, scan_group, scan_start};
+#[cfg(test)]
+mod tests;
+
+pub use cursor::{scan_group, scan_start};
+pub use database::Database;
 pub use key::{Key, KeyHasher};
 pub use value::{Deadline, Str, canonical_int};
+pub use view::{Entry, EntryMut, OwnedEntry};
 
 /// All databases of one shard.
 pub struct Keyspace {
     databases: Vec<Database>,
     hasher: KeyHasher,
+    access: u32,
 }
 
 impl Keyspace {
     /// An empty keyspace of `databases` databases.
     pub fn new(databases: usize, hasher: KeyHasher) -> Self {
         let databases = (0..databases).map(|_| Database::new(hasher.clone())).collect();
-        Self { databases, hasher }
+        Self { databases, hasher, access: 0 }
+    }
+
+    /// Sets the 24 access bits that entries get when they are written.
+    pub fn set_access(&mut self, access: u32) {
+        self.access = access;
+        self.databases.iter_mut().for_each(|database| database.set_access(access));
     }
 
     /// The hasher of this server.
@@ -57,7 +90,9 @@ impl Keyspace {
     /// Empties a database and returns its old content, detached; the caller decides when the
     /// memory is freed, by dropping it.
     pub fn clear(&mut self, db: usize) -> Database {
-        std::mem::replace(&mut self.databases[db], Database::new(self.hasher.clone()))
+        let mut empty = Database::new(self.hasher.clone());
+        empty.set_access(self.access);
+        std::mem::replace(&mut self.databases[db], empty)
     }
 
     /// Keys in all databases.

@@ -8,6 +8,7 @@
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec, Reply},
     keyspace::canonical_int,
+    limits::STRING_BYTES_MAX,
 };
 use std::ops::Range;
 
@@ -27,8 +28,8 @@ pub const SPECS: &[CommandSpec] = &[CommandSpec {
     run: lcs,
 }];
 
-/// LIMIT: the walk's bits of strings whose lengths' product is larger are not kept: 4 GiB.
-const CELLS_MAX: usize = 1 << 35;
+/// Bytes of a cell of the table in Redis, which bounds the whole table like a string.
+const CELL_BYTES: usize = 4;
 
 #[derive(Default)]
 struct Options {
@@ -77,14 +78,14 @@ struct Table {
 
 impl Table {
     fn new(a: &[u8], b: &[u8], walk: bool) -> Result<Self, CommandError> {
-        let cells = if walk { a.len().saturating_mul(b.len()) } else { 0 };
-        let mut up = Vec::new();
-        if cells > CELLS_MAX || up.try_reserve_exact(cells / 64 + 1).is_err() {
+        let table = (a.len() + 1).saturating_mul(b.len() + 1).saturating_mul(CELL_BYTES);
+        if table > STRING_BYTES_MAX {
             return Err(CommandError::new(
-                "ERR Insufficient memory, failed allocating transient memory for LCS",
+                "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
             ));
         }
-        up.resize(cells / 64 + 1, 0);
+        let cells = if walk { a.len() * b.len() } else { 0 };
+        let mut up = vec![0u64; cells / 64 + 1];
         let mut row = vec![0u32; b.len() + 1];
         for (i, byte) in a.iter().enumerate() {
             // `diagonal` is the cell up and left, `row[j]` still the row above.

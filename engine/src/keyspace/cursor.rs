@@ -1,0 +1,89 @@
+//! SCAN and RANDOMKEY: ways through a database that survive its changes.
+//!
+//! A cursor is a point: `group << 45 | first 45 bits of a hash`. It depends neither on the
+//! number of shards nor on the shape of a table, and is below 2^53, so that clients which keep
+//! cursors in doubles keep them right. 0 is the first point, and, returned, the end.
+//!
+//! **Every key that exists from the start of a full scan to its end is emitted at least once.**
+//! Let P(key) be its point; it never changes. A step from cursor c takes the home bucket that
+//! contains c under the table's present shape, emits every entry whose home it is, and returns a
+//! cursor c' > c that is the first point behind that bucket. Home buckets are intervals of
+//! points, in order and without gaps, because within a segment `home = f * buckets / 2^13` grows
+//! with `f`, and segments are prefixes. So a step emits every key with c <= P(key) < c' that
+//! exists at that moment: also entries that spilled into later buckets, for emission goes by
+//! home, not by position. Growing, splitting, merging and shrinking between two steps only move
+//! the borders: the next step's bucket may begin before c' (some keys are emitted again), never
+//! behind it. The cursors of a full scan rise from 0 and end behind the last point, hence each
+//! key's point lies in exactly one step's [c, c'), and that step emits it. Points of groups that
+//! another shard owns, or that are empty, hold no key here and are skipped.
+
+use super::{
+    entry::EntryPtr,
+    group::Group,
+    segment::{BUCKET, DEPTH_MAX, HOME_BITS, Spot},
+};
+
+/// Bits of the hash in a cursor: no home bucket is finer.
+const POINT_BITS: u32 = DEPTH_MAX + HOME_BITS;
+
+/// The cursor at which the scan of a group begins.
+pub fn scan_start(group: usize) -> u64 {
+    (group as u64) << POINT_BITS
+}
+
+/// The group a cursor points into; not below 256 when the cursor is no cursor.
+pub fn scan_group(cursor: u64) -> usize {
+    (cursor >> POINT_BITS) as usize
+}
+
+/// The point inside its group.
+pub(super) fn point_of(cursor: u64) -> u64 {
+    cursor & ((1 << POINT_BITS) - 1)
+}
+
+impl Group {
+    /// Emits the entries of the home bucket that contains `point`; the first point behind it,
+    /// None at the end of the group.
+    pub(super) fn scan_home(&self, point: u64, emit: &mut dyn FnMut(EntryPtr)) -> Option<u64> {
+        let segment = self.segment(point << (64 - POINT_BITS))?;
+        let buckets = segment.buckets() as u64;
+        let unit = DEPTH_MAX - segment.depth();
+        let fraction = point >> unit & ((1 << HOME_BITS) - 1);
+        let home = (fraction * buckets) >> HOME_BITS;
+        segment.for_home(home as usize, emit);
+        // The least fraction of the next bucket that has any; 2^13 belongs to the next segment.
+        let next = ((home + 1) << HOME_BITS).div_ceil(buckets);
+        let segment_start = point >> (unit + HOME_BITS) << (unit + HOME_BITS);
+        let behind = segment_start + (next << unit);
+        (behind >> POINT_BITS == 0).then_some(behind)
+    }
+
+    /// An entry, each with the same probability; None when there is none.
+    ///
+    /// Every word that the table could have, were all segments as deep as the directory and as
+    /// wide as the widest, is equally likely to be drawn; drawing goes on until there is an entry.
+    pub(super) fn random(&self, random: &mut impl FnMut() -> u64) -> Option<EntryPtr> {
+        if self.len() == 0 {
+            return None;
+        }
+        loop {
+            let bits = random();
+            let index = (bits >> 32 & ((1 << self.depth()) - 1)) as usize;
+            let segment = self.at(index)?;
+            // Of the directory words of one segment only the first counts.
+            if index & ((1 << (self.depth() - segment.depth())) - 1) != 0 {
+                continue;
+            }
+            let bucket = (((bits & 0xFFFF_FFF8) * self.widest() as u64) >> 32) as usize;
+            if bucket >= segment.buckets() {
+                continue;
+            }
+            let spot = Spot { bucket, slot: bits as usize % BUCKET };
+            let word = segment.word(spot);
+            if !word.is_empty() {
+                // SAFETY: the word is not empty, its entry lives.
+                return Some(unsafe { word.entry() });
+            }
+        }
+    }
+}

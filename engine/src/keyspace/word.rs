@@ -1,0 +1,72 @@
+//! The eight bytes by which the table knows an entry.
+//!
+//! ```text
+//! 63         48 47                     4 3     0
+//! | fingerprint | address / 16          | stamp |      0 = no entry
+//! ```
+//! The fingerprint is 16 bits of the hash; which ones, the segment decides. The stamp says for
+//! which walk of its slot group the entry is already out; inserting writes the group's.
+
+use super::entry::EntryPtr;
+
+const FINGERPRINT_SHIFT: u32 = 48;
+const ADDRESS_MASK: u64 = 0x0000_FFFF_FFFF_FFF0;
+const STAMP_MASK: u64 = 0xF;
+
+/// A reference to an entry, or nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub(super) struct Word(u64);
+
+impl Word {
+    /// No entry.
+    pub(super) const EMPTY: Word = Word(0);
+
+    /// The word of an entry.
+    #[inline]
+    pub(super) fn new(entry: EntryPtr, fingerprint: u16, stamp: u8) -> Self {
+        let address = entry.address();
+        assert!(address & !ADDRESS_MASK == 0, "entry outside the 48-bit address space");
+        Word(u64::from(fingerprint) << FINGERPRINT_SHIFT | address | u64::from(stamp) & STAMP_MASK)
+    }
+
+    #[inline]
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
+    pub(super) fn fingerprint(self) -> u16 {
+        (self.0 >> FINGERPRINT_SHIFT) as u16
+    }
+
+    #[inline]
+    pub(super) fn stamp(self) -> u8 {
+        (self.0 & STAMP_MASK) as u8
+    }
+
+    /// The same entry with another fingerprint.
+    #[inline]
+    pub(super) fn with_fingerprint(self, fingerprint: u16) -> Self {
+        let rest = self.0 & !(u64::from(u16::MAX) << FINGERPRINT_SHIFT);
+        Word(rest | u64::from(fingerprint) << FINGERPRINT_SHIFT)
+    }
+
+    /// Address of the entry, 0 when there is none.
+    #[inline]
+    pub(super) fn address(self) -> u64 {
+        self.0 & ADDRESS_MASK
+    }
+
+    /// The entry.
+    ///
+    /// # Safety
+    /// The word is not empty, and its entry lives and is not changed otherwise while the result
+    /// is used.
+    #[inline]
+    pub(super) unsafe fn entry(self) -> EntryPtr {
+        debug_assert!(!self.is_empty());
+        // SAFETY: the caller's promise.
+        unsafe { EntryPtr::from_address(self.address()) }
+    }
+}
