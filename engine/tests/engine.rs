@@ -1,3 +1,9 @@
 //! The single test binary of the engine.
 
+mod crash; // every policy, crashed at every write and sync
+mod commands; // random commands: a shard answers byte for byte as redis-server does
+mod commands_driver; // a shard as a client sees it: names, arity, SELECT, RESP version
+mod commands_generator; // random command lines over few keys
+mod commands_oracle; // a redis-server of the test's own
+mod effects; // what is logged makes the same state again
 mod tidy; // house rules of the whole workspace: sizes, names, layers, what may be named where

@@ -163,11 +163,16 @@ impl EndLine {
     }
 }
 
+/// Length a commit of this many bytes has once padded to the block.
+pub fn padded_bytes(bytes: usize) -> usize {
+    let target = bytes.next_multiple_of(LOG_BLOCK_BYTES);
+    // The shortest line is `#\n`; a gap of one byte takes a block more.
+    if target - bytes == 1 { target + LOG_BLOCK_BYTES } else { target }
+}
+
 /// Appends filler lines until the buffer's length is a multiple of the block.
 pub fn pad_to_block(buf: &mut AlignedBuf) {
-    let target = buf.len().next_multiple_of(LOG_BLOCK_BYTES);
-    // The shortest line is `#\n`; a gap of one byte takes a block more.
-    let target = if target - buf.len() == 1 { target + LOG_BLOCK_BYTES } else { target };
+    let target = padded_bytes(buf.len());
     while buf.len() < target {
         // Up to the next line boundary; one further when that leaves no room for a line.
         let mut bytes = FILLER_LINE_BYTES - buf.len() % FILLER_LINE_BYTES;

@@ -1,21 +1,37 @@
 //! The log of one shard.
 //!
 //! ```text
-//! command -> effect -> staging.rs (batches, LSNs, read gate: gate.rs) -> writer (commits, syncs)
+//! command -> effect -> staging.rs (batches, LSNs, read gate: gate.rs)
+//!                   -> writer.rs (commits, syncs; policy.rs decides when, segment.rs where)
 //!                        encode.rs (RESP text)   buffer.rs (memory)       header.rs (lines)
+//! librarian -> fill.rs (before the first commit, after the last)
+//! recovery <- reader.rs (commits) <- command_reader.rs (commands) <- segment files
 //! ```
 //! [`Staging`] gathers batches into the next commit and belongs to the shard; the writer is the
 //! state machine that writes and syncs commits through a [`crate::io::LogIo`]. The format is
 //! docs/formats/aof.md.
 
 pub mod buffer;
+mod command_reader;
 mod encode;
+mod fill;
 mod gate;
 pub mod header;
+mod policy;
+pub mod reader;
+mod segment;
 mod staging;
+mod stats;
+mod writer;
 
+pub use command_reader::{CommandFault, CommandReader};
 pub use encode::logged_bytes_max;
+pub use fill::{fill_segment, seal_segment};
+pub use policy::{FsyncPolicy, Level, Progress};
+pub use segment::{OpenSegment, RetiredSegment, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WantSegment};
 pub use staging::{Gathered, Staging};
+pub use stats::{LATENCY_BUCKETS, LogStats};
+pub use writer::LogWriter;
 
 /// Per-shard sequence number of batches; 0 = none.
 pub type Lsn = u64;

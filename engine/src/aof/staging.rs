@@ -227,6 +227,11 @@ impl Staging {
         self.buf.len()
     }
 
+    /// The commit being gathered, as it stands: whole batches behind room for the header line.
+    pub fn staged(&self) -> &[u8] {
+        self.buf.as_slice().get(HEADER_BYTES..).unwrap_or_default()
+    }
+
     /// True when more waits than the prepared space takes: a loop does well to stop reading from
     /// its clients until the writer has caught up.
     pub fn is_backlogged(&self) -> bool {
@@ -322,7 +327,7 @@ impl Staging {
     }
 
     /// The log has failed: nothing is admitted any more.
-    pub(super) fn set_failed(&mut self, reason: String) {
+    pub fn set_failed(&mut self, reason: String) {
         self.failed = Some(reason);
     }
 }

@@ -1,9 +1,25 @@
 //! What a handler may touch: the keyspace of its shard, the clock reading, its reply, its
-//! effects. Lazy expiry, the read gate's bookkeeping and hit statistics happen here, so no
-//! handler can forget them.
+//! effects.
+//!
+//! Owns: lazy expiry, the read gate's bookkeeping, hit statistics and access times, so no
+//! handler can forget them. Invariants: a key whose deadline has passed is absent to every
+//! handler; what is removed from the keyspace for that reason is removed from the log too, or
+//! else only hidden; a handler that changes a key says so with [`Ctx::effect`].
 
-use super::Reply;
-use crate::{aof::Staging, effect::Effect, keyspace::Keyspace, shard::ShardStats};
+use super::{CommandError, Reply};
+use crate::{
+    aof::Staging,
+    effect::Effect,
+    keyspace::{Database, EntryMut, Key, Keyspace},
+    shard::{Random, ShardStats},
+};
+
+/// Room in the log that a handler's effects may take beyond its arguments, bytes: frames,
+/// SELECT, MULTI and EXEC of one effect.
+pub const EFFECT_FRAME_BYTES: usize = 256;
+
+/// Bits of access information that an entry has.
+const ACCESS_MASK: i64 = 0xFF_FFFF;
 
 /// Why a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +28,15 @@ pub enum Mode {
     Live,
     /// From the log: nothing expires, nothing is logged.
     Replay,
+}
+
+/// The slot groups that a shard owns: `start..end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Groups {
+    /// First group.
+    pub start: u16,
+    /// Behind the last group.
+    pub end: u16,
 }
 
 /// The context of one command on one shard.
@@ -28,18 +53,173 @@ pub struct Ctx<'a> {
     pub staging: &'a mut Staging,
     /// Live or replay.
     pub mode: Mode,
+    /// The log has admitted this command: it may remove keys that have expired.
+    pub admitted: bool,
     /// Counters of this shard.
     pub stats: &'a mut ShardStats,
     /// Random bits of this shard; never decides what an effect says.
-    pub random: &'a mut crate::shard::Random,
+    pub random: &'a mut Random,
+    /// What the shard owns.
+    pub groups: Groups,
 }
 
-impl Ctx<'_> {
-    /// Logs what the command did to the selected database. A no-op in replay or without a log.
+impl<'a> Ctx<'a> {
+    /// The key with its hash and slot.
     #[inline]
-    pub fn effect(&mut self, effect: Effect<'_>) {
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        self.keyspace.key(bytes)
+    }
+
+    /// The selected database, for changes that need no look at the key before.
+    #[inline]
+    pub fn database(&mut self) -> &mut Database {
+        self.keyspace.db_mut(self.db)
+    }
+
+    /// The clock that access times are kept in: seconds, 24 bits of them.
+    #[inline]
+    pub fn access_clock(&self) -> u32 {
+        (self.now_ms / 1000 & ACCESS_MASK) as u32
+    }
+
+    /// The entry for a reading command, which counts as an access and as a hit or a miss; with
+    /// the reply, so that the value can be written while it is borrowed.
+    ///
+    /// # Errors
+    /// `-MISCONF` when the log has failed and the key's value may not survive.
+    #[inline]
+    pub fn read(
+        &mut self,
+        key: Key<'_>,
+    ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
+        self.lookup::<true, true>(self.db, key)
+    }
+
+    /// As [`Ctx::read`], but leaves the access time alone (EXISTS, TTL, TYPE, OBJECT).
+    ///
+    /// # Errors
+    /// As [`Ctx::read`].
+    #[inline]
+    pub fn peek(
+        &mut self,
+        key: Key<'_>,
+    ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
+        self.lookup::<true, false>(self.db, key)
+    }
+
+    /// The entry for a command that may change it; counts as an access, not as a hit or a miss.
+    ///
+    /// # Errors
+    /// As [`Ctx::read`].
+    #[inline]
+    pub fn find(&mut self, key: Key<'_>) -> Result<Option<EntryMut<'_>>, CommandError> {
+        self.find_in(self.db, key)
+    }
+
+    /// As [`Ctx::find`], in another database.
+    ///
+    /// # Errors
+    /// As [`Ctx::read`].
+    #[inline]
+    pub fn find_in(
+        &mut self,
+        db: usize,
+        key: Key<'_>,
+    ) -> Result<Option<EntryMut<'_>>, CommandError> {
+        Ok(self.lookup::<false, true>(db, key)?.0)
+    }
+
+    #[inline]
+    fn lookup<const COUNT: bool, const TOUCH: bool>(
+        &mut self,
+        db: usize,
+        key: Key<'_>,
+    ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
+        self.staging.check_read(key.hash)?;
+        self.staging.touch_read(key.hash);
+        let clock = self.access_clock();
+        let keyspace: *mut Keyspace = self.keyspace;
+        // SAFETY: the pointer comes from the exclusive borrow that `self` holds. The borrow
+        // checker cannot see that the entry is dead in the branch that removes it; the branch
+        // that returns it uses no other path to the keyspace.
+        let found = unsafe { &mut *keyspace }.db_mut(db).get_mut(key);
+        match found {
+            Some(entry) if self.mode == Mode::Live && entry.is_expired(self.now_ms) => {
+                self.expire(db, key);
+            }
+            Some(mut entry) => {
+                if COUNT {
+                    self.stats.keyspace_hits += 1;
+                }
+                if TOUCH && entry.access() != clock {
+                    entry.touch(clock);
+                }
+                return Ok((Some(entry), &mut self.reply));
+            }
+            None => {}
+        }
+        if COUNT {
+            self.stats.keyspace_misses += 1;
+        }
+        Ok((None, &mut self.reply))
+    }
+
+    /// Seconds from one reading of the access clock to another; it wraps.
+    pub fn seconds_between(earlier: u32, later: u32) -> u32 {
+        later.wrapping_sub(earlier) & ACCESS_MASK as u32
+    }
+
+    /// True unless this is a replay.
+    #[inline]
+    pub fn is_live(&self) -> bool {
+        self.mode == Mode::Live
+    }
+
+    /// True when a key with this deadline must not be seen any more.
+    #[inline]
+    pub fn is_hidden(&self, deadline: Option<i64>) -> bool {
+        self.is_live() && deadline.is_some_and(|at_ms| self.now_ms > at_ms)
+    }
+
+    /// Removes a key whose deadline has passed, if the log has room to say so. If not, it stays
+    /// hidden: a key that came back after a restart must not have been seen as deleted.
+    #[cold]
+    pub fn expire(&mut self, db: usize, key: Key<'_>) {
+        let bytes = key.bytes.len() + EFFECT_FRAME_BYTES;
+        if self.admitted || self.staging.admit(bytes).is_ok() {
+            self.keyspace.db_mut(db).remove(key);
+            self.staging.push_expiry(db as u16, key.bytes);
+            self.stats.expired_keys += 1;
+        }
+    }
+
+    /// Logs what the command did to the key of that hash in the selected database. A no-op in
+    /// replay or without a log.
+    #[inline]
+    pub fn effect(&mut self, hash: u64, effect: Effect<'_>) {
+        self.effect_in(self.db, hash, effect);
+    }
+
+    /// As [`Ctx::effect`], in another database.
+    #[inline]
+    pub fn effect_in(&mut self, db: usize, hash: u64, effect: Effect<'_>) {
+        self.stats.changes += 1;
         if self.mode == Mode::Live {
-            self.staging.push(self.db as u16, effect);
+            self.staging.touch_write(hash);
+            self.staging.push(db as u16, effect);
+        }
+    }
+
+    /// Asks the log for room for effects that are bigger than the command: a value that is
+    /// copied. To be called before anything is changed.
+    ///
+    /// # Errors
+    /// `-MISCONF` when there is none.
+    #[inline]
+    pub fn admit(&self, bytes: usize) -> Result<(), CommandError> {
+        match self.mode {
+            Mode::Live => self.staging.admit(bytes + EFFECT_FRAME_BYTES),
+            Mode::Replay => Ok(()),
         }
     }
 }

@@ -8,11 +8,13 @@
 mod args;
 mod context;
 mod error;
+mod names;
 mod reply;
 mod spec;
 
 pub use args::{Args, OwnedArgs, Span};
-pub use context::{Ctx, Mode};
+pub use context::{Ctx, EFFECT_FRAME_BYTES, Groups, Mode};
 pub use error::CommandError;
+pub use names::{NAME_BYTES_MAX, NameIndex};
 pub use reply::Reply;
 pub use spec::{CommandSpec, Fanout, Flags, Group, KeySpec, ShardFn};

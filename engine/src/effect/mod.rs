@@ -5,17 +5,7 @@
 //! several effects; the log wraps them in MULTI/EXEC. Expiry is absolute (PXAT, PEXPIREAT).
 
 use crate::command::Args;
-
-/// A deadline in an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deadline {
-    /// The key has none afterwards.
-    None,
-    /// The key keeps the one it had.
-    Keep,
-    /// Unix time, ms.
-    At(i64),
-}
+pub use crate::keyspace::Deadline;
 
 /// One deterministic change.
 #[derive(Debug, Clone, Copy)]

@@ -1,1 +1,25 @@
-//! String and generic commands.
+//! The commands, by family: each row beside its function. A new family is one line here.
+//!
+//! Handlers see the keyspace through [`crate::command::Ctx`] only and validate before they
+//! change anything.
+
+pub mod keys;
+pub mod strings;
+pub mod table;
+
+use crate::command::CommandSpec;
+
+/// Every family's rows.
+pub const ALL: &[&[CommandSpec]] = &[
+    strings::read::SPECS,
+    strings::write::SPECS,
+    strings::take::SPECS,
+    strings::edit::SPECS,
+    strings::counters::SPECS,
+    strings::lcs::SPECS,
+    keys::delete::SPECS,
+    keys::expiry::SPECS,
+    keys::transfer::SPECS,
+    keys::iterate::SPECS,
+    keys::object::SPECS,
+];

@@ -4,6 +4,9 @@
 //! Durability contract: bytes of a file are stable after [`Storage::sync`] of that file returned;
 //! names (create, rename, remove) are stable after [`Storage::sync_dir`] returned. Nothing else is.
 
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+
 use crate::error::StorageError;
 
 /// A file as the shard's own ring sees it: a raw descriptor, or the simulator's number.
@@ -16,6 +19,15 @@ pub enum Method {
     Buffered,
     /// O_DIRECT into a segment written through once with filler; commits padded to 4096.
     Direct,
+}
+
+/// Which half of a write with a linked sync failed: a write may be tried again, a sync never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFault {
+    /// The write, with this error number. A sync linked behind it was not carried out.
+    Write(i32),
+    /// The sync, with this error number.
+    Sync(i32),
 }
 
 /// Files of one directory, by name. Implementations run on a storage executor; calls may take as

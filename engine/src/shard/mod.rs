@@ -1,4 +1,28 @@
-//! The owner of one part of the keyspace: a synchronous state machine, never shared, never awaits.
+//! The owner of one part of the keyspace: a synchronous state machine, never shared, never
+//! awaits.
+//!
+//! Owns: the path of one command on its shard: admission by the log, handler, error reply,
+//! batch. Invariants: a command's effects form one batch; when a handler fails, its partial
+//! reply is taken back and what it logged is what it changed, since handlers validate before
+//! they change; the reply of a command must wait for the LSN that [`Shard::execute`] returns.
+//! Does not know: sockets, other shards, how the log is written.
+
+mod expiry;
+mod flush;
+mod random;
+mod replay;
+mod transfer;
+
+pub use random::Random;
+pub use replay::ReplayError;
+
+use crate::{
+    aof::{Lsn, Staging},
+    command::{Args, CommandSpec, Ctx, EFFECT_FRAME_BYTES, Flags, Groups, Mode, Reply},
+    digest::Digest,
+    keyspace::{KeyHasher, Keyspace},
+    slot,
+};
 
 /// Counters of one shard, plain integers; the server publishes them.
 #[derive(Debug, Default, Clone)]
@@ -11,24 +35,116 @@ pub struct ShardStats {
     pub expired_keys: u64,
     /// Commands executed.
     pub commands: u64,
+    /// Changes of keys.
+    pub changes: u64,
 }
 
-/// Pseudo-random bits of one shard (splitmix64: Steele, Lea, Flood, OOPSLA 2014).
-#[derive(Debug, Clone)]
-pub struct Random(u64);
+/// One shard.
+pub struct Shard {
+    /// Number of the shard, 0..shards.
+    pub id: usize,
+    /// The slot groups it owns.
+    pub groups: Groups,
+    /// Its keys.
+    pub keyspace: Keyspace,
+    /// Its log's next commit.
+    pub staging: Staging,
+    /// Its counters.
+    pub stats: ShardStats,
+    /// Its random bits.
+    pub random: Random,
+    /// Replies nobody reads (replay); kept for its memory.
+    scratch: Vec<u8>,
+}
 
-impl Random {
-    /// A generator from a seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
+impl Shard {
+    /// Shard `id` of `shards`, empty.
+    pub fn new(
+        id: usize,
+        shards: usize,
+        databases: usize,
+        hasher: KeyHasher,
+        staging: Staging,
+        seed: u64,
+    ) -> Self {
+        let groups = slot::groups_of_shard(id, shards);
+        Self {
+            id,
+            groups: Groups { start: groups.start as u16, end: groups.end as u16 },
+            keyspace: Keyspace::new(databases, hasher),
+            staging,
+            stats: ShardStats::default(),
+            random: Random::new(seed),
+            scratch: Vec::new(),
+        }
     }
 
-    /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+    /// Runs one command whose keys are all here (or that has none) and appends its reply.
+    /// Arity must have been checked. Returns the LSN that the reply must wait for, 0 for none.
+    #[inline]
+    pub fn execute(
+        &mut self,
+        spec: &CommandSpec,
+        db: usize,
+        now_ms: i64,
+        resp3: bool,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Lsn {
+        let position = out.len();
+        self.stats.commands += 1;
+        let admitted = spec.flags.has(Flags::WRITE);
+        if admitted && let Err(error) = self.staging.admit(logged_bytes(args)) {
+            Reply::new(out, resp3).error(error.text());
+            return 0;
+        }
+        self.staging.begin();
+        let mut ctx = Ctx {
+            keyspace: &mut self.keyspace,
+            db,
+            now_ms,
+            reply: Reply::new(out, resp3),
+            staging: &mut self.staging,
+            mode: Mode::Live,
+            admitted,
+            stats: &mut self.stats,
+            random: &mut self.random,
+            groups: self.groups,
+        };
+        if let Err(error) = (spec.run)(&mut ctx, args) {
+            ctx.reply.truncate(position);
+            ctx.reply.error(error.text());
+        }
+        let own = self.staging.end();
+        own.max(self.staging.gate())
     }
+
+    /// The XOR of the digests of a database's keys; None when it is empty. Parts of several
+    /// shards are joined with [`Digest::xor`], then with [`Digest::of_databases`].
+    pub fn digest(&self, db: usize) -> Option<Digest> {
+        let database = self.keyspace.db(db);
+        let mut part = Digest::ZERO;
+        database.for_each(&mut |entry| {
+            let mut digits = itoa::Buffer::new();
+            let value = entry.value().bytes(&mut digits);
+            part = part.xor(Digest::string_key(entry.key(), value, entry.deadline().is_some()));
+        });
+        (!database.is_empty()).then_some(part)
+    }
+
+    /// DEBUG DIGEST-VALUE of one key; zero when there is none. Deadlines that have passed do
+    /// not matter, as in Redis.
+    pub fn digest_value(&self, db: usize, key: &[u8]) -> Digest {
+        self.keyspace.db(db).get(self.keyspace.key(key)).map_or(Digest::ZERO, |entry| {
+            let mut digits = itoa::Buffer::new();
+            Digest::string_value(entry.value().bytes(&mut digits), entry.deadline().is_some())
+        })
+    }
+}
+
+/// Upper bound of what a command's effects take in the log, unless they hold values that are not
+/// among its arguments, bytes.
+#[inline]
+fn logged_bytes(args: Args<'_>) -> usize {
+    args.bytes() + args.len() * EFFECT_FRAME_BYTES
 }

@@ -1,0 +1,171 @@
+//! From a name to its number, without allocation.
+//!
+//! A name of up to 16 bytes is two words, case is one OR, and the index is built at compile time
+//! with a seed that gives no two names the same place, so a lookup is one probe and one
+//! comparison. Knows names only: the engine and the server each build one over their commands.
+
+/// Longest name that can be looked up, bytes. Rows with longer ones do not compile.
+pub const NAME_BYTES_MAX: usize = 16;
+
+/// Sets the lower-case bit of letters; maps no other byte onto a letter.
+const LOWER: u64 = 0x2020_2020_2020_2020;
+
+/// A name in two words: enough to compare it with any other of the same length.
+#[derive(Clone, Copy)]
+struct Folded {
+    head: u64,
+    tail: u64,
+    len: u8,
+}
+
+const fn word(bytes: &[u8], at: usize, len: usize) -> u64 {
+    let mut word = 0u64;
+    let mut i = 0;
+    while i < len {
+        word |= (bytes[at + i] as u64) << (8 * i);
+        i += 1;
+    }
+    word
+}
+
+impl Folded {
+    const EMPTY: Self = Self { head: 0, tail: 0, len: 0 };
+
+    /// `name` must have 1 to [`NAME_BYTES_MAX`] bytes. The two words overlap where the name is
+    /// shorter than both.
+    #[inline]
+    const fn new(name: &[u8]) -> Self {
+        let len = name.len();
+        let (head, tail) = if len >= 8 {
+            (word(name, 0, 8), word(name, len - 8, 8))
+        } else if len >= 4 {
+            (word(name, 0, 4), word(name, len - 4, 4))
+        } else {
+            (word(name, 0, len), 0)
+        };
+        Self { head: head | LOWER, tail: tail | LOWER, len: len as u8 }
+    }
+
+    #[inline]
+    const fn place(self, seed: u64, places: usize) -> usize {
+        let mixed = (self.head ^ self.tail.rotate_left(29) ^ self.len as u64).wrapping_mul(seed);
+        (mixed >> 32) as usize & (places - 1)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    name: Folded,
+    id: u16,
+}
+
+/// Finds the number of a name; `PLACES` is a power of two, a few times the number of names.
+pub struct NameIndex<const PLACES: usize> {
+    seed: u64,
+    places: [Place; PLACES],
+}
+
+impl<const PLACES: usize> NameIndex<PLACES> {
+    /// An index over `names`, whose numbers are their positions. Names are lower-case, at most
+    /// [`NAME_BYTES_MAX`] long and different from each other; those with a `|` (sub-commands)
+    /// are left out. Panics, at compile time if used there, when no seed separates them.
+    pub const fn new(names: &[&str]) -> Self {
+        assert!(PLACES.is_power_of_two() && names.len() < PLACES);
+        let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+        let mut attempts = 0;
+        while attempts < 4096 {
+            if let Some(places) = Self::fill(names, seed) {
+                return Self { seed, places };
+            }
+            seed = seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(2);
+            attempts += 1;
+        }
+        panic!("no seed separates the names: use more places");
+    }
+
+    const fn fill(names: &[&str], seed: u64) -> Option<[Place; PLACES]> {
+        let mut places = [Place { name: Folded::EMPTY, id: 0 }; PLACES];
+        let mut id = 0;
+        while id < names.len() {
+            let bytes = names[id].as_bytes();
+            if position(bytes, b'|').is_none() {
+                assert!(!bytes.is_empty() && bytes.len() <= NAME_BYTES_MAX);
+                let name = Folded::new(bytes);
+                let place = name.place(seed, PLACES);
+                if places[place].name.len != 0 {
+                    return None;
+                }
+                places[place] = Place { name, id: id as u16 };
+            }
+            id += 1;
+        }
+        Some(places)
+    }
+
+    /// The number of this name, in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<u16> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let folded = fold(name);
+        let place = &self.places[folded.place(self.seed, PLACES)];
+        let same = place.name.head == folded.head
+            && place.name.tail == folded.tail
+            && place.name.len == folded.len;
+        same.then_some(place.id)
+    }
+}
+
+/// [`Folded::new`] for run time: whole words where the name has them.
+#[inline]
+fn fold(name: &[u8]) -> Folded {
+    let len = name.len() as u8;
+    if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        let (head, tail) = (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
+        return Folded { head: head | LOWER, tail: tail | LOWER, len };
+    }
+    if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        let head = u64::from(u32::from_le_bytes(*head));
+        let tail = u64::from(u32::from_le_bytes(*tail));
+        return Folded { head: head | LOWER, tail: tail | LOWER, len };
+    }
+    Folded::new(name)
+}
+
+const fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
+    let mut i = 0;
+    while i < bytes.len() {
+        if bytes[i] == wanted {
+            return Some(i);
+        }
+        i += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_at_run_time_are_those_of_compile_time() {
+        for len in 1..=NAME_BYTES_MAX {
+            let name: Vec<u8> = (b'a'..).take(len).collect();
+            let (run, compile) = (fold(&name), Folded::new(&name));
+            assert_eq!((run.head, run.tail), (compile.head, compile.tail), "{len}");
+        }
+    }
+
+    #[test]
+    fn any_case_is_found_and_nothing_else_is() {
+        static INDEX: NameIndex<16> = NameIndex::new(&["get", "a", "config", "config|get", "mset"]);
+        for (name, id) in [("GET", 0), ("get", 0), ("gEt", 0), ("A", 1), ("Config", 2), ("MSET", 4)]
+        {
+            assert_eq!(INDEX.find(name.as_bytes()), Some(id), "{name}");
+        }
+        for name in ["", "ge", "gett", "\u{7}et", "config|get", "averyveryverylongname"] {
+            assert_eq!(INDEX.find(name.as_bytes()), None, "{name:?}");
+        }
+    }
+}

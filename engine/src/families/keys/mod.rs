@@ -1,0 +1,7 @@
+//! The generic commands: they concern keys, whatever their values are.
+
+pub mod delete;
+pub mod expiry;
+pub mod iterate;
+pub mod object;
+pub mod transfer;

@@ -1,0 +1,224 @@
+//! Why a server does not start: one sentence that names the thing, the place and the way out.
+
+use super::scan::Fault;
+use crate::{aof::Lsn, error::StorageError, manifest::FormatError};
+use std::fmt;
+
+/// A directory that is not opened. Nothing in it has been deleted.
+#[derive(Debug, Clone)]
+pub struct RecoveryError {
+    /// The file, or the directory's thing, it is about.
+    pub file: String,
+    /// Byte offset, where there is one.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub kind: Refusal,
+}
+
+/// What can be wrong with a log directory.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// The disk failed.
+    Storage(StorageError),
+    /// Log files, but no manifest that says which of them are the data set.
+    NoManifest {
+        /// One of the files.
+        example: String,
+    },
+    /// The manifest cannot be read.
+    Format(FormatError),
+    /// The manifest's lines are not those its checksum was made for.
+    Edited,
+    /// A listed file is not there.
+    Missing,
+    /// Two listed files have the same number.
+    DuplicateNumber {
+        /// The other one.
+        other: String,
+    },
+    /// Stable data is gone or has changed.
+    Rot {
+        /// LSN of the first batch that is missing.
+        lsn: Lsn,
+        /// What stands in its place; `None`: nothing, the file ends.
+        fault: Option<Fault>,
+        /// What proves that it had been stable.
+        proof: Proof,
+    },
+    /// A log of an earlier run that has no end-of-log line although a later run followed.
+    Unsealed,
+    /// A sealed file that says otherwise than the commits in it.
+    Contradiction {
+        /// LSN of its last batch.
+        found: Lsn,
+        /// Last LSN its end-of-log line names.
+        sealed: Lsn,
+    },
+    /// A global segment that does not hold its one whole commit.
+    Global(Fault),
+    /// Something that is not a command where commands of a Redis server must be.
+    Foreign(Fault),
+    /// Commands without annotation where no Redis server can have put them.
+    Misplaced,
+    /// A Redis server appended although a shard's log was torn.
+    StockOverTorn {
+        /// The torn file.
+        torn: String,
+    },
+    /// An RDB file with something in it.
+    RdbNotEmpty,
+    /// An RDB file that cannot be read.
+    Rdb(&'static str),
+    /// A command that cannot be replayed.
+    Command(String),
+    /// A file changed while it was being recovered.
+    Changed,
+}
+
+/// What proves that a batch had been on stable storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A later commit of the shard says so.
+    Commit {
+        /// The file it is in.
+        file: String,
+        /// Where.
+        offset: u64,
+    },
+    /// An end-of-log line says so.
+    EndLine {
+        /// The file it is in.
+        file: String,
+    },
+    /// The manifest says that the epoch before ended with a later LSN.
+    Manifest {
+        /// The listed file.
+        file: String,
+    },
+}
+
+impl RecoveryError {
+    /// About a file.
+    pub fn new(file: impl Into<String>, kind: Refusal) -> Self {
+        Self { file: file.into(), offset: None, kind }
+    }
+
+    /// The same with a place in the file.
+    pub fn at(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+}
+
+impl From<StorageError> for RecoveryError {
+    fn from(error: StorageError) -> Self {
+        let file = error.path.display().to_string();
+        Self { file, offset: error.offset, kind: Refusal::Storage(error) }
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Proof::Commit { file, offset } => {
+                write!(f, "the commit at offset {offset} of {file} says it was synced")
+            }
+            Proof::EndLine { file } => write!(f, "the end-of-log line of {file} covers it"),
+            Proof::Manifest { file } => {
+                write!(f, "the manifest says the epoch of {file} began after it")
+            }
+        }
+    }
+}
+
+const RESTORE: &str = "restore the log directory from a backup, or move it away to start empty";
+
+impl fmt::Display for RecoveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Refusal::Storage(error) = &self.kind {
+            return write!(f, "{error}: check the disk and its permissions, then start again");
+        }
+        write!(f, "{}", self.file)?;
+        if let Some(offset) = self.offset {
+            write!(f, " at offset {offset}")?;
+        }
+        f.write_str(": ")?;
+        match &self.kind {
+            Refusal::Storage(_) => Ok(()),
+            Refusal::NoManifest { example } => write!(
+                f,
+                "there is no such file, but there are log files ({example}): restore the manifest \
+                 from a backup, or move the files away to start empty"
+            ),
+            Refusal::Format(error) => write!(f, "not a valid manifest, {error}: {RESTORE}"),
+            Refusal::Edited => f.write_str(
+                "its checksum does not match, it was damaged or edited: restore it from a backup; \
+                 if the edit was meant, delete the last line (`# quire ...`) and start again",
+            ),
+            Refusal::Missing => {
+                write!(f, "the manifest lists this file and it is not there: {RESTORE}")
+            }
+            Refusal::DuplicateNumber { other } => {
+                write!(f, "{other} is listed too and has the same number: {RESTORE}")
+            }
+            Refusal::Rot { lsn, fault, proof } => {
+                match fault {
+                    Some(fault) => write!(f, "{fault}")?,
+                    None => f.write_str("the log ends")?,
+                }
+                write!(
+                    f,
+                    ", so the batch with LSN {lsn} is lost, although {proof}: the disk lost or \
+                     changed stable data; {RESTORE}"
+                )
+            }
+            Refusal::Unsealed => write!(
+                f,
+                "this log of an earlier run has lost its end-of-log line, the disk lost or \
+                 changed stable data; {RESTORE}"
+            ),
+            Refusal::Contradiction { found, sealed } => write!(
+                f,
+                "the end-of-log line names LSN {sealed} as the last one, but the log reaches LSN \
+                 {found}: the file was put together from different ones; {RESTORE}"
+            ),
+            Refusal::Global(fault) => write!(
+                f,
+                "{fault}, but the manifest says that this global command was committed: the disk \
+                 lost or changed stable data; {RESTORE}"
+            ),
+            Refusal::Foreign(fault) => write!(
+                f,
+                "{fault}, in a part a Redis server wrote: repair it with redis-check-aof --fix if \
+                 it is the last file, or {RESTORE}"
+            ),
+            Refusal::Misplaced => write!(
+                f,
+                "commands without annotation where no Redis server appends them, so their place \
+                 in the order of writes is unknown: {RESTORE}"
+            ),
+            Refusal::StockOverTorn { torn } => write!(
+                f,
+                "a Redis server appended to this log after a crash had torn {torn}, so which of \
+                 the torn writes it had seen is unknown: start Redis on the directory, run \
+                 CONFIG SET aof-use-rdb-preamble no and BGREWRITEAOF, then start Quire"
+            ),
+            Refusal::RdbNotEmpty => f.write_str(
+                "holds an RDB base: this version reads logs only; start Redis on the directory, \
+                 run CONFIG SET aof-use-rdb-preamble no and BGREWRITEAOF, then start Quire",
+            ),
+            Refusal::Rdb(what) => write!(f, "not a readable RDB file, {what}: {RESTORE}"),
+            Refusal::Command(what) => write!(
+                f,
+                "{what}: this version cannot replay it; start the server that wrote it, or \
+                 {RESTORE}"
+            ),
+            Refusal::Changed => f.write_str(
+                "the file changed while it was being recovered: stop whatever else uses the \
+                 directory and start again",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RecoveryError {}

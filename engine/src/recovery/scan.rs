@@ -1,0 +1,234 @@
+//! One pass over one file: what stands in it, verified, as a short list of pieces.
+//!
+//! A piece is a stretch of commits with contiguous LSNs, a stretch of commands without
+//! annotation, an end-of-log line, or damage. Filler is no piece. What the pieces mean, together
+//! with those of the shard's other files, is `chain.rs`'s to say.
+
+pub use crate::aof::reader::Fault;
+
+use super::{Progress, RecoveryError};
+use crate::{
+    aof::{
+        Lsn,
+        header::{END_BYTES, END_MAGIC, EndLine},
+        reader::{Expect, Item, SegmentReader},
+    },
+    command::Args,
+    io::Storage,
+};
+
+/// Bytes of annotation that a stock server may put between two commands (`#TS:` lines).
+const STOCK_ANNOTATION_BYTES_MAX: u64 = 64;
+/// Bytes read at once when looking for an end-of-log line behind damage.
+const SEARCH_BYTES: usize = 1 << 20;
+
+/// Valid commits with contiguous LSNs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commits {
+    /// Where the first header begins.
+    pub start: u64,
+    /// Behind the last body.
+    pub end: u64,
+    /// LSN of the first batch.
+    pub first: Lsn,
+    /// LSN of the batch that must follow.
+    pub next: Lsn,
+    /// Number of commits.
+    pub count: u64,
+    /// Highest `synced` among them.
+    pub synced: Lsn,
+    /// Where the commit begins that said so.
+    pub synced_at: u64,
+}
+
+/// Commands without annotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commands {
+    /// Where the first begins.
+    pub start: u64,
+    /// Behind the last.
+    pub end: u64,
+    /// Behind the last that is not inside an open MULTI.
+    pub whole_end: u64,
+    /// They begin with SELECT (or MULTI, SELECT), as a server that has just started writes.
+    pub selects: bool,
+}
+
+/// What can stand in a file, in file order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// Valid commits.
+    Commits(Commits),
+    /// Commands without annotation.
+    Commands(Commands),
+    /// An end-of-log line.
+    End {
+        /// Where it begins.
+        offset: u64,
+        /// What it says.
+        line: EndLine,
+    },
+    /// Nothing acceptable, up to the next piece.
+    Damage {
+        /// Where it begins.
+        offset: u64,
+        /// What it is.
+        fault: Fault,
+    },
+}
+
+/// What one file holds.
+#[derive(Debug, Clone, Default)]
+pub struct Scan {
+    /// The run that wrote it, if anything says.
+    pub run: Option<u64>,
+    /// Its pieces.
+    pub pieces: Vec<Piece>,
+}
+
+impl Scan {
+    /// Where the first damage is.
+    pub fn damage(&self) -> Option<(u64, Fault)> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Damage { offset, fault } => Some((*offset, *fault)),
+            Piece::Commits(_) | Piece::Commands(_) | Piece::End { .. } => None,
+        })
+    }
+}
+
+/// Reads a file from `from` to its end.
+///
+/// # Errors
+/// The storage's; damage is no error.
+pub async fn scan<S: Storage>(
+    storage: &S,
+    name: &str,
+    from: u64,
+    bytes: u64,
+    expect: Expect,
+    progress: &Progress,
+) -> Result<Scan, RecoveryError> {
+    let file = storage.open(name).await?;
+    let mut reader = SegmentReader::new(expect, bytes).starting_at(from);
+    let mut builder = Builder { pieces: Vec::new(), in_multi: false, commands: 0 };
+    loop {
+        let damaged = match reader.next_item() {
+            Item::More => {
+                let before = reader.fed();
+                reader.feed_from(storage, &file).await?;
+                progress.scanned(reader.fed() - before);
+                continue;
+            }
+            Item::End => break,
+            Item::Commit { offset, header, body } => {
+                let end = offset + crate::aof::header::HEADER_BYTES as u64 + body.len() as u64;
+                builder.commit(Commits {
+                    start: offset,
+                    end,
+                    first: header.first_lsn,
+                    next: header.next_lsn(),
+                    count: 1,
+                    synced: header.synced,
+                    synced_at: offset,
+                });
+                continue;
+            }
+            Item::EndOfLog { offset, end } => {
+                builder.pieces.push(Piece::End { offset, line: end });
+                continue;
+            }
+            Item::Command { offset, bytes, args } => {
+                builder.command(offset, bytes, args);
+                continue;
+            }
+            Item::Bad { offset, fault } => Piece::Damage { offset, fault },
+        };
+        builder.pieces.push(damaged);
+        reader.resync();
+    }
+    let mut scan = Scan { run: reader.run(), pieces: builder.pieces };
+    if let Some((offset, _)) = scan.damage() {
+        let sealed = scan.pieces.iter().any(|piece| matches!(piece, Piece::End { .. }));
+        let expect = Expect { run: scan.run, ..expect };
+        if !sealed && let Some(end) = find_end(storage, &file, offset, bytes, expect).await? {
+            scan.run = scan.run.or(Some(end.1.run));
+            scan.pieces.push(Piece::End { offset: end.0, line: end.1 });
+        }
+    }
+    Ok(scan)
+}
+
+/// Looks for an end-of-log line behind damage: it proves what had been stable.
+async fn find_end<S: Storage>(
+    storage: &S,
+    file: &S::File,
+    from: u64,
+    bytes: u64,
+    expect: Expect,
+) -> Result<Option<(u64, EndLine)>, RecoveryError> {
+    let mut at = from;
+    while at < bytes {
+        let window = storage.read_at(file, at, SEARCH_BYTES + END_BYTES).await?;
+        for found in memchr::memmem::find_iter(&window, END_MAGIC) {
+            let line = window.get(found..found + END_BYTES).and_then(EndLine::parse);
+            if let Some(line) = line
+                && line.shard == expect.shard
+                && line.seq == expect.seq
+                && expect.run.is_none_or(|run| run == line.run)
+            {
+                return Ok(Some((at + found as u64, line)));
+            }
+        }
+        at += SEARCH_BYTES as u64;
+    }
+    Ok(None)
+}
+
+struct Builder {
+    pieces: Vec<Piece>,
+    in_multi: bool,
+    /// Commands in the last piece.
+    commands: u64,
+}
+
+impl Builder {
+    fn commit(&mut self, commit: Commits) {
+        if let Some(Piece::Commits(last)) = self.pieces.last_mut()
+            && last.next == commit.first
+        {
+            last.end = commit.end;
+            last.next = commit.next;
+            last.count += 1;
+            if commit.synced > last.synced {
+                (last.synced, last.synced_at) = (commit.synced, commit.synced_at);
+            }
+            return;
+        }
+        self.pieces.push(Piece::Commits(commit));
+    }
+
+    fn command(&mut self, offset: u64, bytes: u64, args: Args<'_>) {
+        let is = |name: &str| args.get(0).eq_ignore_ascii_case(name.as_bytes());
+        let follows = match self.pieces.last() {
+            Some(Piece::Commands(last)) => offset - last.end <= STOCK_ANNOTATION_BYTES_MAX,
+            _ => false,
+        };
+        if !follows {
+            self.pieces.push(Piece::Commands(Commands {
+                start: offset,
+                end: offset,
+                whole_end: offset,
+                selects: false,
+            }));
+            (self.in_multi, self.commands) = (false, 0);
+        }
+        let Some(Piece::Commands(last)) = self.pieces.last_mut() else { return };
+        last.selects |= is("select") && (self.commands == 0 || self.commands == 1 && self.in_multi);
+        self.in_multi = is("multi") || self.in_multi && !is("exec");
+        last.end = offset + bytes;
+        if !self.in_multi {
+            last.whole_end = last.end;
+        }
+        self.commands += 1;
+    }
+}

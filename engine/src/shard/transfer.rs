@@ -1,0 +1,96 @@
+//! Entries on their way between shards: what a coordinator needs for RENAME, COPY, MSETNX over
+//! keys of several shards. Each step is a batch of its own on its shard.
+
+use super::Shard;
+use crate::{
+    aof::Lsn,
+    command::{CommandError, Ctx, Mode, Reply},
+    effect::{Deadline, Effect},
+    keyspace::OwnedEntry,
+};
+
+impl Shard {
+    /// Runs `step` as one batch outside any command; its result and the LSN to wait for.
+    fn batch<T>(
+        &mut self,
+        db: usize,
+        now_ms: i64,
+        admitted: bool,
+        step: impl FnOnce(&mut Ctx<'_>) -> Result<T, CommandError>,
+    ) -> Result<(T, Lsn), CommandError> {
+        self.staging.begin();
+        self.scratch.clear();
+        let mut ctx = Ctx {
+            keyspace: &mut self.keyspace,
+            db,
+            now_ms,
+            reply: Reply::new(&mut self.scratch, false),
+            staging: &mut self.staging,
+            mode: Mode::Live,
+            admitted,
+            stats: &mut self.stats,
+            random: &mut self.random,
+            groups: self.groups,
+        };
+        let result = step(&mut ctx);
+        let own = self.staging.end();
+        Ok((result?, own.max(self.staging.gate())))
+    }
+
+    /// A copy of the key's entry, None when there is none (or it has expired); and the LSN that
+    /// whoever acts on it must wait for.
+    ///
+    /// # Errors
+    /// `-MISCONF` when the log has failed and the key's value may not survive.
+    pub fn export(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        now_ms: i64,
+    ) -> Result<(Option<OwnedEntry>, Lsn), CommandError> {
+        self.batch(db, now_ms, false, |ctx| {
+            let entry = ctx.find(ctx.key(key))?;
+            Ok(entry.map(|entry| entry.as_entry().to_owned_entry()))
+        })
+    }
+
+    /// Puts an entry in under `key`, replacing what was there; the LSN of its batch.
+    ///
+    /// # Errors
+    /// `-MISCONF` when the log has failed or has no room; nothing has changed then.
+    pub fn import(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        entry: OwnedEntry,
+    ) -> Result<Lsn, CommandError> {
+        let ((), lsn) = self.batch(db, 0, true, |ctx| {
+            ctx.admit(key.len() + entry.value().len())?;
+            let key = ctx.key(key);
+            let mut digits = itoa::Buffer::new();
+            let value = entry.value();
+            let value = value.bytes(&mut digits);
+            let deadline = entry.deadline().map_or(Deadline::None, Deadline::At);
+            ctx.effect(key.hash, Effect::Set { key: key.bytes, value, deadline });
+            ctx.database().put(key, entry);
+            Ok(())
+        })?;
+        Ok(lsn)
+    }
+
+    /// Deletes a key; whether there was one, and the LSN of its batch.
+    ///
+    /// # Errors
+    /// As [`Shard::import`].
+    pub fn discard(&mut self, db: usize, key: &[u8]) -> Result<(bool, Lsn), CommandError> {
+        self.batch(db, 0, true, |ctx| {
+            ctx.admit(key.len())?;
+            let key = ctx.key(key);
+            let removed = ctx.database().remove(key);
+            if removed {
+                ctx.effect(key.hash, Effect::Del { key: key.bytes });
+            }
+            Ok(removed)
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! One shard that owns everything, driven as a connection would drive it.
+
+use quire_engine::{
+    aof::{CommandReader, Staging},
+    command::{CommandError, CommandSpec, OwnedArgs, Reply},
+    digest::Digest,
+    families::table,
+    keyspace::KeyHasher,
+    shard::Shard,
+};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Databases of the servers under test.
+pub const DATABASES: usize = 16;
+
+/// Unix time, ms.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    since.as_millis() as i64
+}
+
+/// A shard and its connection's state.
+pub struct Driver {
+    /// The shard.
+    pub shard: Shard,
+    /// Selected database.
+    pub db: usize,
+    /// Whether replies are RESP3.
+    pub resp3: bool,
+}
+
+impl Driver {
+    /// An empty shard that logs.
+    pub fn new(resp3: bool) -> Self {
+        let staging = Staging::new(0, 1);
+        let shard = Shard::new(0, 1, DATABASES, KeyHasher::fixed(), staging, 7);
+        Self { shard, db: 0, resp3 }
+    }
+
+    /// Executes one command line at `now_ms`; the reply.
+    pub fn execute_at<T: AsRef<[u8]>>(&mut self, line: &[T], now_ms: i64) -> Vec<u8> {
+        let args = OwnedArgs::from_slices(line);
+        let args = args.as_args();
+        let mut out = Vec::new();
+        let Some(mut spec) = table::lookup(args.get(0)) else {
+            panic!("no such command: {}", String::from_utf8_lossy(args.get(0)));
+        };
+        if table::is_container(spec)
+            && let Some(sub) = args.try_get(1).and_then(|sub| table::find_sub(spec, sub))
+        {
+            spec = table::SPECS[sub as usize];
+        }
+        if spec.accepts(args.len()) {
+            self.shard.execute(spec, self.db, now_ms, self.resp3, args, &mut out);
+        } else {
+            Reply::new(&mut out, self.resp3).error(CommandError::arity(spec.name).text());
+        }
+        out
+    }
+
+    /// Executes one command line now; the reply.
+    pub fn execute<T: AsRef<[u8]>>(&mut self, line: &[T]) -> Vec<u8> {
+        self.execute_at(line, now_ms())
+    }
+
+    /// Executes a line of words separated by blanks.
+    pub fn line(&mut self, line: &str) -> String {
+        let words: Vec<&str> = line.split(' ').collect();
+        String::from_utf8_lossy(&self.execute(&words)).into_owned()
+    }
+
+    /// DEBUG DIGEST.
+    pub fn digest(&self) -> String {
+        digest(&self.shard)
+    }
+
+    /// What has been logged, replayed into an empty shard.
+    pub fn replayed(&self) -> Shard {
+        let hasher = KeyHasher::fixed();
+        let mut shard = Shard::new(0, 1, DATABASES, hasher, Staging::disabled(), 7);
+        let mut reader = CommandReader::new(self.shard.staging.staged());
+        let mut db = 0;
+        while let Some(args) = reader.next_command().expect("the log holds whole commands") {
+            shard.replay(args, &mut db, 0).unwrap_or_else(|error| panic!("{error}"));
+        }
+        shard
+    }
+}
+
+/// DEBUG DIGEST of a shard that owns everything.
+pub fn digest(shard: &Shard) -> String {
+    let parts = (0..DATABASES).filter_map(|db| Some((db as u32, shard.digest(db)?)));
+    Digest::of_databases(parts).hex()
+}
+
+/// Every key with its value and deadline, in order: more than the digest tells.
+pub fn content(shard: &Shard) -> Vec<(usize, Vec<u8>, Vec<u8>, Option<i64>)> {
+    let mut content = Vec::new();
+    for db in 0..DATABASES {
+        shard.keyspace.db(db).for_each(&mut |entry| {
+            content.push((db, entry.key().to_vec(), entry.value().to_vec(), entry.deadline()));
+        });
+    }
+    content.sort();
+    content
+}
+
+/// The engine's rows that may change data.
+pub fn writing_commands() -> impl Iterator<Item = &'static CommandSpec> {
+    use quire_engine::command::Flags;
+    table::SPECS.iter().copied().filter(|spec| spec.flags.has(Flags::WRITE))
+}
