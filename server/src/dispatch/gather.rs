@@ -94,6 +94,7 @@ impl Core {
         Taken::Yes
     }
 
+    /// One command per shard that owns some of the keys.
     pub fn parts_of(&self, spec: &CommandSpec, args: Args<'_>) -> Vec<Part> {
         let step = match spec.keys {
             KeySpec::Range { step, .. } => step as usize,
