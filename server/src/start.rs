@@ -120,7 +120,7 @@ fn open_data(
             keyspace: Keyspace::new(shared.options.databases, hasher.clone()),
             run,
             seed: random_u64()?,
-            first: None,
+            segments: None,
         })));
     }
     shared.loading.store(false, Ordering::Release);

@@ -67,7 +67,7 @@ pub struct Start {
     /// This run's id: random, not 0.
     pub run: u64,
     /// What each shard's log begins with.
-    pub segment: WantSegment,
+    pub segments: Vec<WantSegment>,
 }
 
 /// Locks, recovers and opens a log directory. Takes as long as loading does; `progress` can be
@@ -77,7 +77,7 @@ pub struct Start {
 /// Why the server must not start, in one sentence for its operator.
 pub fn start(start: &Start, progress: &Progress) -> Result<Started, StartError> {
     storage_executor("recovery")?.run(async {
-        let Start { directory, options, run, segment } = start;
+        let Start { directory, options, run, segments } = start;
         let storage = GlommioStorage::open_or_create(directory).await?;
         // ORDER: before the first look at the directory: whoever holds the lock may change it.
         let lock = DirectoryLock::acquire(directory).map_err(StartError::Lock)?;
@@ -87,7 +87,7 @@ pub fn start(start: &Start, progress: &Progress) -> Result<Started, StartError> 
             directory: directory.clone(),
             names: options.names.clone(),
             run: *run,
-            shards: vec![*segment; options.shards],
+            shards: segments.clone(),
         };
         let Opened { librarian, segments } = open(storage, closed, opening, progress).await?;
         Ok(Started { lock, keyspaces, summary, librarian, segments })

@@ -3,3 +3,4 @@
 pub mod info;
 pub mod log;
 pub mod memory;
+pub mod progress;

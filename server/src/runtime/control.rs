@@ -3,10 +3,9 @@
 //! A mailbox is a locked queue and an eventfd that the core's ring reads. Nothing per command
 //! ever comes this way.
 
+use super::librarian::{Retirement, Segments};
 use quire_engine::{
-    error::StorageError,
-    keyspace::Keyspace,
-    manifest::{OpenSegment, Position},
+    aof::OpenSegment, error::StorageError, keyspace::Keyspace, manifest::Position,
 };
 use std::{
     io,
@@ -46,8 +45,8 @@ pub struct Opening {
     pub run: u64,
     /// Seed of the shard's random bits.
     pub seed: u64,
-    /// First segment; none without persistence.
-    pub first: Option<OpenSegment>,
+    /// Its first two segments; none without persistence.
+    pub segments: Option<Box<Segments>>,
 }
 
 /// A message to a core.
@@ -64,14 +63,9 @@ pub enum Control {
     /// The librarian has a next segment ready.
     SegmentReady(OpenSegment),
     /// The librarian could not prepare one.
-    SegmentFailed {
-        /// Why not.
-        error: StorageError,
-        /// No space: it tries again every second by itself.
-        waiting: bool,
-    },
-    /// The sealed segment is safe; the log is closed.
-    Sealed(Result<(), StorageError>),
+    SegmentFailed(StorageError),
+    /// The segment of that number is sealed or gone, or could not be.
+    Retired(u64, Retirement),
     /// Somebody waits for this shard's log to be synced now.
     SyncNow,
     /// To core 0: run a global operation.

@@ -20,7 +20,7 @@ use crate::{
     net::{connection::Connection, listener::Listener},
 };
 use io_uring::{opcode, types};
-use quire_engine::{aof::LogWriter, command::Span, io::LogFault, shard::Shard};
+use quire_engine::{aof::LogWriter, command::Span, io::LogFault, manifest::Request, shard::Shard};
 use std::{
     sync::{
         Arc,
@@ -99,8 +99,8 @@ pub struct Core {
     pub stopping: bool,
     /// The log has been handed to the librarian for sealing.
     pub sealing: bool,
-    /// The librarian waits for space and tries by itself.
-    pub space_wait: bool,
+    /// The segment being sealed at the end.
+    pub sealing_number: u64,
     /// Since when the log is closed and replies are being sent off.
     pub drain_since: Option<Instant>,
     /// The loop ends.
@@ -162,7 +162,7 @@ impl Core {
             globals: Globals::default(),
             stopping: false,
             sealing: false,
-            space_wait: false,
+            sealing_number: 0,
             drain_since: None,
             done: false,
             mailbox_word: Box::new(0),
@@ -321,16 +321,16 @@ impl Core {
     fn pump_log(&mut self) {
         let Some(positions) = self.with_log(|log, staging, now, io| {
             log.pump(staging, now, io);
-            while let Some(retired) = log.take_retired() {
-                close_segment(retired.segment.file);
-            }
-            (log.written(), log.synced(), log.released(), log.take_want(), log.failed().cloned())
+            (log.written(), log.synced(), log.released(), log.take_want(), log.take_retired(), log.failed().cloned())
         }) else {
             return;
         };
-        let (written, synced, released, want, failed) = positions;
+        let (written, synced, released, want, retired, failed) = positions;
         if let Some(want) = want {
             self.librarian.prepare(self.id, want);
+        }
+        if let Some(segment) = retired {
+            self.librarian.send(Request::Retire { shard: self.id, segment });
         }
         let cell = self.cell();
         let moved = cell.released.load(Ordering::Relaxed) != released
@@ -458,13 +458,6 @@ impl Core {
     fn control(&mut self, message: Control) {
         self.handle_control(message);
     }
-}
-
-/// Closes the descriptor of a segment that is synced and left for good.
-fn close_segment(file: quire_engine::io::FileId) {
-    // SAFETY: the librarian opened it for this shard, the log has let go of it, and no
-    // operation on it is in flight.
-    unsafe { libc::close(file) };
 }
 
 /// Unix time in ms.

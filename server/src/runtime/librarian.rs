@@ -1,13 +1,22 @@
-//! The way to the librarian: requests out, events to the mailboxes of those concerned.
+//! The way to the librarian: requests out, events to the mailboxes of those concerned; and the
+//! life of its thread: recovery, opening, keeping.
 
-use super::control::Control;
-use super::shared::Shared;
-use quire_engine::{
-    aof::WantSegment,
-    error::StorageError,
-    manifest::{Event, Request, Wanted},
+use super::{
+    control::{Control, Opening},
+    shared::Shared,
 };
-use std::sync::{Arc, mpsc};
+use crate::{observe::progress, start::random_u64};
+use quire_engine::{
+    aof::{OpenSegment, SEGMENT_BYTES_MIN, WantSegment},
+    error::StorageError,
+    keyspace::KeyHasher,
+    manifest::{Event, LibrarianThread, Names, Request, Wanted},
+    recovery,
+};
+use std::{
+    sync::{Arc, atomic::Ordering, mpsc},
+    time::Instant,
+};
 
 /// Sends requests to the librarian's thread.
 #[derive(Clone)]
@@ -31,23 +40,102 @@ impl Librarian {
         if let Some(requests) = &self.requests
             && requests.send(request).is_err()
         {
-            // The thread leaves only after every sender has; it would have to have panicked,
-            // and a panic ends the process.
+            // It leaves only after every sender has, or with a recovery that failed, which ends
+            // the process.
             tracing::error!("the librarian is gone");
         }
     }
 
     /// Asks for a shard's next segment.
     pub fn prepare(&self, shard: u16, want: WantSegment) {
-        self.send(Request::Prepare(Wanted { shard, method: want.method, bytes: want.bytes }));
+        self.send(Request::Prepare(Wanted { shard, segment: want }));
     }
 }
 
-/// Placeholder.
+/// Recovers the data set, opens every shard, then does what shards ask until the last has left.
+///
+/// # Errors
+/// Why the server must not start, in one sentence.
 pub fn keep(
-    _shared: &Arc<Shared>,
-    _run: u64,
-    _inbox: &mpsc::Receiver<Request>,
+    shared: &Arc<Shared>,
+    run: u64,
+    inbox: &mpsc::Receiver<Request>,
 ) -> Result<(), String> {
-    Err("no log".into())
+    let options = &shared.options;
+    let names = Names::new(&options.append_file)
+        .ok_or_else(|| format!("appendfilename '{}' cannot be a file name", options.append_file))?;
+    let bytes = SEGMENT_BYTES_MIN.min(options.segment_bytes_max);
+    let policies = shared.config.load().fsync_policies();
+    let start = recovery::Start {
+        directory: shared.log_dir(),
+        options: recovery::Options {
+            names,
+            shards: options.shards,
+            databases: options.databases,
+            hasher: KeyHasher::random(),
+            now_ms: super::core::unix_ms(),
+        },
+        run,
+        segments: policies.iter().map(|p| WantSegment { method: p.method(), bytes }).collect(),
+    };
+    let began = Instant::now();
+    let watch = progress::watch(Arc::clone(shared));
+    let started = recovery::start(&start, &shared.progress).map_err(|e| e.to_string());
+    watch.stop();
+    let started = started?;
+    for line in started.summary.lines() {
+        tracing::info!("{line}");
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
+    let to = Arc::clone(shared);
+    let (thread, desk) = LibrarianThread::spawn(started.librarian, move |event| tell(&to, event))
+        .map_err(|e| e.to_string())?;
+    let parts = started.keyspaces.into_iter().zip(started.segments);
+    for (cell, (keyspace, segments)) in shared.cores.iter().zip(parts) {
+        let opening =
+            Opening { keyspace, run, seed: random_u64()?, segments: Some(Box::new(segments)) };
+        cell.mailbox.post(Control::Open(Box::new(opening)));
+    }
+    shared.loading.store(false, Ordering::Release);
+    tracing::info!("Data is in {}", shared.log_dir().display());
+    tracing::info!("Ready to accept connections");
+    while let Ok(request) = inbox.recv() {
+        desk.ask(request);
+    }
+    drop(desk);
+    thread.join();
+    drop(started.lock);
+    Ok(())
 }
+
+/// An event to whom it concerns.
+fn tell(shared: &Shared, event: Event) {
+    let post = |core: u16, message| shared.cores[core as usize].mailbox.post(message);
+    match event {
+        Event::Prepared { shard, segment } => post(shard, Control::SegmentReady(segment)),
+        Event::PrepareFailed { shard, error } => post(shard, Control::SegmentFailed(error)),
+        Event::Retired { number } => shared.broadcast(|| Control::Retired(number, None)),
+        Event::GlobalDone { .. } | Event::GenerationDone { .. } => {
+            post(0, Control::Published(Ok(())));
+        }
+        Event::Refused { what, error } | Event::Failed { what, error } => {
+            tracing::warn!("Could not {what}: {error}");
+            match what.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()) {
+                Some(number) if what.starts_with("retire") => {
+                    shared.broadcast(|| Control::Retired(number, Some(error.clone())));
+                }
+                _ => post(0, Control::Published(Err(error))),
+            }
+        }
+        Event::LeftBehind { error } => {
+            tracing::warn!("{error}. The file is listed nowhere and goes at the next start");
+        }
+    }
+}
+
+/// First and next segment of a shard.
+pub type Segments = (OpenSegment, OpenSegment);
+
+/// Why a segment could not be retired, if so.
+pub type Retirement = Option<StorageError>;

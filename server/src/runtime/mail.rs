@@ -4,14 +4,15 @@
 use super::{
     control::{Control, Opening},
     core::Core,
+    librarian::Retirement,
 };
 use quire_engine::{
-    aof::{self, LogWriter, Staging},
+    aof::{LogWriter, RetiredSegment, Staging},
     error::StorageError,
-    manifest::{OpenSegment, Request},
+    manifest::Request,
     shard::Shard,
 };
-use std::{path::PathBuf, sync::atomic::Ordering, time::Duration};
+use std::{sync::atomic::Ordering, time::Duration};
 
 impl Core {
     /// One message.
@@ -21,23 +22,19 @@ impl Core {
             Control::Open(opening) => self.open(*opening),
             Control::SegmentReady(segment) => {
                 if let Some(log) = self.log.as_mut() {
-                    log.install_next(segment_of(self.shared.log_dir(), segment));
-                    // What waited for space is tried again from the buffer.
-                    log.retry();
-                    self.space_wait = false;
+                    log.install_next(segment);
                 }
             }
-            Control::SegmentFailed { error, waiting } => {
+            Control::SegmentFailed(error) => {
                 tracing::warn!(
                     "Shard {}: no next log segment: {error}. Writes go on while reserved space lasts",
                     self.id
                 );
-                self.space_wait = waiting;
                 if let Some(log) = self.log.as_mut() {
                     log.next_failed(error);
                 }
             }
-            Control::Sealed(result) => self.sealed(result),
+            Control::Retired(number, error) => self.retired(number, error),
             Control::SyncNow => {
                 self.with_log(|log, staging, _, _| log.request_sync(staging));
             }
@@ -63,17 +60,18 @@ impl Core {
     /// Recovery is done: serve.
     fn open(&mut self, opening: Opening) {
         let n = self.shards();
-        let Opening { keyspace, run, first, seed } = opening;
-        let mut staging = match &first {
+        let Opening { keyspace, run, segments, seed } = opening;
+        let mut staging = match &segments {
             Some(_) => Staging::new(self.id, run),
             None => Staging::disabled(),
         };
-        if let Some(first) = first {
+        if let Some(segments) = segments {
             let policy = self.live.fsync_policies()[self.id as usize];
-            let first = segment_of(self.shared.log_dir(), first);
+            let (first, next) = *segments;
             let mut log = LogWriter::new(self.id, run, policy, first);
             log.set_segment_bytes_max(self.shared.options.segment_bytes_max);
             log.set_policy(policy, &mut staging);
+            log.install_next(next);
             self.log = Some(log);
         }
         let databases = keyspace.databases();
@@ -144,9 +142,9 @@ impl Core {
             Some(log) if log.is_finished() && !self.sealing => {
                 self.sealing = true;
                 let (number, end, last_lsn) = log.tail();
-                let file = Some(log.current().file);
-                let shard = self.id;
-                self.librarian.send(Request::Seal { shard, number, end, last_lsn, file });
+                self.sealing_number = number;
+                let segment = RetiredSegment { segment: log.current().clone(), end, last_lsn };
+                self.librarian.send(Request::Retire { shard: self.id, segment });
             }
             Some(_) => {}
         }
@@ -159,23 +157,16 @@ impl Core {
             || self.conns.iter().flatten().all(|c| c.out.is_drained())
     }
 
-    fn sealed(&mut self, result: Result<(), StorageError>) {
-        if let Err(error) = result {
+    /// A segment is sealed; the last one of a shutdown closes the log.
+    fn retired(&mut self, number: u64, error: Retirement) {
+        if !self.sealing || number != self.sealing_number {
+            return;
+        }
+        if let Some(error) = error {
             tracing::warn!("Shard {}: {error}. The log is complete, only not sealed", self.id);
             self.shared.exit_code.store(1, Ordering::Release);
         }
         self.log = None;
         self.sealing = false;
-    }
-}
-
-/// The librarian's segment as the log knows it.
-fn segment_of(dir: PathBuf, segment: OpenSegment) -> aof::OpenSegment {
-    aof::OpenSegment {
-        file: segment.file,
-        path: dir.join(&segment.name),
-        seq: segment.number,
-        method: segment.method,
-        capacity: segment.capacity,
     }
 }
