@@ -4,6 +4,7 @@ mod commands; // random commands: a shard answers byte for byte as redis-server 
 mod commands_driver; // a shard as a client sees it: names, arity, SELECT, RESP version
 mod commands_generator; // random command lines over few keys
 mod commands_oracle; // a redis-server of the test's own
+mod commands_table; // rows of the table, compared with what redis-server says of itself
 mod crash; // every policy, crashed at every write and sync
 mod effects; // what is logged makes the same state again
 mod storage; // the storage contract, on both implementations
