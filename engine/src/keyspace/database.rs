@@ -464,33 +464,47 @@ impl Database {
         self.entry_bytes + self.groups.iter().map(Group::segment_bytes).sum::<usize>()
     }
 
+    /// Depths that segments of a group have.
+    #[cfg(test)]
+    pub(super) fn group_depths(&self, group: usize) -> std::collections::BTreeSet<u32> {
+        self.groups[group].segments().map(|(_, segment)| segment.depth()).collect()
+    }
+
+    /// References in the deadline index, stale ones included.
+    #[cfg(test)]
+    pub(super) fn references(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// Panics when an invariant does not hold; reads everything.
     #[cfg(any(test, debug_assertions))]
     pub fn check(&self) {
         use std::collections::HashMap;
         let (mut keys, mut with_deadline, mut bytes) = (0, 0, 0);
-        let mut filed: HashMap<u64, i64> = HashMap::new();
+        let mut filed: HashMap<Reference, i64> = HashMap::new();
         let mut count = 0;
         for (at, reference) in self.deadlines.filed() {
-            let first = filed.entry(reference.hash() >> 8 ^ (reference.group() as u64) << 56);
+            let first = filed.entry(reference);
             first.and_modify(|slot| *slot = (*slot).min(at)).or_insert(at);
             count += 1;
         }
         assert_eq!(count, self.deadlines.len(), "references");
-        self.for_each(&mut |entry| {
-            let key = self.hasher.key(entry.key());
-            keys += 1;
-            bytes += entry.memory_bytes();
-            assert!(self.get(key).is_some_and(|found| found.key() == key.bytes), "found again");
-            if let Some(at) = entry.deadline() {
-                with_deadline += 1;
-                let reference = Reference::of(key);
-                let slot = filed.get(&(reference.hash() >> 8 ^ u64::from(key.group()) << 56));
-                let latest = at.saturating_add(super::deadlines::GRAIN_MS);
-                assert!(slot.is_some_and(|slot| *slot <= latest), "a deadline is filed in time");
+        for (index, group) in self.groups.iter().enumerate() {
+            group.check(&self.hasher);
+            for entry in group.entries() {
+                let hash = self.hasher.hash(entry.key());
+                keys += 1;
+                bytes += entry.memory_bytes();
+                let found = group.find_where(hash, |other| other.key() == entry.key());
+                assert!(found.is_some_and(|place| place.entry() == entry), "found again, once");
+                if let Some(at) = entry.deadline() {
+                    with_deadline += 1;
+                    let slot = filed.get(&Reference::new(index as u8, hash));
+                    let latest = at.saturating_add(super::deadlines::GRAIN_MS);
+                    assert!(slot.is_some_and(|slot| *slot <= latest), "a deadline is filed");
+                }
             }
-        });
-        self.groups.iter().for_each(|group| group.check(&self.hasher));
+        }
         let table: usize = self.groups.iter().map(Group::memory_bytes).sum();
         assert_eq!(
             (keys, with_deadline, bytes, table),
