@@ -7,5 +7,6 @@ mod commands_oracle; // a redis-server of the test's own
 mod commands_table; // rows of the table, compared with what redis-server says of itself
 mod crash; // every policy, crashed at every write and sync
 mod effects; // what is logged makes the same state again
-mod storage; // the storage contract, on both implementations
+mod interop; // redis-server and redis-check-aof read our segments
+mod storage; // the simulated and the real disk keep the same contract
 mod tidy; // house rules of the whole workspace: sizes, names, layers, what may be named where
