@@ -2,7 +2,7 @@
 //!
 //! Layers, arrows one way (a test checks it):
 //! `atoms < keyspace < effect < command < families < shard`,
-//! `atoms < io < manifest`, `effect, io < aof`, `shard, aof, manifest, io < recovery`.
+//! `atoms < io`, `effect, io < aof < manifest`, `shard, aof, manifest, io < recovery`.
 //! The shard core is a synchronous state machine: requests, time and randomness come in as
 //! arguments; replies and effects go out. Nothing here awaits inside a command.
 

@@ -58,6 +58,9 @@ pub async fn seal_segment<S: Storage>(
     line: &EndLine,
 ) -> Result<(), StorageError> {
     storage.truncate(file, end).await?;
+    // ORDER: the cut before the line. If a crash could keep the line and lose the cut, the rest of
+    // a torn commit would stand behind it, where only a stock server's commands may.
+    storage.sync(file).await?;
     storage.write_at(file, end, &line.encode()).await?;
     storage.sync(file).await
 }

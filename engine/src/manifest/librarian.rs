@@ -17,36 +17,37 @@
 //! Knows nothing of sockets, policies or what commits contain.
 
 use super::{
-    Entry, Event, GLOBAL_SHARD, Kind, Manifest, Names, OpenSegment, OurFile, Position, Request,
-    SwitchError, Wanted, remove_unlisted, switch,
+    Entry, Event, GLOBAL_SHARD, Kind, Manifest, Names, OurFile, Position, Request, SwitchError,
+    Wanted, remove_unlisted, switch,
 };
 use crate::{
     aof::{
-        Lsn,
-        header::{EndLine, HEADER_BYTES, Header, filler},
+        OpenSegment, RetiredSegment, fill_segment,
+        header::{EndLine, HEADER_BYTES, Header},
+        seal_segment,
     },
     error::StorageError,
-    io::{Method, Storage},
+    io::Storage,
     limits::LOG_BLOCK_BYTES,
 };
-
-/// Bytes of filler written at once.
-const FILL_BYTES: usize = 1 << 20;
+use std::path::PathBuf;
 
 /// Owns the manifest of one log directory.
 pub struct Librarian<S: Storage> {
     storage: S,
+    /// Only for the paths in error messages.
+    directory: PathBuf,
     names: Names,
     manifest: Manifest,
     run: u64,
-    waiting: Vec<Wanted>,
     failed: Option<StorageError>,
 }
 
 impl<S: Storage> Librarian<S> {
-    /// Takes over `manifest`, which is the one in force in `storage`, for run `run`.
-    pub fn new(storage: S, names: Names, manifest: Manifest, run: u64) -> Self {
-        Self { storage, names, manifest, run, waiting: Vec::new(), failed: None }
+    /// Takes over `manifest`, which is the one in force in `storage`, for run `run`. `directory`
+    /// is where that is, for error messages.
+    pub fn new(storage: S, directory: PathBuf, names: Names, manifest: Manifest, run: u64) -> Self {
+        Self { storage, directory, names, manifest, run, failed: None }
     }
 
     /// The manifest in force.
@@ -59,11 +60,6 @@ impl<S: Storage> Librarian<S> {
         &self.storage
     }
 
-    /// True while a segment waits for space: [`Librarian::retry`] is due in a second.
-    pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     /// Does what is asked, in order; neighbouring [`Request::Prepare`]s share one manifest switch.
     pub async fn handle(&mut self, requests: Vec<Request>) -> Vec<Event> {
         let mut events = Vec::new();
@@ -73,18 +69,10 @@ impl<S: Storage> Librarian<S> {
                 wanted.push(w);
                 continue;
             }
-            self.prepare(std::mem::take(&mut wanted), false, &mut events).await;
+            self.prepare(std::mem::take(&mut wanted), &mut events).await;
             self.one(request, &mut events).await;
         }
-        self.prepare(wanted, false, &mut events).await;
-        events
-    }
-
-    /// Tries again what waits for space.
-    pub async fn retry(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
-        let waiting = std::mem::take(&mut self.waiting);
-        self.prepare(waiting, true, &mut events).await;
+        self.prepare(wanted, &mut events).await;
         events
     }
 
@@ -97,18 +85,11 @@ impl<S: Storage> Librarian<S> {
         let mut doomed = Vec::new();
         let done = match request {
             Request::Prepare(_) => unreachable!("gathered by `handle`"),
-            Request::Seal { shard, number, end, last_lsn, file } => {
-                if let Some(file) = file {
-                    self.storage.close_for_ring(file);
-                }
-                let sealed = self.seal(shard, number, end, last_lsn).await;
-                sealed.map(|()| Event::Sealed { number }).map_err(SwitchError::Before)
-            }
+            Request::Retire { shard, segment } => self.retire(shard, segment, &mut doomed).await,
             Request::Global { commands, positions } => self.global(&commands, &positions).await,
             Request::NewGeneration { positions } => {
                 self.new_generation(&positions, &mut doomed).await
             }
-            Request::Discard { segment } => self.discard(segment, &mut doomed).await,
         };
         match done {
             Ok(event) => {
@@ -127,16 +108,16 @@ impl<S: Storage> Librarian<S> {
     }
 
     /// Creates all that is wanted and lists what could be created in one switch.
-    async fn prepare(&mut self, wanted: Vec<Wanted>, again: bool, events: &mut Vec<Event>) {
+    async fn prepare(&mut self, wanted: Vec<Wanted>, events: &mut Vec<Event>) {
         let mut made: Vec<(Wanted, Entry)> = Vec::new();
         for want in wanted {
-            if let Some(error) = self.failed.clone() {
-                events.push(Event::PrepareFailed { wanted: want, error, waiting: false });
-                continue;
-            }
-            match self.create(want).await {
+            let created = match self.failed.clone() {
+                Some(error) => Err(error),
+                None => self.create(want).await,
+            };
+            match created {
                 Ok(entry) => made.push((want, entry)),
-                Err(error) => self.not_prepared(want, error, again, events),
+                Err(error) => events.push(Event::PrepareFailed { shard: want.shard, error }),
             }
         }
         if made.is_empty() {
@@ -144,45 +125,32 @@ impl<S: Storage> Librarian<S> {
         }
         let mut new = self.manifest.clone();
         new.files.extend(made.iter().map(|(_, entry)| entry.clone()));
-        match self.list(new).await {
-            Ok(()) => {
-                for (want, entry) in made {
-                    match self.open(want, &entry) {
-                        Ok(segment) => events.push(Event::Prepared(segment)),
-                        Err(error) => self.not_prepared(want, error, again, events),
-                    }
-                }
-            }
-            Err(switch) => {
-                let known = matches!(switch, SwitchError::Before(_));
-                for (want, entry) in made {
-                    if known {
-                        // Best effort: the space is what is missing. What stays is unlisted.
-                        let _ = self.storage.remove(&entry.name).await;
-                        self.not_prepared(want, switch.storage().clone(), again, events);
-                    } else {
-                        let error = switch.storage().clone();
-                        self.failed = Some(error.clone());
-                        events.push(Event::PrepareFailed { wanted: want, error, waiting: false });
-                    }
-                }
-            }
+        let listed = self.list(new).await;
+        for (want, entry) in made {
+            let shard = want.shard;
+            let opened = match &listed {
+                Ok(()) => self.open(want, &entry),
+                Err(switch) => Err(self.unlisted(switch, &entry.name).await),
+            };
+            events.push(match opened {
+                Ok(segment) => Event::Prepared { shard, segment },
+                Err(error) => Event::PrepareFailed { shard, error },
+            });
         }
     }
 
-    fn not_prepared(
-        &mut self,
-        wanted: Wanted,
-        error: StorageError,
-        again: bool,
-        events: &mut Vec<Event>,
-    ) {
-        let waiting = matches!(error.errno, libc::ENOSPC | libc::EDQUOT);
-        if waiting {
-            self.waiting.push(wanted);
-        }
-        if !(again && waiting) {
-            events.push(Event::PrepareFailed { wanted, error, waiting });
+    /// A file could not be listed.
+    async fn unlisted(&mut self, switch: &SwitchError, name: &str) -> StorageError {
+        match switch {
+            SwitchError::Before(error) => {
+                // Best effort: space may be what is missing. What stays is not listed.
+                let _ = self.storage.remove(name).await;
+                error.clone()
+            }
+            SwitchError::Unknown(error) => {
+                self.failed = Some(error.clone());
+                error.clone()
+            }
         }
     }
 
@@ -196,16 +164,12 @@ impl<S: Storage> Librarian<S> {
     async fn create(&mut self, wanted: Wanted) -> Result<Entry, StorageError> {
         let number = self.take_number();
         let name = self.names.segment(number, wanted.shard);
-        let bytes = wanted.bytes.next_multiple_of(LOG_BLOCK_BYTES as u64);
+        let bytes = wanted.segment.bytes.next_multiple_of(LOG_BLOCK_BYTES as u64);
         let made = async {
             let file = self.storage.create(&name).await?;
-            match wanted.method {
-                Method::Direct => self.fill(&file, bytes).await?,
-                Method::Buffered => self.storage.reserve(&file, bytes).await?,
-            }
-            // ORDER: before the file is listed. A listed file whose filler is not stable can come
-            // back with holes of NULs, which stock refuses.
-            self.storage.sync(&file).await
+            // ORDER: stable before the file is listed. A listed file whose filler is not stable
+            // can come back with holes of NULs, which stock refuses.
+            fill_segment(&self.storage, &file, wanted.segment.method, bytes).await
         };
         if let Err(error) = made.await {
             // Gives the space back; a failed sync is not tried again on this file but on another.
@@ -215,29 +179,18 @@ impl<S: Storage> Librarian<S> {
         let mut entry = Entry::new(name, number, Kind::Incr);
         entry.epoch = Some(self.manifest.epoch);
         entry.run = Some(self.run);
-        entry.method = Some(wanted.method);
+        entry.method = Some(wanted.segment.method);
         entry.bytes = Some(bytes);
         Ok(entry)
     }
 
-    async fn fill(&self, file: &S::File, bytes: u64) -> Result<(), StorageError> {
-        let block = filler(FILL_BYTES.min(bytes as usize));
-        let mut at = 0;
-        while at < bytes {
-            let part = block.len().min((bytes - at) as usize);
-            self.storage.write_at(file, at, &block[..part]).await?;
-            at += part as u64;
-        }
-        Ok(())
-    }
-
     fn open(&self, wanted: Wanted, entry: &Entry) -> Result<OpenSegment, StorageError> {
+        let method = wanted.segment.method;
         Ok(OpenSegment {
-            shard: wanted.shard,
-            file: self.storage.open_for_ring(&entry.name, wanted.method)?,
-            number: entry.seq,
-            name: entry.name.clone(),
-            method: wanted.method,
+            file: self.storage.open_for_ring(&entry.name, method)?,
+            path: self.directory.join(&entry.name),
+            seq: entry.seq,
+            method,
             capacity: entry.bytes.unwrap_or(0),
         })
     }
@@ -253,22 +206,31 @@ impl<S: Storage> Librarian<S> {
         Ok(())
     }
 
-    async fn seal(
-        &self,
+    async fn retire(
+        &mut self,
         shard: u16,
-        number: u64,
-        end: u64,
-        last_lsn: Lsn,
-    ) -> Result<(), StorageError> {
+        retired: RetiredSegment,
+        doomed: &mut Vec<String>,
+    ) -> Result<Event, SwitchError> {
+        let RetiredSegment { segment, end, last_lsn } = retired;
+        self.storage.close_for_ring(segment.file);
+        let number = segment.seq;
         let name = self.names.segment(number, shard);
-        let file = self.storage.open(&name).await?;
-        seal_file(
-            &self.storage,
-            &file,
-            end,
-            EndLine { run: self.run, shard, seq: number, last_lsn },
-        )
-        .await
+        // A manifest without any file line is taken for a log by stock Redis' redis-check-aof.
+        if end == 0 && self.manifest.files.len() > 1 {
+            let mut new = self.manifest.clone();
+            new.files.retain(|entry| entry.name != name);
+            self.list(new).await?;
+            doomed.push(name);
+            return Ok(Event::Retired { number });
+        }
+        let sealed = async {
+            let file = self.storage.open(&name).await?;
+            let line = EndLine { run: self.run, shard, seq: number, last_lsn };
+            seal_segment(&self.storage, &file, end, &line).await
+        };
+        sealed.await.map_err(SwitchError::Before)?;
+        Ok(Event::Retired { number })
     }
 
     async fn global(
@@ -335,66 +297,43 @@ impl<S: Storage> Librarian<S> {
         Ok(Event::GenerationDone { epoch })
     }
 
-    /// Takes the shards' next segments out of `new`, in list order, for the epoch that begins.
+    /// Takes what the shards go on in out of `new`, in list order, for the epoch that begins: of
+    /// each shard the next segment and whatever was prepared after it.
     fn move_next(&self, new: &mut Manifest, positions: &[Position], epoch: u64) -> Vec<Entry> {
         let mut moved = Vec::new();
         let mut kept = Vec::new();
+        let mut found = 0;
         for mut entry in std::mem::take(&mut new.files) {
             let at = match self.names.recognise(&entry.name) {
-                Some(OurFile::Segment { number, shard }) => {
-                    positions.iter().find(|p| p.shard == shard && p.next == number)
+                Some(OurFile::Segment { number, shard }) if entry.run == Some(self.run) => {
+                    let at = positions.iter().find(|p| p.shard == shard && p.next <= number);
+                    at.map(|position| (position, number))
                 }
                 _ => None,
             };
             match at {
-                Some(position) => {
+                Some((position, number)) => {
                     entry.epoch = Some(epoch);
-                    entry.first_lsn = Some(position.last_lsn + 1);
+                    if position.next == number {
+                        entry.first_lsn = Some(position.last_lsn + 1);
+                        found += 1;
+                    }
                     moved.push(entry);
                 }
                 None => kept.push(entry),
             }
         }
         new.files = kept;
-        assert_eq!(moved.len(), positions.len(), "every shard's next segment is listed, once");
+        assert_eq!(found, positions.len(), "every shard's next segment is listed, once");
         moved
     }
-
-    async fn discard(
-        &mut self,
-        segment: OpenSegment,
-        doomed: &mut Vec<String>,
-    ) -> Result<Event, SwitchError> {
-        self.storage.close_for_ring(segment.file);
-        let mut new = self.manifest.clone();
-        new.files.retain(|entry| entry.name != segment.name);
-        self.list(new).await?;
-        doomed.push(segment.name);
-        Ok(Event::Discarded { number: segment.number })
-    }
-}
-
-/// Cuts a segment at `end`, writes its end-of-log line there and syncs it.
-pub async fn seal_file<S: Storage>(
-    storage: &S,
-    file: &S::File,
-    end: u64,
-    line: EndLine,
-) -> Result<(), StorageError> {
-    storage.truncate(file, end).await?;
-    // ORDER: the cut before the line, so that nothing of what was behind the cut can ever stand
-    // behind an end-of-log line, where a stock server's commands are believed.
-    storage.sync(file).await?;
-    storage.write_at(file, end, &line.encode()).await?;
-    storage.sync(file).await
 }
 
 fn describe(request: &Request) -> String {
     match request {
         Request::Prepare(wanted) => format!("prepare a segment of shard {}", wanted.shard),
-        Request::Seal { number, .. } => format!("seal segment {number}"),
+        Request::Retire { segment, .. } => format!("retire segment {}", segment.segment.seq),
         Request::Global { .. } => "log a global command".to_owned(),
         Request::NewGeneration { .. } => "begin with an empty data set".to_owned(),
-        Request::Discard { segment } => format!("discard segment {}", segment.number),
     }
 }

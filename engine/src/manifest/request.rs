@@ -1,9 +1,8 @@
 //! What the librarian is asked and what it answers. Plain values: they cross threads.
 
 use crate::{
-    aof::Lsn,
+    aof::{Lsn, OpenSegment, RetiredSegment, WantSegment},
     error::StorageError,
-    io::{FileId, Method},
 };
 
 /// A segment that is wanted.
@@ -11,27 +10,8 @@ use crate::{
 pub struct Wanted {
     /// The shard that will write it.
     pub shard: u16,
-    /// How it will be written.
-    pub method: Method,
-    /// Length to prefill (direct) or to reserve (buffered), bytes; rounded up to whole blocks.
-    pub bytes: u64,
-}
-
-/// A segment that exists, is stable, is listed and holds no commit yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenSegment {
-    /// The shard that may write it.
-    pub shard: u16,
-    /// Descriptor for the shard's ring.
-    pub file: FileId,
-    /// The number in its name, which its commits are bound to.
-    pub number: u64,
-    /// Its name.
-    pub name: String,
-    /// How it is written.
-    pub method: Method,
-    /// Length prefilled or reserved, bytes. Commits begin at offset 0.
-    pub capacity: u64,
+    /// How it will be written, and how long it is made.
+    pub segment: WantSegment,
 }
 
 /// Where a shard's log ends, everything before it synced.
@@ -41,7 +21,8 @@ pub struct Position {
     pub shard: u16,
     /// The run's last LSN on this shard; 0 = none.
     pub last_lsn: Lsn,
-    /// Number of the shard's next segment: listed, empty, the one it goes on with.
+    /// Number of the segment it goes on in: listed, flipped to already
+    /// ([`crate::aof::LogWriter::rotate`]), no batch written to it before the answer.
     pub next: u64,
 }
 
@@ -50,23 +31,17 @@ pub struct Position {
 pub enum Request {
     /// Create a segment, make it stable, list it.
     Prepare(Wanted),
-    /// End a segment nobody writes to any more: cut what is behind its last commit, write the
-    /// end-of-log line, sync.
-    Seal {
-        /// The segment's shard.
+    /// End a segment nobody writes to any more; everything in it is synced. One with commits is
+    /// cut behind the last and gets its end-of-log line; an empty one is unlisted and deleted.
+    Retire {
+        /// The shard.
         shard: u16,
-        /// The segment's number.
-        number: u64,
-        /// Offset behind its last commit, padding included.
-        end: u64,
-        /// The run's last LSN on this shard up to there; 0 = none.
-        last_lsn: Lsn,
-        /// The ring's descriptor, closed first.
-        file: Option<FileId>,
+        /// The segment.
+        segment: RetiredSegment,
     },
-    /// A global command between two epochs. Every shard stands at the barrier, its current
-    /// segment synced; afterwards it goes on in its next one. The new manifest is the commit
-    /// point.
+    /// A global command between two epochs. Every shard stands at the barrier: everything
+    /// before is synced, no batch is written to its next segment yet. The new manifest is the
+    /// commit point.
     Global {
         /// The command (or MULTI .. EXEC) as RESP, SELECT included where it matters.
         commands: Vec<u8>,
@@ -79,30 +54,28 @@ pub enum Request {
         /// Every shard, each exactly once.
         positions: Vec<Position>,
     },
-    /// Unlist and delete a segment that was prepared and is not wanted any more (change of
-    /// method). It must be empty.
-    Discard {
-        /// The segment, given back.
-        segment: OpenSegment,
-    },
 }
 
 /// What the librarian answers.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A segment is ready.
-    Prepared(OpenSegment),
-    /// A segment is not ready. Said once per request.
+    /// A segment is ready: it exists, is stable, is listed and holds no commit.
+    Prepared {
+        /// The shard that may write it.
+        shard: u16,
+        /// The segment; its `seq` is the number in its name, which its commits are bound to.
+        segment: OpenSegment,
+    },
+    /// A segment could not be prepared, for lack of space (ENOSPC, EDQUOT: worth asking again in a
+    /// second) or for good.
     PrepareFailed {
-        /// What was wanted.
-        wanted: Wanted,
+        /// The shard it was for.
+        shard: u16,
         /// Why not.
         error: StorageError,
-        /// True: no space; it is tried again every second, [`Event::Prepared`] follows.
-        waiting: bool,
     },
-    /// A segment is sealed.
-    Sealed {
+    /// A segment is sealed, or gone.
+    Retired {
         /// Its number.
         number: u64,
     },
@@ -116,14 +89,9 @@ pub enum Event {
         /// The epoch that begins.
         epoch: u64,
     },
-    /// A segment was given back and is gone.
-    Discarded {
-        /// Its number.
-        number: u64,
-    },
     /// A request could not be done; the old manifest is in force, the server may go on.
     Refused {
-        /// What was asked, as a verb with its object: "seal segment 7".
+        /// What was asked, as a verb with its object: "retire segment 7".
         what: String,
         /// Why.
         error: StorageError,

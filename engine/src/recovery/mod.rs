@@ -1,7 +1,267 @@
-//! recovery.
+//! From a log directory to keys, or a refusal that says exactly what is missing.
+//!
+//! ```text
+//! manifest + listing -> plan.rs (what to read) -> scan.rs (what stands in it; rdb.rs)
+//!   -> judge.rs (chain.rs: where each shard's log ends; foreign.rs: a stock server's files)
+//!   -> seal (cut, end-of-log line, sync: all logs, before anything else)
+//!   -> stages.rs (order) -> replay.rs / parallel.rs -> keys.rs
+//!   -> open.rs (this run's first segments, the new manifest, leftovers deleted)
+//! ```
+//! What is promised:
+//! * Nothing on disk changes before everything has been judged: a refusal leaves the directory as
+//!   it was found.
+//! * A recovered log is never appended to. It is sealed before this run writes anything, so a
+//!   crash in the middle of recovery, however often, leads to the same keys.
+//! * Stable data is never dropped in silence: what a commit, an end-of-log line or the manifest
+//!   proves to have been synced is there, or the server does not start.
+//! * The number of shards that wrote the log does not matter.
+//!
+//! Cross-shard transactions will add one step between judging the chains and sealing: a
+//! transaction missing on a participant is cut on all of them, transitively, which narrows the
+//! chains' ends (`chain::judge` again, with a limit) until nothing changes.
+
+mod chain;
 mod error;
+mod foreign;
+mod judge;
+mod keys;
+mod open;
 mod plan;
 mod progress;
+mod rdb;
+mod replay;
 mod scan;
+mod stages;
+mod start;
+mod summary;
+
+pub use chain::Cut;
 pub use error::{Proof, RecoveryError, Refusal};
+pub use open::{Closed, Opened, Opening, open};
 pub use progress::{Phase, Progress};
+pub use scan::Fault;
+pub use start::{Start, StartError, Started, start};
+pub use summary::Summary;
+
+use crate::{
+    aof::{header::END_BYTES, reader::Expect, seal_segment},
+    io::Storage,
+    keyspace::{KeyHasher, Keyspace},
+    manifest::{self, GLOBAL_SHARD, LoadError, Manifest, Names},
+};
+use judge::{Scanned, Verdict, Verdicts};
+use keys::Keys;
+use plan::{Plan, Role};
+use replay::{Part, Sealed, replay_file};
+use stages::Stage;
+
+/// What recovery must know of the server that starts.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Names of the files.
+    pub names: Names,
+    /// Number of shards from now on.
+    pub shards: usize,
+    /// Number of databases (`databases`).
+    pub databases: usize,
+    /// The hasher of all shards.
+    pub hasher: KeyHasher,
+    /// Unix time, ms. Nothing expires during replay; only relative deadlines need it.
+    pub now_ms: i64,
+}
+
+/// A recovered data set, and what is needed to open its directory for writing.
+pub struct Recovered {
+    /// The keys, one keyspace per shard.
+    pub keyspaces: Vec<Keyspace>,
+    /// The files that hold them, all sealed; with the next free number and the last epoch.
+    pub manifest: Manifest,
+    /// What was found.
+    pub summary: Summary,
+    /// Files to be deleted once the next manifest is stable.
+    leftovers: Vec<String>,
+    /// There is a manifest.
+    found: bool,
+}
+
+/// Reads the whole directory. Nothing of it has changed when this fails before sealing, and
+/// never anything a second attempt would judge differently.
+///
+/// # Errors
+/// Why the server must not start, in one sentence for its operator.
+pub async fn recover<S: Storage>(
+    storage: &S,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Recovered, RecoveryError> {
+    progress.enter(Phase::Plan);
+    let plan = read_plan(storage, &options.names).await?;
+    progress.enter(Phase::Scan);
+    progress.set_total(plan.files.iter().map(|file| file.bytes).sum());
+    let scanned = scan_files(storage, &plan, progress).await?;
+    let verdicts = judge::judge(&plan, &scanned)?;
+    let contents: Vec<_> = verdicts.files.iter().map(|verdict| verdict.content).collect();
+    let names: Vec<_> = scanned.iter().map(|s| s.file.entry.name.as_str()).collect();
+    let stages = stages::stages(&contents, &names)?;
+    progress.enter(Phase::Seal);
+    // ORDER: every log is cut and sealed before the first key is shown to anybody and before
+    // this run writes its first byte: what was cut can never come back.
+    let sealed = seal_files(storage, &scanned, &verdicts).await?;
+    progress.enter(Phase::Replay);
+    progress.set_total(replay_bytes(&stages, &sealed));
+    let mut keys = Keys::new(options.shards, options.databases, &options.hasher, options.now_ms);
+    for stage in &stages {
+        replay_stage(storage, stage, &sealed, &mut keys, progress).await?;
+    }
+    Ok(finish(plan, &scanned, &verdicts, keys, progress))
+}
+
+async fn read_plan<S: Storage>(storage: &S, names: &Names) -> Result<Plan, RecoveryError> {
+    let listing = storage.list().await?;
+    let manifest = match manifest::load(storage, names).await {
+        Ok(manifest) => manifest,
+        Err(LoadError::Storage(error)) => return Err(error.into()),
+        Err(LoadError::Format(error)) => {
+            // Row C.
+            return Err(RecoveryError::new(names.manifest(), Refusal::Format(error)));
+        }
+    };
+    plan::plan(names, &listing, manifest)
+}
+
+async fn scan_files<S: Storage>(
+    storage: &S,
+    plan: &Plan,
+    progress: &Progress,
+) -> Result<Vec<Scanned>, RecoveryError> {
+    let mut scanned = Vec::with_capacity(plan.files.len());
+    for file in &plan.files {
+        let name = &file.entry.name;
+        let ours = matches!(file.role, Role::Segment { .. } | Role::Global { .. });
+        let from = if ours { 0 } else { rdb::commands_start(storage, name).await? };
+        let gap_max = if ours { scan::STOCK_ANNOTATION_BYTES_MAX } else { u64::MAX };
+        let expect = expect(file.role, file.entry.run);
+        let scan = scan::scan(storage, name, from..file.bytes, expect, gap_max, progress).await?;
+        scanned.push(Scanned { file: file.clone(), from, scan });
+    }
+    Ok(scanned)
+}
+
+/// What the commits of a file must be bound to. Nothing is bound to a stock server's file.
+fn expect(role: Role, run: Option<u64>) -> Expect {
+    let (shard, seq) = match role {
+        Role::Segment { number, shard } => (shard, number),
+        Role::Global { number } => (GLOBAL_SHARD, number),
+        Role::Base | Role::Foreign => (GLOBAL_SHARD, 0),
+    };
+    Expect { shard, seq, run, next_lsn: None }
+}
+
+async fn seal_files<S: Storage>(
+    storage: &S,
+    scanned: &[Scanned],
+    verdicts: &Verdicts,
+) -> Result<Vec<Sealed>, RecoveryError> {
+    let mut sealed = Vec::with_capacity(scanned.len());
+    for (scanned, verdict) in scanned.iter().zip(&verdicts.files) {
+        let bytes = seal_file(storage, scanned, verdict).await?;
+        sealed.push(Sealed {
+            name: scanned.file.entry.name.clone(),
+            bytes,
+            from: scanned.from,
+            expect: expect(scanned.file.role, Some(scanned.run()).filter(|&run| run != 0)),
+        });
+    }
+    storage.sync_dir().await?;
+    Ok(sealed)
+}
+
+/// Makes a file what the verdict says; its length afterwards.
+async fn seal_file<S: Storage>(
+    storage: &S,
+    scanned: &Scanned,
+    verdict: &Verdict,
+) -> Result<u64, RecoveryError> {
+    let file = storage.open(&scanned.file.entry.name).await?;
+    if let Some(line) = verdict.seal {
+        seal_segment(storage, &file, verdict.keep, &line).await?;
+        return Ok(verdict.keep + END_BYTES as u64);
+    }
+    if verdict.keep < scanned.file.bytes {
+        storage.truncate(&file, verdict.keep).await?;
+    }
+    // ORDER: also what looks as it should: a killed server leaves bytes in the page cache that
+    // were never synced, and what is shown now must survive the next power cut.
+    storage.sync(&file).await?;
+    Ok(verdict.keep)
+}
+
+fn replay_bytes(stages: &[Stage], sealed: &[Sealed]) -> u64 {
+    let bytes = |at: &usize| sealed[*at].bytes - sealed[*at].from;
+    let of_stage = |stage: &Stage| match stage {
+        Stage::Epoch(shards) => shards.iter().flatten().map(bytes).sum(),
+        Stage::Global(at) | Stage::Commands(at) => bytes(at),
+    };
+    stages.iter().map(of_stage).sum()
+}
+
+async fn replay_stage<S: Storage>(
+    storage: &S,
+    stage: &Stage,
+    sealed: &[Sealed],
+    keys: &mut Keys,
+    progress: &Progress,
+) -> Result<(), RecoveryError> {
+    match stage {
+        Stage::Epoch(shards) => {
+            for &at in shards.iter().flatten() {
+                replay_file(storage, &sealed[at], Part::Commits, keys, progress).await?;
+            }
+            Ok(())
+        }
+        Stage::Global(at) => {
+            replay_file(storage, &sealed[*at], Part::Commits, keys, progress).await
+        }
+        Stage::Commands(at) => {
+            replay_file(storage, &sealed[*at], Part::Commands, keys, progress).await
+        }
+    }
+}
+
+fn finish(
+    plan: Plan,
+    scanned: &[Scanned],
+    verdicts: &Verdicts,
+    keys: Keys,
+    progress: &Progress,
+) -> Recovered {
+    let keyspaces = keys.into_keyspaces();
+    let mut manifest = plan.manifest;
+    manifest.files = Vec::with_capacity(scanned.len());
+    let mut leftovers = plan.leftovers;
+    for (scanned, verdict) in scanned.iter().zip(&verdicts.files) {
+        let mut entry = scanned.file.entry.clone();
+        if verdict.is_empty() {
+            // Its end-of-log line proves nothing that the file with that LSN does not.
+            leftovers.push(entry.name);
+            continue;
+        }
+        entry.first_lsn = verdict.first_lsn;
+        // What was prefilled or reserved is cut off.
+        entry.bytes = None;
+        entry.method = None;
+        manifest.files.push(entry);
+    }
+    let summary = Summary {
+        files: scanned.len(),
+        bytes: progress.bytes_total(),
+        commits: verdicts.files.iter().map(|verdict| verdict.commits).sum(),
+        commands: progress.commands(),
+        keys: keyspaces.iter().map(|keyspace| keyspace.len() as u64).sum(),
+        cuts: verdicts.cuts.clone(),
+        taken_over: verdicts.taken_over.clone(),
+        ours: plan.ours,
+        leftovers: leftovers.len(),
+    };
+    Recovered { keyspaces, manifest, summary, leftovers, found: plan.found }
+}

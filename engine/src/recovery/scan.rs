@@ -16,9 +16,10 @@ use crate::{
     command::Args,
     io::Storage,
 };
+use std::ops::Range;
 
 /// Bytes of annotation that a stock server may put between two commands (`#TS:` lines).
-const STOCK_ANNOTATION_BYTES_MAX: u64 = 64;
+pub const STOCK_ANNOTATION_BYTES_MAX: u64 = 64;
 /// Bytes read at once when looking for an end-of-log line behind damage.
 const SEARCH_BYTES: usize = 1 << 20;
 
@@ -96,21 +97,23 @@ impl Scan {
     }
 }
 
-/// Reads a file from `from` to its end.
+/// Reads `range` of a file, which reaches to its end. Commands with at most `gap_max` bytes of annotation
+/// between them form one piece.
 ///
 /// # Errors
 /// The storage's; damage is no error.
 pub async fn scan<S: Storage>(
     storage: &S,
     name: &str,
-    from: u64,
-    bytes: u64,
+    range: Range<u64>,
     expect: Expect,
+    gap_max: u64,
     progress: &Progress,
 ) -> Result<Scan, RecoveryError> {
+    let (from, bytes) = (range.start, range.end);
     let file = storage.open(name).await?;
     let mut reader = SegmentReader::new(expect, bytes).starting_at(from);
-    let mut builder = Builder { pieces: Vec::new(), in_multi: false, commands: 0 };
+    let mut builder = Builder { pieces: Vec::new(), in_multi: false, commands: 0, gap_max };
     loop {
         let damaged = match reader.next_item() {
             Item::More => {
@@ -189,6 +192,7 @@ struct Builder {
     in_multi: bool,
     /// Commands in the last piece.
     commands: u64,
+    gap_max: u64,
 }
 
 impl Builder {
@@ -210,7 +214,7 @@ impl Builder {
     fn command(&mut self, offset: u64, bytes: u64, args: Args<'_>) {
         let is = |name: &str| args.get(0).eq_ignore_ascii_case(name.as_bytes());
         let follows = match self.pieces.last() {
-            Some(Piece::Commands(last)) => offset - last.end <= STOCK_ANNOTATION_BYTES_MAX,
+            Some(Piece::Commands(last)) => offset - last.end <= self.gap_max,
             _ => false,
         };
         if !follows {

@@ -211,7 +211,7 @@ impl Core {
                 }
             }
             Join::Task(task, args) => {
-                task.join(conn, args.as_args(), &parts, &mut out);
+                task.join(self, conn, args.as_args(), &parts, &mut out);
             }
             join => join_replies(&join, &parts, &mut out, conn.session.resp3),
         }

@@ -228,6 +228,7 @@ impl Core {
         self.resume_parked();
         self.refresh_shared();
         self.pump_log();
+        self.after_pump();
         self.flush_connections();
         self.send_parcels();
     }
@@ -348,7 +349,6 @@ impl Core {
         } else if cell.written.load(Ordering::Relaxed) != written {
             cell.written.store(written, Ordering::Release);
         }
-        self.after_pump();
     }
 
     /// Rings the cores that wait for this shard's positions.

@@ -1,0 +1,6 @@
+//! Recovery on the simulated disk: hand-built broken directories, crashes in the middle of it.
+
+pub mod builder; // segments and directories, byte by byte
+mod crashes; // a crash after every operation of a life, and of recovery
+mod real; // whole lives on a real disk
+mod stock; // directories handed to and fro between us and stock Redis
