@@ -1,11 +1,10 @@
 //! The single test binary of the engine.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 mod commands; // random commands: a shard answers byte for byte as redis-server does
 mod commands_driver; // a shard as a client sees it: names, arity, SELECT, RESP version
 mod commands_generator; // random command lines over few keys
 mod commands_oracle; // a redis-server of the test's own
+mod commands_table; // rows of the table, compared with what redis-server says of itself
 mod crash; // acknowledged writes of one log survive every crash of the simulated disk
 mod directories; // hand-built log directories, each in one odd state
 mod effects; // what is logged makes the same state again
