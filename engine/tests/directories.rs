@@ -291,6 +291,31 @@ fn a_generation_that_began_late_needs_nothing_before_it() {
 }
 
 #[test]
+fn many_keys_on_many_shards_are_loaded_in_the_order_they_were_written_in() {
+    let mut directory = Directory::new();
+    for shard in 0..5 {
+        let mut first = Segment::new(shard, 2 * u64::from(shard) + 1);
+        let mut second = Segment::new(shard, 2 * u64::from(shard) + 20).from_lsn(101);
+        for round in 0..100 {
+            let line = format!("SET k{shard}:{} {round}", round % 10);
+            first.push_commit(&body(&[&line]), 1);
+            let line = format!("APPEND k{shard}:{} +{round}", round % 10);
+            second.push_commit(&body(&[&line]), 1);
+        }
+        directory.add(first);
+        directory.add(second);
+    }
+    let value =
+        |n: usize| (0..10).fold(format!("{}", 90 + n), |v, i| format!("{v}+{}", i * 10 + n));
+    let mut expected = Vec::new();
+    for shard in 0..5 {
+        expected.extend((0..10).map(|n| (format!("k{shard}:{n}"), value(n))));
+    }
+    let expected: Vec<(&str, &str)> = expected.iter().map(|(k, v)| (&**k, &**v)).collect();
+    directory.ours().expect(&expected);
+}
+
+#[test]
 fn nothing_expires_while_it_is_replayed() {
     let lines = ["SET k 5 PXAT 1000", "INCRBY k 1"];
     let directory = Directory::of(vec![Segment::new(0, 1).commit(&lines)]).ours();

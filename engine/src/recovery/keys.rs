@@ -9,7 +9,7 @@ use crate::{
     aof::Staging,
     command::{Args, CommandSpec, Fanout, OwnedArgs},
     families::table,
-    keyspace::{KeyHasher, Keyspace},
+    keyspace::{KeyHasher, Keyspace, canonical_int},
     shard::{ReplayError, Shard},
     slot::{group_of_slot, shard_of_group, slot_of},
 };
@@ -40,6 +40,19 @@ fn is(args: Args<'_>, name: &str) -> bool {
     args.get(0).eq_ignore_ascii_case(name.as_bytes())
 }
 
+/// Executes a command that [`is_control`]; `db` is the database selected so far.
+///
+/// # Errors
+/// A database that does not exist.
+pub fn control(args: Args<'_>, databases: usize, db: &mut usize) -> Result<(), String> {
+    if is(args, "select") {
+        let index = args.try_get(1).and_then(canonical_int);
+        let index = index.and_then(|i| usize::try_from(i).ok()).filter(|&i| i < databases);
+        *db = index.ok_or("DB index is out of range in 'SELECT'")?;
+    }
+    Ok(())
+}
+
 /// The one key of a command of ours; `None`: it has none or several.
 pub fn only_key<'a>(args: Args<'a>) -> Option<&'a [u8]> {
     let spec = table::lookup(args.get(0))?;
@@ -59,6 +72,11 @@ impl Keys {
     /// The shards, to be lent to the threads that fill them.
     pub fn shards_mut(&mut self) -> &mut [Shard] {
         &mut self.shards
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> usize {
+        self.databases
     }
 
     /// The time of this recovery.
