@@ -26,7 +26,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keyspace", &["atoms"]),
     // The words of a command (its arguments, its errors) lie below its machinery.
     ("effect", &["atoms", "keyspace", "command::Args", "command::OwnedArgs"]),
-    ("aof", &["atoms", "effect", "io", "command::CommandError", "command::OwnedArgs"]),
+    (
+        "aof",
+        &[
+            "atoms",
+            "effect",
+            "io",
+            "command::Args",
+            "command::CommandError",
+            "command::OwnedArgs",
+            "command::Span",
+        ],
+    ),
     // The context hands handlers their shard's log, counters and random bits.
     (
         "command",

@@ -1,1 +1,12 @@
-//! Quire's server.
+//! Quire's server: everything that exists because there is a socket.
+
+pub mod config;
+pub mod dispatch;
+pub mod families;
+pub mod net;
+pub mod observe;
+pub mod options;
+pub mod resp;
+pub mod runtime;
+pub mod session;
+pub mod start;

@@ -31,7 +31,7 @@ pub const FILLER_LINE_BYTES: usize = 512;
 const CRC_FIELD_BYTES: usize = 8 + 1;
 
 const _: () = assert!(HEADER_BYTES <= 192);
-const _: () = assert!(LOG_BLOCK_BYTES % FILLER_LINE_BYTES == 0);
+const _: () = assert!(LOG_BLOCK_BYTES.is_multiple_of(FILLER_LINE_BYTES));
 const _: () = assert!(FILLER_LINE_BYTES * 2 <= ANNOTATION_LINE_BYTES_MAX + 1);
 
 /// One commit's header.

@@ -50,6 +50,9 @@ impl FsyncPolicy {
     /// Every policy.
     pub const ALL: [FsyncPolicy; 3] = [FsyncPolicy::Always, FsyncPolicy::EverySec, FsyncPolicy::No];
 
+    /// Their names, in the order of [`Self::ALL`].
+    pub const NAMES: [&'static str; 3] = ["always", "everysec", "no"];
+
     /// The policy of this name, as `appendfsync` spells it; any case.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|p| p.name().eq_ignore_ascii_case(name))

@@ -238,7 +238,7 @@ impl Staging {
         self.enabled && self.buf.len() as u64 > self.reserved.max(BACKLOG_BYTES_MIN)
     }
 
-    /// Whether a write that logs at most `bytes` ([`encode::logged_bytes_max`]) may be executed.
+    /// Whether a write that logs at most `bytes` ([`super::logged_bytes_max`]) may be executed.
     ///
     /// # Errors
     /// Redis' MISCONF text when the log has failed, or when no more space can be had and what is
@@ -327,7 +327,7 @@ impl Staging {
     }
 
     /// The log has failed: nothing is admitted any more.
-    pub(super) fn set_failed(&mut self, reason: String) {
+    pub fn set_failed(&mut self, reason: String) {
         self.failed = Some(reason);
     }
 }

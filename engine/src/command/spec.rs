@@ -177,6 +177,14 @@ pub enum Fanout {
     Gather,
     /// Split by key and value pairs; every reply is +OK (MSET).
     AllOk,
+    /// Two keys, the second takes the first one's value (RENAME, RENAMENX, COPY): in steps.
+    TwoKeys,
+    /// Pairs that are set only when no key exists (MSETNX): checked, then split.
+    AllOrNothing,
+    /// The shard that owns the cursor in the first argument (SCAN).
+    Cursor,
+    /// A shard by chance, weighted by keys (RANDOMKEY).
+    AnyShard,
     /// Runs on every shard; integer replies are added (DBSIZE).
     EveryShardSum,
     /// Runs on every shard; array replies are joined (KEYS).

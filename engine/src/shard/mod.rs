@@ -8,6 +8,7 @@
 //! Does not know: sockets, other shards, how the log is written.
 
 mod expiry;
+mod flush;
 mod random;
 mod replay;
 mod transfer;

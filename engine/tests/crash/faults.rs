@@ -125,6 +125,19 @@ fn a_full_disk_refuses_writes_before_they_are_executed_and_goes_on_with_space() 
 }
 
 #[test]
+fn what_is_in_flight_is_not_reserved_a_second_time() {
+    let mut rig = Rig::new(FsyncPolicy::Always);
+    rig.disk.set_capacity(Some(rig.disk.used()));
+    rig.serve();
+    rig.pump();
+    assert_eq!(rig.staging.admit(9000), Ok(()));
+    rig.set(9000);
+    rig.pump();
+    assert!(rig.ring.is_writing());
+    assert_eq!(rig.staging.admit(9000).unwrap_err().text(), MISCONF_FULL);
+}
+
+#[test]
 fn a_write_that_met_a_full_disk_is_tried_again_from_memory() {
     for policy in FsyncPolicy::ALL {
         let mut rig = Rig::new(policy);

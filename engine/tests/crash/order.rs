@@ -240,25 +240,41 @@ fn a_segment_is_not_given_away_while_a_sync_runs_on_it() {
 fn a_rotation_ends_the_segment_synced_and_holds_later_batches_back() {
     for policy in FsyncPolicy::ALL {
         let mut rig = Rig::new(policy);
+        rig.serve();
         rig.set(10);
         rig.pump();
         rig.writer.rotate(&rig.staging);
         rig.complete_write();
-        rig.pump();
+        if policy != FsyncPolicy::Always {
+            rig.pump();
+            assert!(rig.writer.is_rotating() && rig.ring.is_syncing(), "not before it is synced");
+        }
         let later = rig.set(10);
         rig.pump();
-        assert!(rig.writer.is_rotating() && rig.writer.written() < later);
-        assert!(!rig.ring.is_writing(), "held back");
+        assert!(!rig.ring.is_writing() || !rig.writer.is_rotating(), "held back");
         rig.complete_sync();
         rig.pump();
-        assert!(rig.writer.is_rotating(), "no next segment yet");
-        rig.serve();
-        rig.settle_down();
         assert!(!rig.writer.is_rotating());
+        assert_eq!((rig.writer.synced(), rig.writer.current().seq), (later - 1, 2));
+        rig.settle_down();
         assert_eq!(headers(&rig.disk, 1).last().unwrap().last_lsn(), later - 1);
         assert_eq!(headers(&rig.disk, 2)[0].first_lsn, later);
         assert_eq!(headers(&rig.disk, 2)[0].synced, later - 1, "{}", policy.name());
     }
+}
+
+#[test]
+fn a_rotation_waits_for_the_next_segment() {
+    let mut rig = Rig::new(FsyncPolicy::Always);
+    rig.writer.rotate(&rig.staging);
+    let later = rig.set(10);
+    rig.pump();
+    rig.pump();
+    assert!(rig.writer.is_rotating() && !rig.ring.is_writing());
+    rig.serve();
+    rig.settle_down();
+    assert_eq!((rig.writer.is_rotating(), rig.writer.released()), (false, later));
+    assert_eq!(headers(&rig.disk, 2)[0].first_lsn, later);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Tests of the segment reader: chunks, damage, copies, fuzzed bytes.
+
 use super::*;
 use crate::{
     aof::{CommandReader, Staging, buffer::AlignedBuf, header, header::pad_to_block},
@@ -131,14 +133,14 @@ fn behind_damage_the_later_valid_commits_are_found() {
 #[test]
 fn a_lost_commit_is_a_gap_and_its_successor_is_found() {
     let (bytes, offsets) = segment(&[2, 2, 2], true);
-    let mut holed = bytes.clone();
+    let mut holed = bytes;
     let hole = offsets[1] as usize..offsets[2] as usize;
     holed[hole.clone()].copy_from_slice(&header::filler(hole.len()));
     let said = read(&holed, EXPECT, 4096, 1);
     assert_eq!(said[1], format!("bad at {}: commit with LSN 5 where LSN 3 was due", offsets[2]));
     assert_eq!(said[2], format!("commit 5+2 at {}, 3", offsets[2]));
     // A hole of zeros, as file systems leave them.
-    holed[hole.clone()].fill(0);
+    holed[hole].fill(0);
     let said = read(&holed, EXPECT, 4096, 1);
     assert_eq!(said[1], format!("bad at {}: neither annotation nor command", offsets[1]));
     assert_eq!(said[2], format!("commit 5+2 at {}, 3", offsets[2]));

@@ -1,3 +1,5 @@
+//! Tests of the staging: batches, the read gate, admission.
+
 use super::*;
 use crate::effect::Deadline;
 

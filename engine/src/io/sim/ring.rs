@@ -48,10 +48,10 @@ impl SimRing {
         // SAFETY: the caller of `start_write` promised the bytes until this completion.
         let now = unsafe { std::slice::from_raw_parts(write.at, write.bytes.len()) };
         assert!(now == write.bytes, "the bytes of a write in flight have changed");
-        Some(self.perform(write))
+        Some(self.perform(&write))
     }
 
-    fn perform(&self, write: Write) -> Result<usize, LogFault> {
+    fn perform(&self, write: &Write) -> Result<usize, LogFault> {
         let (number, method) = self.disk.ring_file(write.file).map_err(LogFault::Write)?;
         let aligned = |n: u64| n.is_multiple_of(LOG_BLOCK_BYTES as u64);
         if method == Method::Direct

@@ -1,3 +1,5 @@
+//! Tests of the simulated disk: it may lose what a real one may, and nothing else.
+
 use super::*;
 use crate::io::{LogIo, Storage};
 
@@ -30,8 +32,8 @@ fn synced_bytes_and_names_survive_every_power_cut_and_others_some() {
         let renamed = survivor.bytes("b").is_some();
         names[usize::from(renamed)] = true;
         let bytes = survivor.bytes(if renamed { "b" } else { "a" }).unwrap();
-        let old = bytes[..8192].iter().any(|&b| b == 1);
-        let new = bytes[..8192].iter().any(|&b| b == 2);
+        let old = bytes[..8192].contains(&1);
+        let new = bytes[..8192].contains(&2);
         assert!(bytes[..8192].iter().all(|&b| b == 1 || b == 2));
         torn |= old && new;
         lens[(bytes.len() - 8192) / 4096] = true;

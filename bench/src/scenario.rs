@@ -1,0 +1,209 @@
+//! What is compared: named rows, each a load on the same setup of both servers, and the goals
+//! that are read off them. One line here adds a row.
+
+use clap::ValueEnum;
+
+use crate::{
+    load::{Order, Role, Verb},
+    metric::Metric,
+    server::Persistence,
+};
+
+/// Groups of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Every row.
+    All,
+    /// CPU per operation without persistence.
+    CpuOff,
+    /// What `everysec` adds.
+    Everysec,
+    /// `always`: throughput, CPU, and readers beside writers.
+    Always,
+    /// Memory per key.
+    Memory,
+    /// CPU of a server with connections and nothing to do.
+    Idle,
+}
+
+/// One of the servers of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Quire, with the row's persistence.
+    Quire,
+    /// Quire without persistence, to see what persistence costs.
+    QuireOff,
+    /// Stock Redis, with the row's persistence.
+    Redis,
+}
+
+impl Subject {
+    /// As the report calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quire => "quire",
+            Self::QuireOff => "quire off",
+            Self::Redis => "redis",
+        }
+    }
+}
+
+/// What is done to a server in a row.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// Load for a while; the first role is the one whose percentiles are reported.
+    Load {
+        /// Who asks for what.
+        roles: Vec<Role>,
+        /// Fill all keys before.
+        filled: bool,
+    },
+    /// Growth of resident memory while `keys` keys of 16 bytes with values of `value_bytes` are
+    /// set on a fresh server.
+    Grow {
+        /// Number of keys.
+        keys: u64,
+        /// Bytes of a value.
+        value_bytes: usize,
+    },
+    /// Connections, and silence.
+    Idle {
+        /// Number of connections.
+        connections: usize,
+    },
+}
+
+/// A bound on the ratio of two subjects' medians.
+#[derive(Debug, Clone, Copy)]
+pub struct Goal {
+    /// Of what.
+    pub metric: Metric,
+    /// Above the line.
+    pub of: Subject,
+    /// Below the line.
+    pub to: Subject,
+    /// The bound; for throughput the least ratio, for all others the greatest.
+    pub bound: f64,
+}
+
+/// One comparison.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its scenario.
+    pub scenario: Scenario,
+    /// As the report calls it.
+    pub name: String,
+    /// Persistence of the servers.
+    pub persistence: Persistence,
+    /// Who takes part, in the order of the first round.
+    pub subjects: Vec<Subject>,
+    /// What is done.
+    pub work: Work,
+    /// What is expected.
+    pub goals: Vec<Goal>,
+}
+
+const KEYS: u64 = 100_000;
+const VALUE_BYTES: usize = 64;
+
+fn role(connections: usize, pipeline: usize, verb: Verb) -> Role {
+    let (keys, value_bytes, order) = (KEYS, VALUE_BYTES, Order::Uniform);
+    Role { connections, pipeline, verb, keys, value_bytes, order }
+}
+
+fn goal(metric: Metric, of: Subject, to: Subject, bound: f64) -> Goal {
+    Goal { metric, of, to, bound }
+}
+
+fn cpu_off(clients: usize, pipeline: usize, verb: Verb) -> Row {
+    let bound = if pipeline == 1 { 0.9 } else { 0.55 };
+    Row {
+        scenario: Scenario::CpuOff,
+        name: format!("no persistence, {}, P{pipeline}", verb.name()),
+        persistence: Persistence::Off,
+        subjects: vec![Subject::Quire, Subject::Redis],
+        work: Work::Load { roles: vec![role(clients, pipeline, verb)], filled: true },
+        goals: vec![goal(Metric::CpuPerOp, Subject::Quire, Subject::Redis, bound)],
+    }
+}
+
+fn everysec(clients: usize, pipeline: usize) -> Row {
+    let bound = if pipeline == 1 { 1.1 } else { 1.25 };
+    Row {
+        scenario: Scenario::Everysec,
+        name: format!("everysec, SET, P{pipeline}"),
+        persistence: Persistence::Everysec,
+        subjects: vec![Subject::Quire, Subject::QuireOff, Subject::Redis],
+        work: Work::Load { roles: vec![role(clients, pipeline, Verb::Set)], filled: true },
+        goals: vec![goal(Metric::CpuPerOp, Subject::Quire, Subject::QuireOff, bound)],
+    }
+}
+
+fn always(clients: usize, pipeline: usize) -> Row {
+    let mut goals = vec![goal(
+        Metric::OpsPerSecond,
+        Subject::Quire,
+        Subject::Redis,
+        if pipeline == 1 { 1.9 } else { 1.6 },
+    )];
+    if pipeline == 1 {
+        goals.push(goal(Metric::CpuPerOp, Subject::Quire, Subject::Redis, 0.6));
+    }
+    Row {
+        scenario: Scenario::Always,
+        name: format!("always, SET, P{pipeline}"),
+        persistence: Persistence::Always,
+        subjects: vec![Subject::Quire, Subject::Redis],
+        work: Work::Load { roles: vec![role(clients, pipeline, Verb::Set)], filled: true },
+        goals,
+    }
+}
+
+fn readers(clients: usize) -> Row {
+    Row {
+        scenario: Scenario::Always,
+        name: format!("always, {clients} readers beside 8 writers"),
+        persistence: Persistence::Always,
+        subjects: vec![Subject::Quire, Subject::Redis],
+        work: Work::Load {
+            roles: vec![role(clients, 1, Verb::Get), role(8, 1, Verb::Set)],
+            filled: true,
+        },
+        goals: vec![goal(Metric::P99, Subject::Quire, Subject::Redis, 1.0 / 3.0)],
+    }
+}
+
+fn memory() -> Row {
+    Row {
+        scenario: Scenario::Memory,
+        name: "memory, 1M keys of 16 B with 64 B values".to_owned(),
+        persistence: Persistence::Off,
+        subjects: vec![Subject::Quire, Subject::Redis],
+        work: Work::Grow { keys: 1_000_000, value_bytes: VALUE_BYTES },
+        goals: vec![goal(Metric::BytesPerKey, Subject::Quire, Subject::Redis, 0.7)],
+    }
+}
+
+fn idle(connections: usize) -> Row {
+    Row {
+        scenario: Scenario::Idle,
+        name: format!("idle, {connections} connections"),
+        persistence: Persistence::Everysec,
+        subjects: vec![Subject::Quire, Subject::Redis],
+        work: Work::Idle { connections },
+        goals: Vec::new(),
+    }
+}
+
+/// The rows of `wanted`, for `clients` connections.
+pub fn rows(wanted: Scenario, clients: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for pipeline in [1, 16] {
+        rows.extend([Verb::Get, Verb::Set].map(|verb| cpu_off(clients, pipeline, verb)));
+    }
+    rows.extend([1, 16].map(|pipeline| everysec(clients, pipeline)));
+    rows.extend([1, 16].map(|pipeline| always(clients, pipeline)));
+    rows.extend([readers(clients), memory(), idle(clients)]);
+    rows.retain(|row| wanted == Scenario::All || row.scenario == wanted);
+    rows
+}

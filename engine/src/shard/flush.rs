@@ -1,0 +1,44 @@
+//! Emptying databases: key by key as one logged batch, or at once after the librarian has
+//! published the change for all shards.
+
+use super::Shard;
+use crate::{aof::Lsn, command::CommandError, effect::Effect};
+use std::ops::Range;
+
+impl Shard {
+    /// Deletes every key of `databases` as one batch; the LSN to wait for.
+    ///
+    /// # Errors
+    /// `-MISCONF` when the log has failed or has no room; nothing has changed then.
+    pub fn flush(&mut self, databases: Range<usize>) -> Result<Lsn, CommandError> {
+        self.staging.begin();
+        if self.staging.enabled() {
+            let mut bytes = 0;
+            for db in databases.clone() {
+                self.keyspace.db(db).for_each(&mut |e| bytes += e.key().len() + 64);
+            }
+            self.staging.admit(bytes)?;
+        }
+        for db in databases {
+            let old = self.keyspace.clear(db);
+            self.stats.changes += old.len() as u64;
+            if self.staging.enabled() {
+                old.for_each(&mut |e| {
+                    let hash = self.keyspace.hasher().hash(e.key());
+                    self.staging.touch_write(hash);
+                    self.staging.push(db as u16, Effect::Del { key: e.key() });
+                });
+            }
+        }
+        self.staging.end();
+        Ok(self.staging.gate())
+    }
+
+    /// Empties databases without logging it: the manifest already says so.
+    pub fn forget(&mut self, databases: Range<usize>) {
+        for db in databases {
+            let old = self.keyspace.clear(db);
+            self.stats.changes += old.len() as u64;
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Tasks that are no commands of their own: run on one or every core, answers joined.
+//!
+//! They travel with ordinary commands (same FIFO), so they are ordered among them.
+
+use super::hop::{RequestHead, Return};
+use crate::{
+    dispatch::gather::{Gather, Join},
+    families,
+    net::connection::Connection,
+    runtime::core::Core,
+};
+use quire_engine::{
+    aof::Lsn,
+    command::{Args, OwnedArgs, Reply},
+    keyspace::{Database, Deadline, KeyHasher, OwnedEntry},
+};
+
+/// A task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Task {
+    /// Value and deadline of a key.
+    Export,
+    /// Is there such a key?
+    Exists,
+    /// Put a value in.
+    Import,
+    /// Delete a key.
+    Discard,
+    /// Digest parts of every database.
+    Digest,
+}
+
+const TASKS: [Task; 5] = [
+    Task::Export,
+    Task::Exists,
+    Task::Import,
+    Task::Discard,
+    Task::Digest,
+];
+
+/// First number of tasks; commands' numbers are below.
+const FIRST: u16 = 0xFF00;
+
+/// The task a request names, if it is none of the command table.
+pub fn task_of(what: u16) -> Option<Task> {
+    TASKS.get(what.checked_sub(FIRST)? as usize).copied()
+}
+
+impl Task {
+    fn number(self) -> u16 {
+        FIRST + self as u16
+    }
+
+    /// Runs on one core; `current` is the connection that asked, if it is this core's (it is out
+    /// of the table meanwhile). The LSN the answer waits for.
+    pub fn run(
+        self,
+        core: &mut Core,
+        current: Option<&mut Connection>,
+        db: usize,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Lsn {
+        let now = core.now_ms;
+        let Some(shard) = core.shard.as_mut() else { return 0 };
+        let mut reply = Reply::new(out, false);
+        let result = match self {
+            Task::Export => shard.export(db, args.get(0), now).map(|(entry, gate)| {
+                match entry {
+                    None => reply.null(),
+                    Some(entry) => {
+                        let mut digits = itoa::Buffer::new();
+                        reply.array(2);
+                        reply.bulk(entry.value().bytes(&mut digits));
+                        reply.bulk_int(entry.deadline().unwrap_or(i64::MIN));
+                    }
+                }
+                gate
+            }),
+            Task::Exists => shard.export(db, args.get(0), now).map(|(entry, gate)| {
+                reply.int(i64::from(entry.is_some()));
+                gate
+            }),
+            Task::Import => {
+                let deadline = quire_engine::keyspace::canonical_int(args.get(2));
+                let deadline = deadline.filter(|&at| at != i64::MIN);
+                let deadline = deadline.map_or(Deadline::None, Deadline::At);
+                let entry = entry_of(shard.keyspace.hasher(), args.get(0), args.get(1), deadline);
+                shard.import(db, args.get(0), entry).inspect(|_| reply.ok())
+            }
+            Task::Discard => shard.discard(db, args.get(0)).map(|(removed, gate)| {
+                reply.int(i64::from(removed));
+                gate
+            }),
+            Task::Digest => {
+                reply.array(shard.keyspace.databases());
+                for db in 0..shard.keyspace.databases() {
+                    match shard.digest(db) {
+                        Some(digest) => reply.bulk(digest.hex().as_bytes()),
+                        None => reply.null(),
+                    }
+                }
+                Ok(shard.staging.last_lsn())
+            }
+        };
+        match result {
+            Ok(gate) => gate,
+            Err(error) => {
+                Reply::new(out, false).error(error.text());
+                0
+            }
+        }
+    }
+
+    /// Joins the answers of all cores to the reply.
+    pub fn join(
+        self,
+        conn: &Connection,
+        args: Args<'_>,
+        parts: &[Vec<u8>],
+        out: &mut Vec<u8>,
+    ) {
+        match self {
+            Task::Digest => families::debug::join_digests(parts, out),
+            Task::Export | Task::Exists | Task::Import | Task::Discard => {
+                out.extend_from_slice(&parts[0]);
+            }
+        }
+    }
+}
+
+/// An entry made of its parts.
+fn entry_of(hasher: &KeyHasher, key: &[u8], value: &[u8], deadline: Deadline) -> OwnedEntry {
+    let mut one = Database::new(hasher.clone());
+    one.set(hasher.key(key), value, deadline);
+    match one.take(hasher.key(key)) {
+        Some(entry) => entry,
+        None => unreachable!("it has just been put in"),
+    }
+}
+
+impl Core {
+    /// Runs a task on every core for a connection.
+    pub fn run_everywhere(&mut self, conn: &mut Connection, task: Task, args: Args<'_>) {
+        let n = self.shards();
+        let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
+        let seq = conn.open_slot(self.id);
+        if let Some(slot) = conn.slot(seq) {
+            let join = Join::Task(task, owned);
+            slot.gather = Some(Box::new(Gather { join, parts: vec![Vec::new(); n], left: n }));
+        }
+        let db = conn.session.db as u16;
+        // Own part last: it may close this very connection (CLIENT KILL).
+        let own = self.id;
+        for shard in (0..n as u16).filter(|&s| s != own).chain([own]) {
+            self.task_at(conn, shard, task, seq, shard, db, args);
+        }
+    }
+
+    /// Runs a task's part here or sends it.
+    #[expect(clippy::too_many_arguments, reason = "a part is who, where, what and with what")]
+    pub fn task_at(
+        &mut self,
+        conn: &mut Connection,
+        shard: u16,
+        task: Task,
+        seq: u32,
+        part: u16,
+        db: u16,
+        args: Args<'_>,
+    ) {
+        let to = Return { seq, part, ..self.return_to(conn) };
+        if shard != self.id {
+            conn.sent_out(shard);
+            let head = RequestHead { to, what: task.number(), db, resp3: conn.session.resp3 };
+            self.mesh.stage(shard, head, args.iter_from(0));
+            return;
+        }
+        let mut answer = Vec::new();
+        let gate = task.run(self, Some(conn), db as usize, args, &mut answer);
+        if gate != 0 && matches!(task, Task::Import | Task::Discard) {
+            conn.wrote(shard, gate);
+        }
+        if let Some(gather) = conn.slot(seq).and_then(|s| s.gather.take()) {
+            self.gathered(conn, seq, gather, part, (shard, gate), &answer);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Commands over several shards: split by key, replies joined in the one reply slot.
+//!
+//! Each part is an ordinary single-shard command. MSETNX, RENAME, RENAMENX and COPY over two
+//! shards take steps one after the other. Parts are not atomic across shards: that is the
+//! transaction coordinator's work, whose place is here.
+
+use super::{
+    Taken,
+    hop::Return,
+    is_write,
+    steps::{self, Steps},
+};
+use crate::{
+    net::connection::{Connection, Parked},
+    runtime::core::Core,
+};
+use quire_engine::{
+    aof::Lsn,
+    command::{Args, CommandSpec, Fanout, KeySpec, OwnedArgs, Reply}, families::table,
+};
+
+/// How the parts' replies become one.
+#[derive(Debug)]
+pub enum Join {
+    /// Integers, added.
+    Sum,
+    /// Elements of arrays, back in the order of the keys: element `i` of part `p` is the reply's
+    /// `positions[p][i]`-th.
+    Order(Vec<Vec<u32>>),
+    /// +OK.
+    Ok,
+    /// Arrays, one behind the other.
+    Concat,
+    /// A command in steps.
+    Steps(Box<Steps>),
+    /// Answers of a task of every core.
+    Task(super::everywhere::Task, OwnedArgs),
+}
+
+/// A reply being put together.
+#[derive(Debug)]
+pub struct Gather {
+    /// How.
+    pub join: Join,
+    /// Replies by part.
+    pub parts: Vec<Vec<u8>>,
+    /// Parts still missing.
+    pub left: usize,
+}
+
+/// One shard's part: its arguments and the places of its keys in the whole command.
+pub struct Part {
+    /// The shard.
+    pub shard: u16,
+    /// Its command.
+    pub args: OwnedArgs,
+    /// Places of its keys among all keys.
+    pub keys: Vec<u32>,
+}
+
+impl Core {
+    /// Splits a command whose keys are on several shards.
+    pub fn split(
+        &mut self,
+        conn: &mut Connection,
+        spec: &'static CommandSpec,
+        id: u16,
+        args: Args<'_>,
+    ) -> Taken {
+        // A write over several shards must come after everything else on any shard.
+        if is_write(spec) && conn.outstanding > 0 {
+            conn.parked = Parked::Order(None);
+            return Taken::NotYet;
+        }
+        match spec.fanout {
+            Fanout::TwoKeys | Fanout::AllOrNothing => {
+                return self.start_steps(conn, spec, args);
+            }
+            _ => {}
+        }
+        let parts = self.parts_of(spec, args);
+        let join = match spec.fanout {
+            Fanout::Sum => Join::Sum,
+            Fanout::Gather => {
+                Join::Order(parts.iter().map(|p| p.keys.clone()).collect())
+            }
+            _ => Join::Ok,
+        };
+        let seq = self.open_gather(conn, join, parts.len());
+        for (number, part) in parts.into_iter().enumerate() {
+            let to = Return { seq, part: number as u16, ..self.return_to(conn) };
+            self.part_at(conn, part.shard, spec, id, to, part.args.as_args());
+        }
+        Taken::Yes
+    }
+
+    /// One command per shard that owns some of the keys.
+    pub fn parts_of(&self, spec: &CommandSpec, args: Args<'_>) -> Vec<Part> {
+        let step = match spec.keys {
+            KeySpec::Range { step, .. } => step as usize,
+            _ => 1,
+        };
+        let mut parts: Vec<Part> = Vec::new();
+        for (number, at) in spec.keys.positions(args).enumerate() {
+            let shard = self.owner_of(args.get(at));
+            let found = parts.iter().position(|p| p.shard == shard);
+            let i = found.unwrap_or_else(|| {
+                let mut own = OwnedArgs::new();
+                own.push(args.get(0));
+                parts.push(Part { shard, args: own, keys: Vec::new() });
+                parts.len() - 1
+            });
+            for offset in 0..step {
+                if let Some(arg) = args.try_get(at + offset) {
+                    parts[i].args.push(arg);
+                }
+            }
+            parts[i].keys.push(number as u32);
+        }
+        parts
+    }
+
+    /// Opens a slot for a reply of `parts` parts.
+    pub fn open_gather(&mut self, conn: &mut Connection, join: Join, parts: usize) -> u32 {
+        let seq = conn.open_slot(self.id);
+        let silent = Self::muted(conn);
+        if let Some(slot) = conn.slot(seq) {
+            slot.silent = silent;
+            slot.gather =
+                Some(Box::new(Gather { join, parts: vec![Vec::new(); parts], left: parts }));
+        }
+        seq
+    }
+
+    /// Runs one part here or sends it.
+    pub fn part_at(
+        &mut self,
+        conn: &mut Connection,
+        shard: u16,
+        spec: &'static CommandSpec,
+        id: u16,
+        to: Return,
+        args: Args<'_>,
+    ) {
+        if shard != self.id {
+            self.send_part(conn, shard, id, to, args.iter_from(0));
+            return;
+        }
+        let (db, resp3, now) = (conn.session.db, conn.session.resp3, self.now_ms);
+        let Some(own) = self.shard.as_mut() else { return };
+        let mut reply = Vec::new();
+        let gate = own.execute(spec, db, now, resp3, args, &mut reply);
+        if gate != 0 && is_write(spec) {
+            conn.wrote(shard, gate);
+        }
+        if let Some(gather) = conn.slot(to.seq).and_then(|s| s.gather.take()) {
+            self.gathered(conn, to.seq, gather, to.part, (shard, gate), &reply);
+        }
+    }
+
+    /// Runs a command on every shard and joins the replies.
+    pub fn split_everywhere(
+        &mut self,
+        conn: &mut Connection,
+        spec: &'static CommandSpec,
+        id: u16,
+        args: Args<'_>,
+    ) -> Taken {
+        let n = self.shards();
+        let join = match spec.fanout {
+            Fanout::EveryShardSum => Join::Sum,
+            _ => Join::Concat,
+        };
+        let seq = self.open_gather(conn, join, n);
+        for shard in 0..n as u16 {
+            let to = Return { seq, part: shard, ..self.return_to(conn) };
+            self.part_at(conn, shard, spec, id, to, args);
+        }
+        Taken::Yes
+    }
+
+    /// A part's reply has come.
+    pub fn gathered(
+        &mut self,
+        conn: &mut Connection,
+        seq: u32,
+        mut gather: Box<Gather>,
+        part: u16,
+        gate: (u16, Lsn),
+        reply: &[u8],
+    ) {
+        gather.parts[part as usize] = reply.to_vec();
+        gather.left -= 1;
+        if let Some(slot) = conn.slot(seq)
+            && gate.1 != 0
+        {
+            slot.more_gates.push(gate);
+        }
+        if gather.left > 0 {
+            if let Some(slot) = conn.slot(seq) {
+                slot.gather = Some(gather);
+            }
+            return;
+        }
+        let mut out = Vec::new();
+        let Gather { join, parts, .. } = *gather;
+        match join {
+            Join::Steps(steps) => {
+                if let Some(next) = steps::advance(*steps, &parts, &mut out) {
+                    self.run_step(conn, seq, next);
+                    return;
+                }
+            }
+            Join::Task(task, args) => {
+                task.join(conn, args.as_args(), &parts, &mut out);
+            }
+            join => join_replies(&join, &parts, &mut out, conn.session.resp3),
+        }
+        conn.fill_slot(seq, (0, 0), &out, self.turn);
+    }
+
+    /// Looks up a command this module sends by itself.
+    pub fn known(name: &'static str) -> (u16, &'static CommandSpec) {
+        match table::find(name.as_bytes()) {
+            Some(id) => (id, table::SPECS[id as usize]),
+            None => unreachable!("{name} is in the table"),
+        }
+    }
+}
+
+/// Joins replies of parts; the first error among them is the reply.
+fn join_replies(join: &Join, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) {
+    if let Some(error) = parts.iter().find(|p| p.first() == Some(&b'-')) {
+        out.extend_from_slice(error);
+        return;
+    }
+    let mut reply = Reply::new(out, resp3);
+    match join {
+        Join::Sum => reply.int(parts.iter().map(|p| integer(p)).sum()),
+        Join::Ok => reply.ok(),
+        Join::Concat => {
+            let arrays: Vec<Vec<&[u8]>> = parts.iter().map(|p| elements(p)).collect();
+            reply.array(arrays.iter().map(Vec::len).sum());
+            for element in arrays.iter().flatten() {
+                reply.raw(element);
+            }
+        }
+        Join::Order(positions) => {
+            let total = positions.iter().map(Vec::len).sum();
+            let mut ordered: Vec<&[u8]> = vec![&[]; total];
+            for (part, places) in parts.iter().zip(positions) {
+                for (element, &place) in elements(part).into_iter().zip(places) {
+                    ordered[place as usize] = element;
+                }
+            }
+            reply.array(total);
+            for element in ordered {
+                reply.raw(element);
+            }
+        }
+        Join::Steps(_) | Join::Task(..) => {}
+    }
+}
+
+/// The integer of a `:n` reply.
+pub fn integer(reply: &[u8]) -> i64 {
+    std::str::from_utf8(reply)
+        .ok()
+        .and_then(|s| s.strip_prefix(':'))
+        .and_then(|s| s.trim_end().parse().ok())
+        .unwrap_or(0)
+}
+
+/// The elements of an array reply of bulk strings, integers, simple strings and nulls.
+pub fn elements(reply: &[u8]) -> Vec<&[u8]> {
+    let line_end = |at: usize| memchr::memchr(b'\n', &reply[at..]).map(|i| at + i + 1);
+    let number = |from: usize, to: usize| -> i64 {
+        std::str::from_utf8(&reply[from..to])
+            .ok()
+            .and_then(|s| s.trim_end().parse().ok())
+            .unwrap_or(-1)
+    };
+    let Some(mut at) = line_end(0) else { return Vec::new() };
+    let mut found = Vec::new();
+    while at < reply.len() {
+        let Some(end) = line_end(at) else { break };
+        let stop = match reply[at] {
+            b'$' => match number(at + 1, end) {
+                len if len >= 0 => end + len as usize + 2,
+                _ => end,
+            },
+            _ => end,
+        };
+        found.push(&reply[at..stop]);
+        at = stop;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(join: &Join, parts: &[&[u8]]) -> String {
+        let parts: Vec<Vec<u8>> = parts.iter().map(|p| p.to_vec()).collect();
+        let mut out = Vec::new();
+        join_replies(join, &parts, &mut out, false);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn parts_join_to_what_one_shard_would_have_said() {
+        assert_eq!(joined(&Join::Sum, &[b":2\r\n", b":40\r\n"]), ":42\r\n");
+        assert_eq!(joined(&Join::Ok, &[b"+OK\r\n", b"-MISCONF x\r\n"]), "-MISCONF x\r\n");
+        let order = Join::Order(vec![vec![0, 3], vec![1, 2]]);
+        assert_eq!(
+            joined(&order, &[b"*2\r\n$1\r\na\r\n$-1\r\n", b"*2\r\n$3\r\nb\r\n\r\n$0\r\n\r\n"]),
+            "*4\r\n$1\r\na\r\n$3\r\nb\r\n\r\n$0\r\n\r\n$-1\r\n"
+        );
+        assert_eq!(joined(&Join::Concat, &[b"*0\r\n", b"*1\r\n$1\r\nk\r\n"]), "*1\r\n$1\r\nk\r\n");
+    }
+}

@@ -1,0 +1,271 @@
+//! FLUSHALL, FLUSHDB, SWAPDB: one change of the data set on all shards.
+//!
+//! Core 0 runs one at a time. With few keys (or without a log) a flush is deletions on every
+//! shard, each shard's as one batch. Otherwise: *freeze* (every core executes nothing more, hands
+//! its batches to the log and has them synced), then the librarian publishes the change by one
+//! manifest rename, then *thaw* (every core applies it and goes on in its next segment). No core
+//! executes anything between the freeze of the last and its own thaw, so no client sees half.
+
+use crate::{
+    net::connection::{Connection, Parked},
+    runtime::{
+        control::{Control, GlobalOp, Origin},
+        core::Core,
+    },
+};
+use quire_engine::{
+    command::Reply,
+    error::StorageError,
+    manifest::{Position, Request},
+};
+use std::collections::VecDeque;
+
+/// Keys up to which a flush is deletions instead of a manifest switch.
+const SMALL_FLUSH_KEYS: u64 = 10_000;
+
+/// Core 0's queue of global operations.
+#[derive(Default)]
+pub struct Globals {
+    queue: VecDeque<(GlobalOp, Origin)>,
+    running: Option<Running>,
+}
+
+struct Running {
+    op: GlobalOp,
+    origin: Origin,
+    /// Answers still missing in this phase.
+    missing: usize,
+    gates: Vec<(u16, u64)>,
+    positions: Vec<Position>,
+    error: Option<String>,
+}
+
+impl Core {
+    /// A connection asks for a global operation: it waits, core 0 gets the request.
+    pub fn start_global(&mut self, conn: &mut Connection, op: GlobalOp) {
+        let seq = conn.open_slot(self.id);
+        let origin =
+            Origin { core: self.id as usize, conn: conn.index, client: conn.session.id, seq };
+        self.shared.cores[0].mailbox.post(Control::Global(op, origin));
+    }
+
+    /// Core 0: a request has come.
+    pub fn global_requested(&mut self, op: GlobalOp, origin: Origin) {
+        self.globals.queue.push_back((op, origin));
+        self.next_global();
+    }
+
+    fn next_global(&mut self) {
+        if self.globals.running.is_some() {
+            return;
+        }
+        let Some((op, origin)) = self.globals.queue.pop_front() else { return };
+        self.globals.running = Some(Running {
+            op,
+            origin,
+            missing: self.shards(),
+            gates: Vec::new(),
+            positions: Vec::new(),
+            error: None,
+        });
+        let keys = |db: usize| self.shared.sum(|s| &s.keys[db]);
+        let small = match op {
+            GlobalOp::FlushAll => {
+                (0..self.shared.options.databases).map(keys).sum::<u64>() <= SMALL_FLUSH_KEYS
+            }
+            GlobalOp::FlushDb(db) => keys(db as usize) <= SMALL_FLUSH_KEYS,
+            GlobalOp::SwapDb(..) => false,
+        };
+        if small {
+            self.shared.broadcast(|| Control::FlushSmall(op));
+        } else {
+            self.shared.broadcast(|| Control::Freeze);
+        }
+    }
+
+    /// Any core: delete what the operation names, key by key, as one batch.
+    pub fn flush_small(&mut self, op: GlobalOp) {
+        let databases = match op {
+            GlobalOp::FlushAll => 0..self.shared.options.databases,
+            GlobalOp::FlushDb(db) => db as usize..db as usize + 1,
+            GlobalOp::SwapDb(..) => 0..0,
+        };
+        let mut lsn = 0;
+        let mut error = None;
+        if let Some(shard) = self.shard.as_mut() {
+            match shard.flush(databases) {
+                Ok(gate) => lsn = gate,
+                Err(e) => error = Some(e.text().to_owned()),
+            }
+        }
+        self.publish_key_counts();
+        let shard = self.id;
+        self.shared.cores[0].mailbox.post(Control::Flushed { shard, lsn, error });
+    }
+
+    /// Core 0: a shard has done its part of a small flush.
+    pub fn flushed(&mut self, shard: u16, lsn: u64, error: Option<String>) {
+        let Some(running) = self.globals.running.as_mut() else { return };
+        if lsn != 0 {
+            running.gates.push((shard, lsn));
+        }
+        running.missing -= 1;
+        running.error = error.or(running.error.take());
+        if running.missing == 0 {
+            self.finish_global();
+        }
+    }
+
+    /// Core 0: a shard is frozen and synced (or its log has failed).
+    pub fn one_frozen(&mut self, report: Result<Option<Position>, StorageError>) {
+        let Some(running) = self.globals.running.as_mut() else { return };
+        match report {
+            Ok(position) => running.positions.extend(position),
+            Err(error) => running.error = Some(misconf(&error)),
+        }
+        running.missing -= 1;
+        if running.missing > 0 {
+            return;
+        }
+        if running.error.is_some() {
+            self.thaw_all();
+            return;
+        }
+        let positions = std::mem::take(&mut running.positions);
+        if positions.is_empty() {
+            // No log: nothing to publish.
+            self.thaw_all();
+            return;
+        }
+        let request = match running.op {
+            GlobalOp::FlushAll => Request::NewGeneration { positions },
+            GlobalOp::FlushDb(db) => {
+                let db = db.to_string();
+                let commands = resp(&[&["SELECT", &db], &["FLUSHDB"]]);
+                Request::Global { commands, positions }
+            }
+            GlobalOp::SwapDb(a, b) => {
+                let commands = resp(&[&["SWAPDB", &a.to_string(), &b.to_string()]]);
+                Request::Global { commands, positions }
+            }
+        };
+        self.librarian.send(request);
+    }
+
+    /// Core 0: the librarian's answer.
+    pub fn published(&mut self, result: Result<(), StorageError>) {
+        if let (Some(running), Err(error)) = (self.globals.running.as_mut(), result) {
+            running.error = Some(misconf(&error));
+        }
+        self.thaw_all();
+    }
+
+    fn thaw_all(&mut self) {
+        let Some(running) = self.globals.running.as_ref() else { return };
+        // ORDER: only after the manifest switch is stable does anybody apply the change, so
+        // nothing acknowledged afterwards can be lost behind it.
+        let op = running.error.is_none().then_some(running.op);
+        self.shared.broadcast(|| Control::Thaw(op));
+        self.finish_global();
+    }
+
+    /// Any core: apply the operation and go on.
+    pub fn thaw(&mut self, op: Option<GlobalOp>) {
+        if let (Some(op), Some(shard)) = (op, self.shard.as_mut()) {
+            match op {
+                GlobalOp::FlushAll => shard.forget(0..shard.keyspace.databases()),
+                GlobalOp::FlushDb(db) => shard.forget(db as usize..db as usize + 1),
+                GlobalOp::SwapDb(a, b) => shard.keyspace.swap(a as usize, b as usize),
+            }
+        }
+        self.publish_key_counts();
+        self.frozen = false;
+        self.freeze_reported = false;
+        self.execute_deferred();
+        for index in std::mem::take(&mut self.resume_later) {
+            let Some(mut conn) = self.conns[index as usize].take() else { continue };
+            if conn.parked == Parked::Frozen {
+                self.unpark(&mut conn);
+            }
+            self.conns[index as usize] = Some(conn);
+        }
+    }
+
+    fn finish_global(&mut self) {
+        if let Some(Running { origin, gates, error, .. }) = self.globals.running.take() {
+            let result = error.map_or(Ok(()), Err);
+            let done = Control::GlobalDone { origin, result, gates };
+            self.shared.cores[origin.core].mailbox.post(done);
+        }
+        self.next_global();
+    }
+
+    /// The origin: reply.
+    pub fn global_done(
+        &mut self,
+        origin: Origin,
+        result: Result<(), String>,
+        gates: Vec<(u16, u64)>,
+    ) {
+        let Some(mut conn) = self.conns[origin.conn as usize].take() else { return };
+        if conn.session.id == origin.client && !conn.closing {
+            for &(shard, lsn) in &gates {
+                conn.wrote(shard, lsn);
+            }
+            if let Some(slot) = conn.slot(origin.seq) {
+                slot.more_gates = gates;
+            }
+            let mut reply = Vec::new();
+            match result {
+                Ok(()) => Reply::new(&mut reply, false).ok(),
+                Err(text) => Reply::new(&mut reply, false).error(&text),
+            }
+            conn.fill_slot(origin.seq, (0, 0), &reply, self.turn);
+            if conn.parked == Parked::Order(None) && conn.outstanding == 0 && conn.slots.is_empty()
+            {
+                self.unpark(&mut conn);
+            }
+        }
+        self.put_back(conn);
+    }
+
+    /// Any core, end of turn: once frozen and synced, say so.
+    pub fn report_frozen(&mut self) {
+        if !self.frozen || self.freeze_reported {
+            return;
+        }
+        let id = self.id;
+        let report = match (self.log.as_mut(), self.shard.as_ref()) {
+            (Some(log), Some(shard)) => {
+                if let Some(error) = log.failed() {
+                    Err(error.clone())
+                } else if log.is_rotating() {
+                    return;
+                } else {
+                    let last_lsn = shard.staging.last_lsn();
+                    Ok(Some(Position { shard: id, last_lsn, next: log.current().seq }))
+                }
+            }
+            _ => Ok(None),
+        };
+        self.freeze_reported = true;
+        self.shared.cores[0].mailbox.post(Control::Frozen(report));
+    }
+}
+
+fn misconf(error: &StorageError) -> String {
+    format!("MISCONF Errors writing to the AOF file: {}", error.reason())
+}
+
+/// Commands as RESP.
+fn resp(commands: &[&[&str]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for command in commands {
+        let mut reply = Reply::new(&mut out, false);
+        reply.array(command.len());
+        for part in *command {
+            reply.bulk(part.as_bytes());
+        }
+    }
+    out
+}

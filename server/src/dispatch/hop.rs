@@ -1,0 +1,298 @@
+//! Hops: commands for keys of other shards, staged per destination and sent in batches.
+//!
+//! One parcel in the mesh is a whole batch; its bytes hold many commands (or replies) one behind
+//! the other, so a hop costs no allocation per command and at most one doorbell per turn and
+//! peer. A request parcel is sent only with a credit, and credits are fewer than half the ring's
+//! slots, so a reply parcel always finds a slot: full rings cannot deadlock. One FIFO per pair of
+//! cores, hence commands of one connection for one shard execute in order.
+
+use quire_engine::{
+    aof::Lsn,
+    command::Span,
+    mesh::{Consumer, Producer},
+};
+
+/// Request parcels a core may have unanswered at one peer.
+pub const CREDITS: usize = 8;
+/// Slots of one ring: requests one way, replies to the other way's requests.
+pub const RING_SLOTS: usize = 2 * CREDITS;
+/// Staged bytes above which connections that stage more have to wait.
+pub const STAGED_BYTES_MAX: usize = 1 << 20;
+
+const _: () = assert!(RING_SLOTS.is_power_of_two() && RING_SLOTS >= 2 * CREDITS);
+
+/// A batch between cores.
+pub enum Parcel {
+    /// Commands to execute; answered by exactly one `Replies`.
+    Requests(Vec<u8>),
+    /// Their replies, in order; gives the credit back.
+    Replies(Vec<u8>),
+}
+
+/// Which reply slot a command's reply belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Return {
+    /// Connection index on the sending core.
+    pub conn: u32,
+    /// Its generation.
+    pub generation: u32,
+    /// Reply slot.
+    pub seq: u32,
+    /// Part of a command that was split.
+    pub part: u16,
+}
+
+/// What to execute for whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Where the reply goes.
+    pub to: Return,
+    /// Command (index of the command table) or task (see `everywhere`).
+    pub what: u16,
+    /// Database.
+    pub db: u16,
+    /// Reply in RESP3.
+    pub resp3: bool,
+}
+
+/// A reply's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyHead {
+    /// Where it goes.
+    pub to: Return,
+    /// LSN on the executing shard it waits for; 0 = none.
+    pub gate: Lsn,
+    /// The command logged something.
+    pub wrote: bool,
+}
+
+fn put(out: &mut Vec<u8>, words: &[u32]) {
+    for w in words {
+        out.extend_from_slice(&w.to_ne_bytes());
+    }
+}
+
+/// Appends one command to a request batch.
+pub fn put_request(out: &mut Vec<u8>, head: RequestHead, args: impl Iterator<Item: AsRef<[u8]>>) {
+    let start = out.len();
+    put(
+        out,
+        &[
+            head.to.conn,
+            head.to.generation,
+            head.to.seq,
+            u32::from(head.to.part) << 16 | u32::from(head.what),
+            u32::from(head.db) << 16 | u32::from(head.resp3),
+            0,
+        ],
+    );
+    let mut argc = 0u32;
+    for arg in args {
+        let arg = arg.as_ref();
+        put(out, &[arg.len() as u32]);
+        out.extend_from_slice(arg);
+        argc += 1;
+    }
+    out[start + 20..start + 24].copy_from_slice(&argc.to_ne_bytes());
+}
+
+/// Reads a batch made by this process: words and byte runs, always well formed.
+pub struct BatchReader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> BatchReader<'a> {
+    /// From the start.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    fn word(&mut self) -> u32 {
+        let mut w = [0; 4];
+        w.copy_from_slice(&self.bytes[self.at..self.at + 4]);
+        self.at += 4;
+        u32::from_ne_bytes(w)
+    }
+
+    fn to(&mut self) -> (Return, u16) {
+        let (conn, generation, seq, mix) = (self.word(), self.word(), self.word(), self.word());
+        (Return { conn, generation, seq, part: (mix >> 16) as u16 }, mix as u16)
+    }
+
+    /// The next command; its spans go into `spans` and point into the batch.
+    pub fn next_request(&mut self, spans: &mut Vec<Span>) -> Option<(RequestHead, &'a [u8])> {
+        if self.at >= self.bytes.len() {
+            return None;
+        }
+        let (to, what) = self.to();
+        let mix = self.word();
+        let argc = self.word();
+        spans.clear();
+        for _ in 0..argc {
+            let len = self.word();
+            spans.push(Span { start: self.at as u32, len });
+            self.at += len as usize;
+        }
+        let head = RequestHead { to, what, db: (mix >> 16) as u16, resp3: mix & 1 == 1 };
+        Some((head, self.bytes))
+    }
+
+    /// The next reply.
+    pub fn next_reply(&mut self) -> Option<(ReplyHead, &'a [u8])> {
+        if self.at >= self.bytes.len() {
+            return None;
+        }
+        let (to, flags) = self.to();
+        let gate = u64::from(self.word()) | u64::from(self.word()) << 32;
+        let len = self.word() as usize;
+        let reply = &self.bytes[self.at..self.at + len];
+        self.at += len;
+        Some((ReplyHead { to, gate, wrote: flags & 1 == 1 }, reply))
+    }
+}
+
+/// Appends a reply: `write` puts its bytes behind the head and says gate and whether it wrote.
+pub fn put_reply(out: &mut Vec<u8>, to: Return, write: impl FnOnce(&mut Vec<u8>) -> (Lsn, bool)) {
+    let start = out.len();
+    put(out, &[to.conn, to.generation, to.seq, u32::from(to.part) << 16, 0, 0, 0]);
+    let body = out.len();
+    let (gate, wrote) = write(out);
+    let len = (out.len() - body) as u32;
+    out[start + 12..start + 14].copy_from_slice(&u16::from(wrote).to_ne_bytes());
+    out[start + 16..start + 24].copy_from_slice(&gate.to_ne_bytes());
+    out[start + 24..start + 28].copy_from_slice(&len.to_ne_bytes());
+}
+
+/// One peer core.
+pub struct Peer {
+    /// Parcels to it.
+    pub tx: Producer<Parcel>,
+    /// Parcels from it.
+    pub rx: Consumer<Parcel>,
+    /// Commands for it, not yet sent.
+    pub staged: Vec<u8>,
+    /// How many.
+    pub staged_commands: u64,
+    /// Request parcels it may still be sent.
+    pub credits: usize,
+    /// Request parcels received while this core is frozen.
+    pub deferred: Vec<Vec<u8>>,
+}
+
+/// The mesh as one core sees it; `None` at its own index.
+pub struct Mesh {
+    /// Peers by core.
+    pub peers: Vec<Option<Peer>>,
+    pool: Vec<Vec<u8>>,
+}
+
+impl Mesh {
+    /// A mesh over these peers.
+    pub fn new(peers: Vec<Option<Peer>>) -> Self {
+        Self { peers, pool: Vec::new() }
+    }
+
+    /// Meshes of `n` cores, all pairs connected.
+    pub fn connect(n: usize) -> Vec<Mesh> {
+        let mut peers: Vec<Vec<Option<Peer>>> =
+            (0..n).map(|_| (0..n).map(|_| None).collect()).collect();
+        for a in 0..n {
+            for b in a + 1..n {
+                let (to_b, from_a) = quire_engine::mesh::ring(RING_SLOTS);
+                let (to_a, from_b) = quire_engine::mesh::ring(RING_SLOTS);
+                let peer = |tx, rx| {
+                    Some(Peer {
+                        tx,
+                        rx,
+                        staged: Vec::new(),
+                        staged_commands: 0,
+                        credits: CREDITS,
+                        deferred: Vec::new(),
+                    })
+                };
+                peers[a][b] = peer(to_b, from_b);
+                peers[b][a] = peer(to_a, from_a);
+            }
+        }
+        peers.into_iter().map(Mesh::new).collect()
+    }
+
+    /// Stages a command for core `to`.
+    pub fn stage(
+        &mut self,
+        to: u16,
+        head: RequestHead,
+        args: impl Iterator<Item: AsRef<[u8]>>,
+    ) {
+        let pool = &mut self.pool;
+        if let Some(peer) = self.peers[to as usize].as_mut() {
+            if peer.staged.capacity() == 0 {
+                peer.staged = pool.pop().unwrap_or_default();
+            }
+            put_request(&mut peer.staged, head, args);
+            peer.staged_commands += 1;
+        }
+    }
+
+    /// True when connections must not stage more for `to` now.
+    pub fn is_full(&self, to: u16) -> bool {
+        self.peers[to as usize].as_ref().is_some_and(|p| p.staged.len() > STAGED_BYTES_MAX)
+    }
+
+    /// An empty buffer, reused if possible.
+    pub fn buffer(&mut self) -> Vec<u8> {
+        self.pool.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+        // One huge value must not pin its memory for ever, nor a burst many buffers.
+        if buffer.capacity() <= 2 * STAGED_BYTES_MAX && self.pool.len() < 64 {
+            buffer.clear();
+            self.pool.push(buffer);
+        }
+    }
+
+    /// Parcels wait in some ring.
+    pub fn has_mail(&mut self) -> bool {
+        self.peers.iter_mut().flatten().any(|p| !p.rx.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quire_engine::command::Args;
+
+    #[test]
+    fn requests_and_replies_come_out_as_they_went_in() {
+        let to = Return { conn: 7, generation: 9, seq: u32::MAX, part: 65_535 };
+        let head = RequestHead { to, what: 12, db: 15, resp3: true };
+        let mut batch = Vec::new();
+        let parts: [&[u8]; 3] = [b"set", b"", b"value"];
+        put_request(&mut batch, head, parts.iter());
+        put_request(&mut batch, RequestHead { resp3: false, ..head }, parts[..1].iter());
+        let mut reader = BatchReader::new(&batch);
+        let mut spans = Vec::new();
+        let (h, bytes) = reader.next_request(&mut spans).unwrap();
+        assert_eq!(h, head);
+        let args = Args::new(bytes, &spans);
+        assert_eq!(args.iter_from(0).collect::<Vec<_>>(), parts);
+        assert!(!reader.next_request(&mut spans).unwrap().0.resp3);
+        assert!(reader.next_request(&mut spans).is_none());
+
+        let mut batch = Vec::new();
+        put_reply(&mut batch, to, |out| {
+            out.extend_from_slice(b"+OK\r\n");
+            (1 << 40, true)
+        });
+        put_reply(&mut batch, to, |_| (0, false));
+        let mut reader = BatchReader::new(&batch);
+        let expected = ReplyHead { to, gate: 1 << 40, wrote: true };
+        assert_eq!(reader.next_reply(), Some((expected, &b"+OK\r\n"[..])));
+        let expected = ReplyHead { to, gate: 0, wrote: false };
+        assert_eq!(reader.next_reply(), Some((expected, &b""[..])));
+        assert!(reader.next_reply().is_none());
+    }
+}

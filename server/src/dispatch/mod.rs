@@ -1,0 +1,313 @@
+//! One request's path: parse, look up, admit, route, execute or send, reply in order.
+//!
+//! Order in a pipeline: a write goes out only after the connection's earlier commands on *other*
+//! shards have executed; reads go at once; commands about the connection or the server wait for
+//! everything before them. A command that may not run yet parks its connection: the bytes stay
+//! where they are and are looked at again when something came back.
+
+pub mod everywhere;
+pub mod gather;
+pub mod global;
+pub mod hop;
+pub mod parcels;
+pub mod route;
+pub mod steps;
+pub mod table;
+
+use crate::{
+    families::{ServerSpec, Step},
+    net::connection::{Connection, Parked},
+    resp::Parsed,
+    runtime::core::Core,
+    session::ReplyMode,
+};
+use quire_engine::command::{Args, CommandError, CommandSpec, Flags, OwnedArgs, Reply};
+use table::Target;
+
+/// What became of one command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Executed, sent on, or refused: its bytes are consumed.
+    Yes,
+    /// The connection is parked; the same bytes come again.
+    NotYet,
+}
+
+impl Core {
+    /// New bytes of a connection.
+    pub fn feed(&mut self, conn: &mut Connection, data: &[u8]) {
+        if conn.input.is_empty() && conn.parked == Parked::No {
+            let used = self.consume(conn, data);
+            conn.input.extend_from_slice(&data[used..]);
+        } else {
+            if conn.input.capacity() == 0 {
+                conn.input.reserve(conn.input_need.min(1 << 20));
+            }
+            conn.input.extend_from_slice(data);
+            self.process_input(conn);
+        }
+        let limit = self.live.client_query_buffer_limit as usize;
+        if conn.input.len() - conn.input_at > limit && !conn.closing {
+            tracing::warn!(
+                "Closing client that reached max query buffer length: id={} ({} bytes)",
+                conn.session.id,
+                conn.input.len()
+            );
+            self.begin_close(conn);
+        }
+    }
+
+    /// Works on buffered input as far as it goes.
+    pub fn process_input(&mut self, conn: &mut Connection) {
+        if conn.parked != Parked::No || conn.input.len() - conn.input_at < conn.input_need {
+            return;
+        }
+        let input = std::mem::take(&mut conn.input);
+        let at = conn.input_at;
+        conn.input_at = at + self.consume(conn, &input[at..]);
+        conn.input = input;
+        if conn.input_at == conn.input.len() {
+            conn.input.clear();
+            conn.input_at = 0;
+            if conn.input.capacity() > 64 * 1024 {
+                conn.input = Vec::new();
+            }
+        } else if conn.input_at > conn.input.len() / 2 {
+            // Moved at most once per byte on average: half of it is gone.
+            conn.input.drain(..conn.input_at);
+            conn.input_at = 0;
+        }
+    }
+
+    /// Executes the commands at the start of `data`; how many bytes they took.
+    fn consume(&mut self, conn: &mut Connection, data: &[u8]) -> usize {
+        let mut at = 0;
+        conn.input_need = 0;
+        let mut spans = std::mem::take(&mut self.spans);
+        while at < data.len() && !conn.close_after_reply && !conn.closing && !self.frozen {
+            let rest = &data[at..];
+            let (taken, consumed) = match conn.parser.parse(rest, &mut spans) {
+                Parsed::Complete { consumed } => {
+                    (self.command(conn, Args::new(rest, &spans)), consumed)
+                }
+                Parsed::Inline { consumed } => {
+                    let parts: Vec<&[u8]> = conn.parser.inline_args().iter_from(0).collect();
+                    let args = OwnedArgs::from_slices(&parts);
+                    (self.command(conn, args.as_args()), consumed)
+                }
+                Parsed::Nothing { consumed } => (Taken::Yes, consumed),
+                Parsed::Incomplete { need } => {
+                    conn.input_need = if at == 0 { rest.len() + need } else { 0 };
+                    break;
+                }
+                Parsed::Error(error) => {
+                    self.reply_error(conn, &format!("ERR {error}"));
+                    conn.close_after_reply = true;
+                    break;
+                }
+            };
+            if taken == Taken::NotYet {
+                break;
+            }
+            at += consumed;
+        }
+        if self.frozen && at < data.len() && conn.parked == Parked::No {
+            conn.parked = Parked::Frozen;
+            self.resume_later.push(conn.index);
+        }
+        self.spans = spans;
+        at
+    }
+
+    /// One whole command.
+    #[inline]
+    fn command(&mut self, conn: &mut Connection, args: Args<'_>) -> Taken {
+        let Some(target) = table::lookup(args) else {
+            return self.refuse(conn, |core, _| core.unknown_command(args));
+        };
+        match target {
+            Target::Shard { spec, id } => {
+                if !spec.accepts(args.len()) {
+                    return self.refuse(conn, |_, _| CommandError::arity(spec.name));
+                }
+                if !conn.session.authenticated {
+                    return self.refuse(conn, |_, _| NOAUTH);
+                }
+                if self.shard.is_none() {
+                    return self.refuse(conn, |_, _| LOADING);
+                }
+                let taken = self.route(conn, spec, id, args);
+                if taken == Taken::Yes {
+                    self.note_command(conn, spec.name);
+                }
+                taken
+            }
+            Target::Server(spec) => self.server_command(conn, spec, args),
+        }
+    }
+
+    #[inline]
+    fn note_command(&mut self, conn: &mut Connection, name: &'static str) {
+        conn.session.last_ms = self.now_ms;
+        conn.session.last_command = name;
+        conn.session.commands += 1;
+        self.commands += 1;
+    }
+
+    fn server_command(
+        &mut self,
+        conn: &mut Connection,
+        spec: &'static ServerSpec,
+        args: Args<'_>,
+    ) -> Taken {
+        // Barriers: they see, and are seen by, everything before and after them.
+        if conn.outstanding > 0 || !conn.slots.is_empty() {
+            conn.parked = Parked::Order(None);
+            return Taken::NotYet;
+        }
+        let spec = match spec.resolve(args) {
+            Ok(spec) => spec,
+            Err(error) => return self.refuse(conn, |_, _| error),
+        };
+        if !conn.session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
+            return self.refuse(conn, |_, _| NOAUTH);
+        }
+        if self.shard.is_none() && !spec.flags.has(Flags::LOADING) {
+            return self.refuse(conn, |_, _| LOADING);
+        }
+        self.note_command(conn, spec.name);
+        let mode = conn.session.reply_mode;
+        let at = conn.out.buf.len();
+        let mut out = std::mem::take(&mut conn.out.buf);
+        let step = (spec.run)(self, conn, args, &mut out);
+        conn.out.buf = out;
+        let step = match step {
+            Ok(step) => step,
+            Err(error) => {
+                conn.out.buf.truncate(at);
+                self.count_error(&error);
+                Reply::new(&mut conn.out.buf, conn.session.resp3).error(error.text());
+                Step::Reply
+            }
+        };
+        // CLIENT REPLY itself changes the mode and writes only what it wants to be seen.
+        if mode != ReplyMode::On && conn.session.reply_mode == mode {
+            conn.out.buf.truncate(at);
+            if mode == ReplyMode::Skip {
+                conn.session.reply_mode = ReplyMode::On;
+            }
+        }
+        match step {
+            Step::Reply => {}
+            Step::CloseAfterReply => conn.close_after_reply = true,
+            Step::Close => self.begin_close(conn),
+            Step::Blocked => {
+                conn.parked = Parked::Blocked;
+                self.cell().stats.blocked.add(1);
+            }
+            Step::Everywhere(task) => self.run_everywhere(conn, task, args),
+            Step::Global(op) => self.start_global(conn, op),
+        }
+        Taken::Yes
+    }
+
+    /// True when this command's reply is not to be sent; a skip is used up.
+    #[inline]
+    pub fn muted(conn: &mut Connection) -> bool {
+        match conn.session.reply_mode {
+            ReplyMode::On => false,
+            ReplyMode::Off => true,
+            ReplyMode::Skip => {
+                conn.session.reply_mode = ReplyMode::On;
+                true
+            }
+        }
+    }
+
+    /// Answers with an error, in order.
+    #[cold]
+    fn refuse(
+        &mut self,
+        conn: &mut Connection,
+        error: impl FnOnce(&mut Self, &Connection) -> CommandError,
+    ) -> Taken {
+        let error = error(self, conn);
+        self.count_error(&error);
+        if !Self::muted(conn) {
+            self.reply_error(conn, error.text());
+        }
+        Taken::Yes
+    }
+
+    fn reply_error(&mut self, conn: &mut Connection, text: &str) {
+        if conn.is_direct() {
+            Reply::new(&mut conn.out.buf, conn.session.resp3).error(text);
+        } else {
+            let mut bytes = Vec::new();
+            Reply::new(&mut bytes, conn.session.resp3).error(text);
+            let seq = conn.open_slot(self.id);
+            conn.fill_slot(seq, (self.id, 0), &bytes, self.turn);
+        }
+    }
+
+    /// Counts an error reply.
+    pub fn count_error(&mut self, _error: &CommandError) {
+        self.cell().stats.errors.add(1);
+    }
+
+    fn unknown_command(&self, args: Args<'_>) -> CommandError {
+        // Redis' text: the name and the first arguments, both cut to 128 characters in all.
+        let show = |b: &[u8], max: usize| -> String {
+            String::from_utf8_lossy(&b[..b.len().min(max)]).into_owned()
+        };
+        let mut list = String::new();
+        for arg in args.iter_from(1) {
+            if list.len() >= 128 {
+                break;
+            }
+            list.push_str(&format!("'{}' ", show(arg, 128 - list.len())));
+        }
+        CommandError::owned(format!(
+            "ERR unknown command '{}', with args beginning with: {list}",
+            show(args.get(0), 128)
+        ))
+    }
+
+    /// Looks again at connections that were parked and may go on.
+    pub fn resume_parked(&mut self) {
+        if self.resume.is_empty() {
+            return;
+        }
+        for index in std::mem::take(&mut self.resume) {
+            let Some(mut conn) = self.conns[index as usize].take() else { continue };
+            self.process_input(&mut conn);
+            self.put_back(conn);
+            self.resume_receive(index);
+        }
+    }
+
+    /// Lets a parked connection go on in this turn.
+    pub fn unpark(&mut self, conn: &mut Connection) {
+        if conn.parked == Parked::Blocked {
+            let blocked = &self.cell().stats.blocked;
+            blocked.set(blocked.get().saturating_sub(1));
+        }
+        conn.parked = Parked::No;
+        conn.input_need = 0;
+        if conn.input.len() > conn.input_at || !conn.receiving {
+            self.resume.push(conn.index);
+        }
+    }
+}
+
+/// Before AUTH.
+pub const NOAUTH: CommandError = CommandError::new("NOAUTH Authentication required.");
+/// During recovery.
+pub const LOADING: CommandError =
+    CommandError::new("LOADING Redis is loading the dataset in memory");
+
+/// True for commands that change data.
+#[inline]
+pub fn is_write(spec: &CommandSpec) -> bool {
+    spec.flags.has(Flags::WRITE)
+}

@@ -1,0 +1,165 @@
+//! Parcels of other cores: their commands executed here in order, their replies put in place.
+
+use super::{
+    everywhere,
+    hop::{BatchReader, Parcel, ReplyHead, put_reply},
+    is_write,
+};
+use crate::{
+    net::connection::{Connection, Parked},
+    runtime::core::Core,
+};
+use quire_engine::{command::Args, families::table};
+use std::sync::atomic::Ordering;
+
+impl Core {
+    /// Takes everything the other cores have sent.
+    pub fn receive_parcels(&mut self) {
+        for peer in 0..self.shards() {
+            while let Some(parcel) = self.mesh.peers[peer].as_mut().and_then(|p| p.rx.pop()) {
+                match parcel {
+                    Parcel::Requests(batch) => {
+                        if self.frozen || self.shard.is_none() {
+                            if let Some(p) = self.mesh.peers[peer].as_mut() {
+                                p.deferred.push(batch);
+                            }
+                        } else {
+                            self.execute_batch(peer as u16, batch);
+                        }
+                    }
+                    Parcel::Replies(batch) => {
+                        if let Some(p) = self.mesh.peers[peer].as_mut() {
+                            p.credits += 1;
+                        }
+                        self.deliver_batch(peer as u16, &batch);
+                        self.mesh.recycle(batch);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Executes what came while this core was frozen.
+    pub fn execute_deferred(&mut self) {
+        for peer in 0..self.shards() {
+            let deferred = self.mesh.peers[peer].as_mut().map(|p| std::mem::take(&mut p.deferred));
+            for batch in deferred.into_iter().flatten() {
+                self.execute_batch(peer as u16, batch);
+            }
+        }
+    }
+
+    fn execute_batch(&mut self, from: u16, batch: Vec<u8>) {
+        let mut replies = self.mesh.buffer();
+        let mut spans = std::mem::take(&mut self.spans);
+        let mut reader = BatchReader::new(&batch);
+        let mut count = 0;
+        while let Some((head, bytes)) = reader.next_request(&mut spans) {
+            count += 1;
+            let args = Args::new(bytes, &spans);
+            if let Some(task) = everywhere::task_of(head.what) {
+                put_reply(&mut replies, head.to, |out| {
+                    (task.run(self, None, head.db as usize, args, out), false)
+                });
+                continue;
+            }
+            let spec = table::SPECS[head.what as usize];
+            let (now, db) = (self.now_ms, head.db as usize);
+            let Some(shard) = self.shard.as_mut() else { break };
+            put_reply(&mut replies, head.to, |out| {
+                let gate = shard.execute(spec, db, now, head.resp3, args, out);
+                (gate, gate != 0 && is_write(spec))
+            });
+        }
+        self.spans = spans;
+        self.cell().stats.hops_in.add(count);
+        self.mesh.recycle(batch);
+        self.parcels_out.push((from, replies));
+    }
+
+    fn deliver_batch(&mut self, from: u16, batch: &[u8]) {
+        let mut reader = BatchReader::new(batch);
+        while let Some((head, reply)) = reader.next_reply() {
+            let index = head.to.conn as usize;
+            if self.generations.get(index) != Some(&head.to.generation) {
+                continue;
+            }
+            let Some(mut conn) = self.conns[index].take() else { continue };
+            if !conn.closing {
+                self.deliver(&mut conn, from, head, reply);
+            }
+            self.put_back(conn);
+        }
+    }
+
+    fn deliver(&mut self, conn: &mut Connection, from: u16, head: ReplyHead, reply: &[u8]) {
+        conn.outstanding = conn.outstanding.saturating_sub(1);
+        if head.wrote {
+            conn.wrote(from, head.gate);
+        }
+        let seq = head.to.seq;
+        match conn.slot(seq).and_then(|s| s.gather.take()) {
+            Some(gather) => self.gathered(conn, seq, gather, head.to.part, (from, head.gate), reply),
+            None => conn.fill_slot(seq, (from, head.gate), reply, self.turn),
+        }
+        let go = match conn.parked {
+            Parked::Order(None) => conn.outstanding == 0 && conn.slots.is_empty(),
+            Parked::Order(Some(shard)) => conn.outstanding_only_on(shard),
+            _ => false,
+        };
+        if go {
+            self.unpark(conn);
+        }
+    }
+
+    /// End of turn: replies first (they give credits back), then staged commands, as far as
+    /// credits go; one doorbell per peer that sleeps.
+    pub fn send_parcels(&mut self) {
+        if self.shards() == 1 {
+            return;
+        }
+        let mut rang = 0u64;
+        for (to, replies) in std::mem::take(&mut self.parcels_out) {
+            if let Some(peer) = self.mesh.peers[to as usize].as_mut()
+                && peer.tx.push(Parcel::Replies(replies)).is_err()
+            {
+                // Credits are fewer than half the slots: cannot happen.
+                unreachable!("no slot for a reply parcel");
+            }
+            rang |= 1 << (to % 64);
+        }
+        for to in 0..self.shards() {
+            let Some(peer) = self.mesh.peers[to].as_mut() else { continue };
+            let mut sent = rang >> (to % 64) & 1 == 1;
+            if !peer.staged.is_empty() && peer.credits > 0 {
+                peer.credits -= 1;
+                let batch = std::mem::take(&mut peer.staged);
+                let commands = std::mem::take(&mut peer.staged_commands);
+                if peer.tx.push(Parcel::Requests(batch)).is_err() {
+                    unreachable!("no slot for a request parcel");
+                }
+                let stats = &self.shared.cores[self.id as usize].stats;
+                stats.hops_out.add(commands);
+                stats.hop_batches_out.add(1);
+                sent = true;
+            }
+            if sent {
+                self.ring_doorbell(to);
+            }
+        }
+        for index in std::mem::take(&mut self.stalled) {
+            let Some(mut conn) = self.conns[index as usize].take() else { continue };
+            match conn.parked {
+                Parked::BackPressure(shard) if !self.mesh.is_full(shard) => self.unpark(&mut conn),
+                Parked::BackPressure(_) => self.stalled.push(index),
+                _ => {}
+            }
+            self.conns[index as usize] = Some(conn);
+        }
+    }
+
+    /// True once every core's ring runs.
+    pub fn all_rings_up(&self) -> bool {
+        self.shared.cores.iter().all(|c| c.ring_fd.load(Ordering::Acquire) >= 0)
+    }
+}

@@ -1,0 +1,195 @@
+//! Which shard runs a command: here, elsewhere, or several.
+
+use super::{
+    Taken,
+    hop::{RequestHead, Return},
+    is_write,
+};
+use crate::{
+    net::connection::{Connection, Parked},
+    runtime::core::Core,
+};
+use quire_engine::{
+    command::{Args, CommandSpec, Fanout, KeySpec},
+    slot::{group_of_slot, shard_of_group, slot_of},
+};
+
+impl Core {
+    /// The shard that owns a key.
+    #[inline]
+    pub fn owner_of(&self, key: &[u8]) -> u16 {
+        shard_of_group(group_of_slot(slot_of(key)), self.shards()) as u16
+    }
+
+    /// Runs an admitted shard command, or sends it to its shard, or splits it.
+    #[inline]
+    pub fn route(
+        &mut self,
+        conn: &mut Connection,
+        spec: &'static CommandSpec,
+        id: u16,
+        args: Args<'_>,
+    ) -> Taken {
+        if self.shards() == 1 {
+            return self.run_here(conn, spec, args);
+        }
+        if spec.keys == KeySpec::ONE {
+            let shard = self.owner_of(args.get(1));
+            return self.run_at(conn, spec, id, args, shard);
+        }
+        self.route_widely(conn, spec, id, args)
+    }
+
+    fn route_widely(
+        &mut self,
+        conn: &mut Connection,
+        spec: &'static CommandSpec,
+        id: u16,
+        args: Args<'_>,
+    ) -> Taken {
+        match spec.fanout {
+            Fanout::EveryShardSum | Fanout::EveryShardJoin => {
+                return self.split_everywhere(conn, spec, id, args);
+            }
+            Fanout::Cursor => {
+                let shard = self.shard_of_cursor(args);
+                return self.run_at(conn, spec, id, args, shard);
+            }
+            Fanout::AnyShard => {
+                let shard = self.weighted_shard();
+                return self.run_at(conn, spec, id, args, shard);
+            }
+            _ => {}
+        }
+        let mut owners = spec.keys.positions(args).map(|i| self.owner_of(args.get(i)));
+        let Some(first) = owners.next() else {
+            return self.run_here(conn, spec, args);
+        };
+        if owners.all(|o| o == first) {
+            return self.run_at(conn, spec, id, args, first);
+        }
+        self.split(conn, spec, id, args)
+    }
+
+    /// SCAN goes to the shard that owns its cursor's slot group.
+    fn shard_of_cursor(&self, args: Args<'_>) -> u16 {
+        let cursor = args
+            .try_get(1)
+            .and_then(|b| std::str::from_utf8(b).ok())
+            .and_then(|s| s.parse::<u64>().ok())
+            .unwrap_or(0);
+        let group = quire_engine::keyspace::scan_group(cursor) as u8;
+        shard_of_group(group, self.shards()) as u16
+    }
+
+    /// A shard by chance, in proportion to its keys.
+    fn weighted_shard(&mut self) -> u16 {
+        let weights: Vec<u64> = self
+            .shared
+            .cores
+            .iter()
+            .map(|c| c.stats.keys.iter().map(|k| k.get()).sum::<u64>())
+            .collect();
+        let total: u64 = weights.iter().sum();
+        let mut at = match self.shard.as_mut() {
+            Some(shard) if total > 0 => shard.random.next() % total,
+            _ => return self.id,
+        };
+        for (shard, weight) in weights.iter().enumerate() {
+            if at < *weight {
+                return shard as u16;
+            }
+            at -= weight;
+        }
+        self.id
+    }
+
+    /// Runs a command on the shard that owns all its keys.
+    #[inline]
+    pub fn run_at(
+        &mut self,
+        conn: &mut Connection,
+        spec: &'static CommandSpec,
+        id: u16,
+        args: Args<'_>,
+        shard: u16,
+    ) -> Taken {
+        if is_write(spec) && !conn.outstanding_only_on(shard) {
+            conn.parked = Parked::Order(Some(shard));
+            return Taken::NotYet;
+        }
+        if shard == self.id {
+            return self.run_here(conn, spec, args);
+        }
+        if self.mesh.is_full(shard) {
+            conn.parked = Parked::BackPressure(shard);
+            self.stalled.push(conn.index);
+            return Taken::NotYet;
+        }
+        let seq = conn.open_slot(shard);
+        if Self::muted(conn)
+            && let Some(slot) = conn.slot(seq)
+        {
+            slot.silent = true;
+        }
+        self.send_part(conn, shard, id, Return { seq, ..self.return_to(conn) }, args.iter_from(0));
+        Taken::Yes
+    }
+
+    /// Where replies for this connection go; slot and part to be filled in.
+    pub fn return_to(&self, conn: &Connection) -> Return {
+        Return { conn: conn.index, generation: conn.generation, seq: 0, part: 0 }
+    }
+
+    /// Stages one part of a command.
+    pub fn send_part(
+        &mut self,
+        conn: &mut Connection,
+        shard: u16,
+        what: u16,
+        to: Return,
+        args: impl Iterator<Item: AsRef<[u8]>>,
+    ) {
+        conn.sent_out(shard);
+        let head =
+            RequestHead { to, what, db: conn.session.db as u16, resp3: conn.session.resp3 };
+        self.mesh.stage(shard, head, args);
+    }
+
+    /// Runs a command on this core's own shard.
+    #[inline]
+    pub fn run_here(
+        &mut self,
+        conn: &mut Connection,
+        spec: &'static CommandSpec,
+        args: Args<'_>,
+    ) -> Taken {
+        let Some(shard) = self.shard.as_mut() else { return Taken::Yes };
+        let (db, resp3) = (conn.session.db, conn.session.resp3);
+        if conn.is_direct() && conn.session.reply_mode == crate::session::ReplyMode::On {
+            let out = &mut conn.out.buf;
+            let at = out.len();
+            let gate = shard.execute(spec, db, self.now_ms, resp3, args, out);
+            if gate != 0 {
+                conn.out.gate(at, self.id, gate, self.turn);
+                if is_write(spec) {
+                    conn.wrote(self.id, gate);
+                }
+            }
+        } else {
+            let mut reply = std::mem::take(&mut self.scratch);
+            reply.clear();
+            let gate = shard.execute(spec, db, self.now_ms, resp3, args, &mut reply);
+            if gate != 0 && is_write(spec) {
+                conn.wrote(self.id, gate);
+            }
+            if Self::muted(conn) {
+                reply.clear();
+            }
+            let seq = conn.open_slot(self.id);
+            conn.fill_slot(seq, (self.id, gate), &reply, self.turn);
+            self.scratch = reply;
+        }
+        Taken::Yes
+    }
+}

@@ -1,0 +1,119 @@
+//! FLUSHALL, FLUSHDB, SWAPDB: the whole data set at once.
+
+use super::{ServerSpec, Step};
+use crate::{net::connection::Connection, runtime::{control::GlobalOp, core::Core}};
+use quire_engine::{
+    command::{Args, CommandError, Flags, Group, KeySpec},
+    keyspace::canonical_int as parse_i64,
+};
+
+pub(super) const SPECS: &[ServerSpec] = &[
+    ServerSpec {
+        name: "flushall",
+        arity: -1,
+        flags: Flags::WRITE,
+        keys: KeySpec::None,
+        group: Group::Server,
+        acl: &["@keyspace", "@dangerous"],
+        since: "1.0.0",
+        complexity: "O(N) where N is the total number of keys in all databases",
+        summary: "Remove all keys from all databases",
+        subcommands: &[],
+        run: flushall,
+    },
+    ServerSpec {
+        name: "flushdb",
+        arity: -1,
+        flags: Flags::WRITE,
+        keys: KeySpec::None,
+        group: Group::Server,
+        acl: &["@keyspace", "@dangerous"],
+        since: "1.0.0",
+        complexity: "O(N) where N is the number of keys in the selected database",
+        summary: "Remove all keys from the current database",
+        subcommands: &[],
+        run: flushdb,
+    },
+    ServerSpec {
+        name: "swapdb",
+        arity: 3,
+        flags: Flags::WRITE.with(Flags::FAST),
+        keys: KeySpec::None,
+        group: Group::Server,
+        acl: &["@keyspace", "@dangerous"],
+        since: "4.0.0",
+        complexity: "O(N) where N is the count of clients watching or blocking on keys from both databases.",
+        summary: "Swaps two Redis databases",
+        subcommands: &[],
+        run: swapdb,
+    },
+];
+
+/// ASYNC and SYNC are both fine: the old content is detached at once either way.
+fn check_flush_options(args: Args<'_>) -> Result<(), CommandError> {
+    match args.try_get(1) {
+        None => Ok(()),
+        Some(o)
+            if args.len() == 2
+                && (o.eq_ignore_ascii_case(b"async") || o.eq_ignore_ascii_case(b"sync")) =>
+        {
+            Ok(())
+        }
+        Some(_) => Err(CommandError::SYNTAX),
+    }
+}
+
+fn flushall(
+    core: &mut Core,
+    _conn: &mut Connection,
+    args: Args<'_>,
+    _out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    check_flush_options(args)?;
+    core.admit_global()?;
+    Ok(Step::Global(GlobalOp::FlushAll))
+}
+
+fn flushdb(
+    core: &mut Core,
+    conn: &mut Connection,
+    args: Args<'_>,
+    _out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    check_flush_options(args)?;
+    core.admit_global()?;
+    Ok(Step::Global(GlobalOp::FlushDb(conn.session.db as u16)))
+}
+
+fn swapdb(
+    core: &mut Core,
+    _conn: &mut Connection,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let databases = core.shared.options.databases as i64;
+    let number = |i: usize, which: &'static str| {
+        parse_i64(args.get(i)).ok_or(CommandError::new(which))
+    };
+    let a = number(1, "ERR invalid first DB index")?;
+    let b = number(2, "ERR invalid second DB index")?;
+    if !(0..databases).contains(&a) || !(0..databases).contains(&b) {
+        return Err(CommandError::new("ERR DB index is out of range"));
+    }
+    core.admit_global()?;
+    if a == b {
+        quire_engine::command::Reply::new(out, false).ok();
+        return Ok(Step::Reply);
+    }
+    Ok(Step::Global(GlobalOp::SwapDb(a as u16, b as u16)))
+}
+
+impl Core {
+    /// Refuses a change of the data set while a log does not take writes.
+    fn admit_global(&self) -> Result<(), CommandError> {
+        match self.shard.as_ref() {
+            Some(shard) if shard.staging.enabled() => shard.staging.admit(4096),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! WAITAOF and SHUTDOWN: what a client can ask about, and of, durability.
+
+use super::{ServerSpec, Step};
+use crate::{
+    net::connection::{AofWait, Connection, Parked},
+    runtime::{control::Control, core::Core},
+};
+use quire_engine::{
+    command::{Args, CommandError, Flags, Group, KeySpec, Reply},
+    keyspace::canonical_int as parse_i64,
+};
+use std::{sync::atomic::Ordering, time::Duration};
+
+pub(super) const SPECS: &[ServerSpec] = &[
+    ServerSpec {
+        name: "waitaof",
+        arity: 4,
+        flags: Flags::NOSCRIPT.with(Flags::BLOCKING),
+        keys: KeySpec::None,
+        group: Group::Generic,
+        acl: &["@connection", "@blocking"],
+        since: "7.2.0",
+        complexity: "O(1)",
+        summary: "Wait until the connection's earlier writes are synced to the append-only log",
+        subcommands: &[],
+        run: waitaof,
+    },
+    ServerSpec {
+        name: "shutdown",
+        arity: -1,
+        flags: Flags::ADMIN
+            .with(Flags::NOSCRIPT)
+            .with(Flags::LOADING)
+            .with(Flags::STALE)
+            .with(Flags::NO_MULTI)
+            .with(Flags::ALLOW_BUSY),
+        keys: KeySpec::None,
+        group: Group::Server,
+        acl: &["@admin", "@dangerous"],
+        since: "1.0.0",
+        complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+        summary: "Synchronously save the dataset to disk and then shut down the server",
+        subcommands: &[],
+        run: shutdown,
+    },
+];
+
+fn waitaof(
+    core: &mut Core,
+    conn: &mut Connection,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let out_of_range = CommandError::new("ERR value is out of range, must be between 0 and 1");
+    let numlocal = parse_i64(args.get(1)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    if !(0..=1).contains(&numlocal) {
+        return Err(out_of_range);
+    }
+    let replicas = parse_i64(args.get(2)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    if replicas < 0 {
+        return Err(CommandError::new("ERR value is out of range, must be positive"));
+    }
+    let timeout = parse_i64(args.get(3))
+        .ok_or(CommandError::new("ERR timeout is not an integer or out of range"))?;
+    if timeout < 0 {
+        return Err(CommandError::new("ERR timeout is negative"));
+    }
+    if numlocal > 0 && !core.shared.options.appendonly {
+        return Err(CommandError::new(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
+    }
+    let wait = AofWait {
+        deadline: (timeout > 0).then(|| core.now + Duration::from_millis(timeout as u64)),
+        positions: conn.last_writes.clone(),
+        numlocal,
+        replicas,
+    };
+    if let Some(answer) = core.aof_wait_over(&wait) {
+        write_answer(out, answer);
+        return Ok(Step::Reply);
+    }
+    for &(shard, _) in &wait.positions {
+        core.want_positions(shard);
+        core.shared.cores[shard as usize].mailbox.post(Control::SyncNow);
+    }
+    conn.aof_wait = Some(wait);
+    core.waiting_aof.push(conn.index);
+    Ok(Step::Blocked)
+}
+
+/// The end of a wait: how many local logs are synced, or an error.
+type Answer = Result<i64, CommandError>;
+
+fn write_answer(out: &mut Vec<u8>, answer: Answer) {
+    let mut reply = Reply::new(out, false);
+    match answer {
+        Ok(local) => {
+            reply.array(2);
+            reply.int(local);
+            // There are no replicas.
+            reply.int(0);
+        }
+        Err(error) => reply.error(error.text()),
+    }
+}
+
+impl Core {
+    /// The answer, if the wait is over.
+    fn aof_wait_over(&self, wait: &AofWait) -> Option<Answer> {
+        let cell = |shard: u16| &self.shared.cores[shard as usize];
+        let synced = wait
+            .positions
+            .iter()
+            .all(|&(shard, lsn)| cell(shard).synced.load(Ordering::Acquire) >= lsn);
+        let local = i64::from(synced && self.shared.options.appendonly);
+        let failed = wait.positions.iter().any(|&(shard, lsn)| {
+            cell(shard).failed.load(Ordering::Acquire)
+                && cell(shard).synced.load(Ordering::Acquire) < lsn
+        });
+        if failed && wait.numlocal > 0 {
+            return Some(Err(CommandError::new(
+                "MISCONF The append-only log has failed: earlier writes of this connection may not be on disk",
+            )));
+        }
+        let timed_out = wait.deadline.is_some_and(|d| self.now >= d);
+        if (local >= wait.numlocal && wait.replicas == 0) || timed_out {
+            return Some(Ok(local));
+        }
+        None
+    }
+
+    /// End of turn: answers waits that are over.
+    pub fn check_aof_waits(&mut self) {
+        if self.waiting_aof.is_empty() {
+            return;
+        }
+        for index in std::mem::take(&mut self.waiting_aof) {
+            let Some(mut conn) = self.conns[index as usize].take() else { continue };
+            let Some(wait) = conn.aof_wait.as_ref() else {
+                self.put_back(conn);
+                continue;
+            };
+            for &(shard, _) in &wait.positions {
+                self.want_positions(shard);
+            }
+            match self.aof_wait_over(wait) {
+                None => self.waiting_aof.push(index),
+                Some(answer) => {
+                    conn.aof_wait = None;
+                    write_answer(&mut conn.out.buf, answer);
+                    if conn.parked == Parked::Blocked {
+                        self.unpark(&mut conn);
+                    }
+                }
+            }
+            self.put_back(conn);
+        }
+    }
+}
+
+fn shutdown(
+    core: &mut Core,
+    _conn: &mut Connection,
+    args: Args<'_>,
+    _out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let (mut save, mut nosave, mut force) = (false, false, false);
+    for option in args.iter_from(1) {
+        match option.to_ascii_lowercase().as_slice() {
+            b"save" => save = true,
+            b"nosave" => nosave = true,
+            // There are no replicas to wait for.
+            b"now" => {}
+            b"force" => force = true,
+            b"abort" => return Err(CommandError::new("ERR No shutdown in progress.")),
+            _ => return Err(CommandError::SYNTAX),
+        }
+    }
+    if save && nosave {
+        return Err(CommandError::SYNTAX);
+    }
+    if save {
+        return Err(CommandError::new(
+            "ERR SHUTDOWN SAVE needs snapshots, which this version does not write; the append-only log is complete without it",
+        ));
+    }
+    let failed = core.shared.cores.iter().any(|c| c.failed.load(Ordering::Acquire));
+    if failed && !force {
+        return Err(CommandError::new("ERR Errors trying to SHUTDOWN. Check logs."));
+    }
+    tracing::info!("User requested shutdown...");
+    if failed {
+        core.shared.forced.store(true, Ordering::Release);
+    }
+    core.shared.stopping.store(true, Ordering::Release);
+    core.shared.broadcast(|| Control::Shutdown);
+    Ok(Step::Blocked)
+}

@@ -1,0 +1,96 @@
+//! Commands about the connection or the process: one row beside each function.
+//!
+//! They run on the core of their connection, after everything before them in its pipeline.
+
+use crate::{
+    dispatch::everywhere::Task,
+    net::connection::Connection,
+    runtime::{control::GlobalOp, core::Core},
+};
+use quire_engine::command::{Args, CommandError, Flags, Group, KeySpec};
+
+/// What happens after a server command's function returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The reply is in the output.
+    Reply,
+    /// It is, and the connection is closed once it has left.
+    CloseAfterReply,
+    /// The connection is closed now, without a reply.
+    Close,
+    /// The reply comes later; input waits.
+    Blocked,
+    /// Run a task on every core and join the answers.
+    Everywhere(Task),
+    /// Change the whole data set.
+    Global(GlobalOp),
+}
+
+/// A server command's function: appends its reply to the buffer.
+pub type ServerFn =
+    fn(&mut Core, &mut Connection, Args<'_>, &mut Vec<u8>) -> Result<Step, CommandError>;
+
+/// One server command, or sub-command.
+#[derive(Debug)]
+pub struct ServerSpec {
+    /// Name, lower case; sub-commands as `config|get`.
+    pub name: &'static str,
+    /// Redis' arity, the name (and sub-command's name) counted.
+    pub arity: i16,
+    /// Flags.
+    pub flags: Flags,
+    /// Keys (for COMMAND GETKEYS).
+    pub keys: KeySpec,
+    /// Group.
+    pub group: Group,
+    /// ACL categories.
+    pub acl: &'static [&'static str],
+    /// First Redis version that has it.
+    pub since: &'static str,
+    /// Complexity.
+    pub complexity: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Sub-commands, if it is a container.
+    pub subcommands: &'static [ServerSpec],
+    /// The function; for a container with a bare form (COMMAND), that form.
+    pub run: ServerFn,
+}
+
+impl ServerSpec {
+    /// The command or sub-command these arguments name, arity checked.
+    pub fn resolve(&'static self, args: Args<'_>) -> Result<&'static ServerSpec, CommandError> {
+        let mut spec = self;
+        if !self.subcommands.is_empty() && args.len() > 1 {
+            let sub = args.get(1);
+            let find = |s: &&ServerSpec| {
+                s.name.rsplit('|').next().is_some_and(|n| n.as_bytes().eq_ignore_ascii_case(sub))
+            };
+            spec = self.subcommands.iter().find(find).ok_or_else(|| {
+                CommandError::owned(format!(
+                    "ERR unknown subcommand '{}'. Try {} HELP.",
+                    String::from_utf8_lossy(&sub[..sub.len().min(128)]),
+                    self.name.to_ascii_uppercase()
+                ))
+            })?;
+        }
+        let n = args.len() as i32;
+        let arity = i32::from(spec.arity);
+        if (arity >= 0 && n != arity) || (arity < 0 && n < -arity) {
+            return Err(CommandError::arity(spec.name));
+        }
+        Ok(spec)
+    }
+}
+
+/// Every server command.
+pub fn all() -> impl Iterator<Item = &'static ServerSpec> {
+    FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// One line per family.
+const FAMILIES: &[&[ServerSpec]] = &[database::SPECS, durability::SPECS];
+
+mod database;
+pub mod debug;
+mod durability;

@@ -1,0 +1,226 @@
+//! One client connection: input being parsed, replies in order, output.
+//!
+//! Replies leave in the order of their commands. While no command is out on another shard,
+//! replies are written straight into the output; otherwise each reply has a slot, and `held`
+//! keeps the bytes of replies that are ready before their turn.
+
+use super::outbuf::OutBuf;
+use crate::{dispatch::gather::Gather, resp::RequestParser, session::Session};
+use quire_engine::aof::Lsn;
+use std::{
+    collections::VecDeque,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    time::Instant,
+};
+
+/// Why a connection's input is not being processed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parked {
+    /// It is.
+    No,
+    /// The next command must wait until commands on shards other than this one have executed
+    /// (`None`: all outstanding ones).
+    Order(Option<u16>),
+    /// The staging buffer towards a shard is full.
+    BackPressure(u16),
+    /// A command of this connection is being carried out elsewhere (global, WAITAOF ..).
+    Blocked,
+    /// Nothing executes until a global operation is published.
+    Frozen,
+}
+
+/// Where a reply that is not yet due waits.
+#[derive(Debug)]
+pub struct Slot {
+    /// Complete: `held[start..start+len]`.
+    pub ready: bool,
+    /// The client does not want this reply (CLIENT REPLY).
+    pub silent: bool,
+    /// Start in `held`.
+    pub start: usize,
+    /// Length in `held`.
+    pub len: usize,
+    /// What the reply waits for in logs.
+    pub gate: (u16, Lsn),
+    /// More gates (several shards took part).
+    pub more_gates: Vec<(u16, Lsn)>,
+    /// A reply being put together from several shards.
+    pub gather: Option<Box<Gather>>,
+    /// The shard an ordinary single-shard command is out on.
+    pub shard: u16,
+}
+
+/// A WAITAOF in progress.
+#[derive(Debug, Clone)]
+pub struct AofWait {
+    /// Until when; `None` = for ever.
+    pub deadline: Option<Instant>,
+    /// Positions that must be synced.
+    pub positions: Vec<(u16, Lsn)>,
+    /// Local logs that must be synced, 0 or 1.
+    pub numlocal: i64,
+    /// Replicas that must have it; there are none.
+    pub replicas: i64,
+}
+
+/// One connection.
+pub struct Connection {
+    /// The socket.
+    pub fd: OwnedFd,
+    /// Index in the core's table.
+    pub index: u32,
+    /// Bumped by each use of the index.
+    pub generation: u32,
+    /// Client state commands see.
+    pub session: Session,
+    /// Request parser, resumable.
+    pub parser: RequestParser,
+    /// Bytes received and not yet consumed.
+    pub input: Vec<u8>,
+    /// Consumed bytes at the front of `input`.
+    pub input_at: usize,
+    /// Bytes the unfinished command needs at least.
+    pub input_need: usize,
+    /// Output.
+    pub out: OutBuf,
+    /// Replies that are not yet due, oldest first; the first has number `first_seq`.
+    pub slots: VecDeque<Slot>,
+    /// Number of the first slot.
+    pub first_seq: u32,
+    /// Bytes of ready replies whose turn has not come.
+    pub held: Vec<u8>,
+    /// Parts of commands out on other shards.
+    pub outstanding: u32,
+    /// The one shard all outstanding parts are on; meaningless when none or mixed.
+    pub outstanding_shard: u16,
+    /// Outstanding parts are on more than one shard.
+    pub outstanding_mixed: bool,
+    /// Why input is not processed.
+    pub parked: Parked,
+    /// A multishot receive is armed.
+    pub receiving: bool,
+    /// A cancel of it is under way (back-pressure).
+    pub pausing: bool,
+    /// In the core's list of connections to look at at the end of the turn.
+    pub dirty: bool,
+    /// In the core's list of connections waiting for a log.
+    pub in_gated: bool,
+    /// Close once all replies have left.
+    pub close_after_reply: bool,
+    /// The socket has been shut down; waiting for its operations to end.
+    pub closing: bool,
+    /// Last write of this connection per shard (WAITAOF).
+    pub last_writes: Vec<(u16, Lsn)>,
+    /// WAITAOF in progress.
+    pub aof_wait: Option<AofWait>,
+    /// Since when the output is above the soft limit.
+    pub soft_limit_since: Option<Instant>,
+}
+
+impl Connection {
+    /// The descriptor.
+    pub fn raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// True when a command may run and its reply go straight to the output.
+    #[inline]
+    pub fn is_direct(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Opens a reply slot; its number.
+    pub fn open_slot(&mut self, shard: u16) -> u32 {
+        let seq = self.first_seq.wrapping_add(self.slots.len() as u32);
+        self.slots.push_back(Slot {
+            ready: false,
+            silent: false,
+            start: 0,
+            len: 0,
+            gate: (0, 0),
+            more_gates: Vec::new(),
+            gather: None,
+            shard,
+        });
+        seq
+    }
+
+    /// The slot with that number, if it is still open.
+    pub fn slot(&mut self, seq: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(seq.wrapping_sub(self.first_seq) as usize)
+    }
+
+    /// Counts parts sent to a shard.
+    pub fn sent_out(&mut self, shard: u16) {
+        if self.outstanding == 0 {
+            self.outstanding_shard = shard;
+            self.outstanding_mixed = false;
+        } else if self.outstanding_shard != shard {
+            self.outstanding_mixed = true;
+        }
+        self.outstanding += 1;
+    }
+
+    /// True when every outstanding part is on `shard` (or none is out).
+    #[inline]
+    pub fn outstanding_only_on(&self, shard: u16) -> bool {
+        self.outstanding == 0 || (!self.outstanding_mixed && self.outstanding_shard == shard)
+    }
+
+    /// Gives slot `seq` its reply, and moves every reply whose turn has come to the output.
+    pub fn fill_slot(&mut self, seq: u32, gate: (u16, Lsn), reply: &[u8], turn: u64) {
+        let silent = self.slot(seq).is_some_and(|s| s.silent);
+        let reply = if silent { &[] } else { reply };
+        if seq == self.first_seq && self.slots.front().is_some_and(|s| s.more_gates.is_empty()) {
+            // In order, the usual case: no detour.
+            self.slots.pop_front();
+            self.first_seq = self.first_seq.wrapping_add(1);
+            if gate.1 != 0 {
+                self.out.gate(self.out.buf.len(), gate.0, gate.1, turn);
+            }
+            self.out.buf.extend_from_slice(reply);
+        } else {
+            let start = self.held.len();
+            self.held.extend_from_slice(reply);
+            if let Some(slot) = self.slot(seq) {
+                slot.ready = true;
+                slot.start = start;
+                slot.len = reply.len();
+                slot.gate = gate;
+            }
+        }
+        self.drain_slots(turn);
+    }
+
+    /// Moves replies whose turn has come from `held` to the output.
+    pub fn drain_slots(&mut self, turn: u64) {
+        while let Some(slot) = self.slots.front() {
+            if !slot.ready {
+                return;
+            }
+            let at = self.out.buf.len();
+            if slot.gate.1 != 0 {
+                self.out.gate(at, slot.gate.0, slot.gate.1, turn);
+            }
+            for &(shard, lsn) in &slot.more_gates {
+                self.out.gate(at, shard, lsn, turn);
+            }
+            self.out.buf.extend_from_slice(&self.held[slot.start..slot.start + slot.len]);
+            self.slots.pop_front();
+            self.first_seq = self.first_seq.wrapping_add(1);
+        }
+        self.held.clear();
+        if self.held.capacity() > 64 * 1024 {
+            self.held = Vec::new();
+        }
+    }
+
+    /// Remembers the connection's last write on a shard.
+    #[inline]
+    pub fn wrote(&mut self, shard: u16, lsn: Lsn) {
+        match self.last_writes.iter_mut().find(|(s, _)| *s == shard) {
+            Some(entry) => entry.1 = lsn,
+            None => self.last_writes.push((shard, lsn)),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The control plane between threads: rare messages, any thread to any core.
+//!
+//! A mailbox is a locked queue and an eventfd that the core's ring reads. Nothing per command
+//! ever comes this way.
+
+use quire_engine::{
+    error::StorageError,
+    keyspace::Keyspace,
+    manifest::{OpenSegment, Position},
+};
+use std::{
+    io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    sync::Mutex,
+};
+
+/// A change of the whole data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GlobalOp {
+    /// Every key of every database.
+    FlushAll,
+    /// Every key of one database.
+    FlushDb(u16),
+    /// Exchange two databases.
+    SwapDb(u16, u16),
+}
+
+/// Who waits for a global operation: a reply slot of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// The connection's core.
+    pub core: usize,
+    /// Connection index there.
+    pub conn: u32,
+    /// Its client id, in case the index is used anew.
+    pub client: u64,
+    /// The reply slot.
+    pub seq: u32,
+}
+
+/// What a shard starts to serve with.
+pub struct Opening {
+    /// Its keys.
+    pub keyspace: Keyspace,
+    /// Run id; the log is bound to it.
+    pub run: u64,
+    /// Seed of the shard's random bits.
+    pub seed: u64,
+    /// First segment; none without persistence.
+    pub first: Option<OpenSegment>,
+}
+
+/// A message to a core.
+pub enum Control {
+    /// An accepted connection to serve.
+    Connection {
+        /// The socket.
+        fd: OwnedFd,
+        /// True for unix sockets.
+        unix: bool,
+    },
+    /// Recovery is done: open for commands.
+    Open(Box<Opening>),
+    /// The librarian has a next segment ready.
+    SegmentReady(OpenSegment),
+    /// The librarian could not prepare one.
+    SegmentFailed {
+        /// Why not.
+        error: StorageError,
+        /// No space: it tries again every second by itself.
+        waiting: bool,
+    },
+    /// The sealed segment is safe; the log is closed.
+    Sealed(Result<(), StorageError>),
+    /// Somebody waits for this shard's log to be synced now.
+    SyncNow,
+    /// To core 0: run a global operation.
+    Global(GlobalOp, Origin),
+    /// To every core: stop executing, commit and sync, say so.
+    Freeze,
+    /// To core 0: shard `0` is frozen; an error means its log failed.
+    Frozen(Result<Option<Position>, StorageError>),
+    /// To core 0: the librarian has (or has not) published the global operation.
+    Published(Result<(), StorageError>),
+    /// To every core: apply the operation (if it succeeded) and go on.
+    Thaw(Option<GlobalOp>),
+    /// To every core: delete key by key (few keys, or no log), say so.
+    FlushSmall(GlobalOp),
+    /// To core 0: a shard has applied the small flush; its reply gate.
+    Flushed {
+        /// The shard.
+        shard: u16,
+        /// LSN the reply waits for.
+        lsn: u64,
+        /// Why nothing was deleted there.
+        error: Option<String>,
+    },
+    /// To the origin: what to reply and what to wait for.
+    GlobalDone {
+        /// Who asked.
+        origin: Origin,
+        /// An error text, or success.
+        result: Result<(), String>,
+        /// Gates: shard and LSN.
+        gates: Vec<(u16, u64)>,
+    },
+    /// Stop: drain, commit, sync, seal, leave.
+    Shutdown,
+    /// Faults to inject into this shard's log I/O.
+    InjectFault(super::log_io::InjectedFault),
+}
+
+/// A core's mailbox.
+pub struct Mailbox {
+    queue: Mutex<Vec<Control>>,
+    event: OwnedFd,
+}
+
+impl Mailbox {
+    /// An empty mailbox.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: eventfd takes no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a fresh descriptor nobody else owns.
+        let event = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { queue: Mutex::new(Vec::new()), event })
+    }
+
+    /// The eventfd, for the ring's read.
+    pub fn fd(&self) -> RawFd {
+        self.event.as_raw_fd()
+    }
+
+    /// Puts a message in and wakes the core.
+    pub fn post(&self, message: Control) {
+        self.queue.lock().unwrap_or_else(|e| e.into_inner()).push(message);
+        let one = 1u64;
+        // SAFETY: writes eight bytes from a valid u64. It can fail only when the counter is full,
+        // and then the core has a wake-up pending anyway.
+        let _ = unsafe { libc::write(self.fd(), (&raw const one).cast(), 8) };
+    }
+
+    /// Everything that lies in it.
+    pub fn take(&self) -> Vec<Control> {
+        std::mem::take(&mut *self.queue.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+}

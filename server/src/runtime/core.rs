@@ -1,0 +1,479 @@
+//! One core: everything a shard thread owns, and the turn of its loop.
+//!
+//! A turn: sleep in `enter` until something is there; take completions (requests execute as they
+//! arrive), parcels of other cores, mail, timers; then, once for all of it: hand the staged batch
+//! to the log, publish log positions, send what may leave, send parcels, ring doorbells.
+//!
+//! ORDER: the log is pumped before replies are looked at, so a reply leaves in the turn whose
+//! commit covers it, and parcels with replies leave after the positions they wait for are public.
+
+use super::{
+    control::Control,
+    librarian::Librarian,
+    log_io::{InjectedFault, RingLogIo, WriteInFlight},
+    ring::{Completion, Op, Ring, Token},
+    shared::Shared,
+};
+use crate::{
+    dispatch::{global::Globals, hop::Mesh},
+    config::Config,
+    net::{connection::Connection, listener::Listener},
+};
+use io_uring::{opcode, types};
+use quire_engine::{aof::LogWriter, command::Span, io::LogFault, shard::Shard};
+use std::{
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// Everything one shard thread owns.
+pub struct Core {
+    /// Index of core and shard.
+    pub id: u16,
+    /// What all cores share.
+    pub shared: Arc<Shared>,
+    /// Settings in force, and their generation.
+    pub live: Arc<Config>,
+    live_generation: u64,
+    failure_generation: u64,
+    /// The ring.
+    pub ring: Ring,
+    /// The keys, once recovery is done.
+    pub shard: Option<Shard>,
+    /// The log, when there is one.
+    pub log: Option<LogWriter>,
+    /// The librarian's requests.
+    pub librarian: Librarian,
+    write: WriteInFlight,
+    /// Faults to inject into log I/O.
+    pub fault: InjectedFault,
+    /// Connections by index.
+    pub conns: Vec<Option<Box<Connection>>>,
+    /// Generation of each index.
+    pub generations: Vec<u32>,
+    /// Free indices.
+    pub free: Vec<u32>,
+    /// Connections handed to each core so far (core 0 only).
+    pub handed: Vec<u64>,
+    /// Listeners (core 0 only).
+    pub listeners: Vec<Listener>,
+    /// The other cores.
+    pub mesh: Mesh,
+    /// Unix time of this turn, ms.
+    pub now_ms: i64,
+    /// Monotonic time of this turn.
+    pub now: Instant,
+    /// Turn counter.
+    pub turn: u64,
+    /// Span scratch of the request being parsed.
+    pub spans: Vec<Span>,
+    /// Reply scratch.
+    pub scratch: Vec<u8>,
+    /// Connections with something to send.
+    pub dirty: Vec<u32>,
+    /// Connections with replies waiting for a log.
+    pub gated: Vec<u32>,
+    /// Connections whose parked input should be looked at again.
+    pub resume: Vec<u32>,
+    /// Connections that stopped because this core is frozen.
+    pub resume_later: Vec<u32>,
+    /// Commands executed for this core's connections.
+    pub commands: u64,
+    /// Connections parked for want of staging space.
+    pub stalled: Vec<u32>,
+    /// Connections in WAITAOF.
+    pub waiting_aof: Vec<u32>,
+    released_seen: Vec<u64>,
+    /// Replies for peers, sent after the log was pumped.
+    pub parcels_out: Vec<(u16, Vec<u8>)>,
+    /// Executes nothing (a global operation is being published).
+    pub frozen: bool,
+    /// `Frozen` has been reported.
+    pub freeze_reported: bool,
+    /// Global operations (core 0 only).
+    pub globals: Globals,
+    /// Shutdown has been asked for.
+    pub stopping: bool,
+    /// The log has been handed to the librarian for sealing.
+    pub sealing: bool,
+    /// The librarian waits for space and tries by itself.
+    pub space_wait: bool,
+    /// Since when the log is closed and replies are being sent off.
+    pub drain_since: Option<Instant>,
+    /// The loop ends.
+    pub done: bool,
+    mailbox_word: Box<u64>,
+    mailbox_armed: bool,
+    next_tick: Instant,
+    /// Ticks so far.
+    pub ticks: u64,
+    completions: Vec<Completion>,
+    epoch: Instant,
+}
+
+impl Core {
+    /// A core on the calling thread, which becomes its ring's only issuer.
+    pub fn new(
+        id: u16,
+        shared: Arc<Shared>,
+        mesh: Mesh,
+        librarian: Librarian,
+    ) -> std::io::Result<Self> {
+        let ring = Ring::new()?;
+        shared.cores[id as usize].ring_fd.store(ring.fd(), Ordering::Release);
+        let n = shared.shards();
+        let now = Instant::now();
+        Ok(Self {
+            id,
+            live_generation: shared.config.generation(),
+            live: shared.config.load(),
+            failure_generation: 0,
+            ring,
+            shard: None,
+            log: None,
+            librarian,
+            write: WriteInFlight::default(),
+            fault: InjectedFault::default(),
+            conns: Vec::new(),
+            generations: Vec::new(),
+            free: Vec::new(),
+            handed: vec![0; n],
+            listeners: Vec::new(),
+            mesh,
+            now_ms: unix_ms(),
+            now,
+            turn: 0,
+            spans: Vec::new(),
+            scratch: Vec::new(),
+            dirty: Vec::new(),
+            gated: Vec::new(),
+            resume: Vec::new(),
+            resume_later: Vec::new(),
+            commands: 0,
+            stalled: Vec::new(),
+            waiting_aof: Vec::new(),
+            released_seen: vec![0; n],
+            parcels_out: Vec::new(),
+            frozen: false,
+            freeze_reported: false,
+            globals: Globals::default(),
+            stopping: false,
+            sealing: false,
+            space_wait: false,
+            drain_since: None,
+            done: false,
+            mailbox_word: Box::new(0),
+            mailbox_armed: false,
+            next_tick: now,
+            ticks: 0,
+            completions: Vec::with_capacity(1024),
+            epoch: shared.started,
+            shared,
+        })
+    }
+
+    /// This core's cell in the shared state.
+    #[inline]
+    pub fn cell(&self) -> &super::shared::Core {
+        &self.shared.cores[self.id as usize]
+    }
+
+    /// Number of shards.
+    #[inline]
+    pub fn shards(&self) -> usize {
+        self.released_seen.len()
+    }
+
+    /// Microseconds since the process started, for the log's clock.
+    pub fn now_us(&self) -> u64 {
+        self.now.duration_since(self.epoch).as_micros() as u64
+    }
+
+    /// Reads the clocks anew.
+    pub fn read_clocks(&mut self) {
+        self.now = Instant::now();
+        self.now_ms = unix_ms();
+    }
+
+    /// Runs until shutdown is complete.
+    pub fn run(&mut self) {
+        self.arm_listeners();
+        while !self.done {
+            self.turn_once();
+        }
+    }
+
+    fn turn_once(&mut self) {
+        self.arm_mailbox();
+        self.sleep();
+        self.turn += 1;
+        self.read_clocks();
+        let mut completions = std::mem::take(&mut self.completions);
+        self.ring.completions(&mut completions);
+        for &c in &completions {
+            self.complete(c);
+        }
+        completions.clear();
+        self.completions = completions;
+        self.receive_parcels();
+        if self.now >= self.next_tick {
+            let period = Duration::from_micros(1_000_000 / u64::from(self.live.hz.max(1)));
+            self.next_tick = self.now + period;
+            self.ticks += 1;
+            self.tick();
+        }
+        self.resume_parked();
+        self.refresh_shared();
+        self.pump_log();
+        self.flush_connections();
+        self.send_parcels();
+    }
+
+    /// One `enter`: sleeps unless there is work at hand.
+    fn sleep(&mut self) {
+        if self.has_work() {
+            self.ring.enter(None);
+            return;
+        }
+        let until = Instant::now();
+        let mut wake = self.next_tick;
+        if let Some(us) = self.log.as_ref().and_then(|l| l.next_deadline_us()) {
+            wake = wake.min(self.epoch + Duration::from_micros(us));
+        }
+        if self.live.spin > 0 {
+            let spin_end = until + Duration::from_micros(u64::from(self.live.spin));
+            while Instant::now() < spin_end {
+                self.ring.enter(None);
+                if self.ring.has_completions() || self.has_work() {
+                    return;
+                }
+            }
+        }
+        // ORDER: announce sleep, then look at the mesh once more; a peer publishes first and
+        // looks at the announcement after. One of the two sees the other.
+        self.shared.cores[self.id as usize].doorbell.prepare_sleep();
+        if self.mesh.has_mail() {
+            self.shared.cores[self.id as usize].doorbell.awake();
+            self.ring.enter(None);
+            return;
+        }
+        let wait = wake.saturating_duration_since(Instant::now());
+        self.ring.enter(Some(wait.max(Duration::from_micros(1))));
+        self.shared.cores[self.id as usize].doorbell.awake();
+    }
+
+    fn has_work(&mut self) -> bool {
+        !self.resume.is_empty() || self.mesh.has_mail()
+    }
+
+    fn complete(&mut self, c: Completion) {
+        match c.token.op {
+            Op::Ignore | Op::Doorbell => {}
+            Op::Receive => self.received(c),
+            Op::Send => self.send_done(c),
+            Op::Accept => self.accepted(c),
+            Op::Mailbox => {
+                self.mailbox_armed = false;
+                self.read_mail();
+            }
+            Op::LogWrite => {
+                if let Some(result) = self.write.written(c.result, self.fault) {
+                    self.log_write_done(result);
+                }
+            }
+            Op::LogSync => {
+                if c.token.index == 1 {
+                    let result = self.write.synced(c.result, self.fault);
+                    self.log_write_done(result);
+                } else {
+                    let result = if c.result < 0 { Err(-c.result) } else { Ok(()) };
+                    let result = self.fault.sync.map_or(result, Err);
+                    self.with_log(|log, staging, now, io| {
+                        log.on_sync_done(result, staging, now, io);
+                    });
+                }
+            }
+        }
+    }
+
+    fn log_write_done(&mut self, result: Result<usize, LogFault>) {
+        self.with_log(|log, staging, now, io| log.on_write_done(result, staging, now, io));
+    }
+
+    /// Calls into the log with everything it needs.
+    pub fn with_log<R>(
+        &mut self,
+        f: impl FnOnce(
+            &mut LogWriter,
+            &mut quire_engine::aof::Staging,
+            u64,
+            &mut RingLogIo<'_>,
+        ) -> R,
+    ) -> Option<R> {
+        let now = self.now_us();
+        let (Some(log), Some(shard)) = (self.log.as_mut(), self.shard.as_mut()) else {
+            return None;
+        };
+        let mut io = RingLogIo { ring: &mut self.ring, write: &mut self.write, fault: self.fault };
+        Some(f(log, &mut shard.staging, now, &mut io))
+    }
+
+    /// End of turn: staged batches to the log, its positions to everybody.
+    fn pump_log(&mut self) {
+        let Some(positions) = self.with_log(|log, staging, now, io| {
+            log.pump(staging, now, io);
+            while let Some(retired) = log.take_retired() {
+                close_segment(retired.segment.file);
+            }
+            (log.written(), log.synced(), log.released(), log.take_want(), log.failed().cloned())
+        }) else {
+            return;
+        };
+        let (written, synced, released, want, failed) = positions;
+        if let Some(want) = want {
+            self.librarian.prepare(self.id, want);
+        }
+        let cell = self.cell();
+        let moved = cell.released.load(Ordering::Relaxed) != released
+            || cell.synced.load(Ordering::Relaxed) != synced
+            || (failed.is_some() && !cell.failed.load(Ordering::Relaxed));
+        if moved {
+            cell.written.store(written, Ordering::Release);
+            cell.synced.store(synced, Ordering::Release);
+            cell.released.store(released, Ordering::Release);
+            if let Some(error) = failed
+                && !cell.failed.swap(true, Ordering::AcqRel)
+            {
+                self.log_failed(&error);
+            }
+            self.wake_interested();
+        } else if cell.written.load(Ordering::Relaxed) != written {
+            cell.written.store(written, Ordering::Release);
+        }
+        self.after_pump();
+    }
+
+    /// Rings the cores that wait for this shard's positions.
+    fn wake_interested(&mut self) {
+        if self.shards() == 1 {
+            return;
+        }
+        // ORDER: positions are stored, then interest is read; the other side stores interest,
+        // then reads positions (see `want_positions`). One of the two sees the other.
+        fence(Ordering::SeqCst);
+        for peer in 0..self.shards() {
+            let cell = self.cell();
+            if cell.interest[peer].load(Ordering::Relaxed) {
+                cell.interest[peer].store(false, Ordering::Relaxed);
+                self.ring_doorbell(peer);
+            }
+        }
+    }
+
+    /// Asks shard `shard` to wake this core when its positions move. The caller re-reads the
+    /// positions afterwards.
+    pub fn want_positions(&self, shard: u16) {
+        if shard != self.id {
+            self.shared.cores[shard as usize].interest[self.id as usize]
+                .store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Wakes core `peer` if it sleeps: one operation, part of the next `enter`.
+    pub fn ring_doorbell(&mut self, peer: usize) {
+        let cell = &self.shared.cores[peer];
+        if !cell.doorbell.ring() {
+            return;
+        }
+        let fd = cell.ring_fd.load(Ordering::Acquire);
+        if fd < 0 {
+            return;
+        }
+        let data = Token::new(Op::Doorbell, u32::from(self.id)).to_user_data();
+        let entry = opcode::MsgRingData::new(types::Fd(fd), 0, data, None)
+            .build()
+            .flags(io_uring::squeue::Flags::SKIP_SUCCESS);
+        // SAFETY: the operation points to no memory.
+        unsafe { self.ring.push(entry, Token::new(Op::Ignore, 0)) };
+    }
+
+    fn arm_mailbox(&mut self) {
+        if self.mailbox_armed {
+            return;
+        }
+        let fd = self.cell().mailbox.fd();
+        let entry =
+            opcode::Read::new(types::Fd(fd), (&raw mut *self.mailbox_word).cast(), 8).build();
+        // SAFETY: the word is boxed, lives as long as the core, and is not read while armed.
+        unsafe { self.ring.push(entry, Token::new(Op::Mailbox, 0)) };
+        self.mailbox_armed = true;
+    }
+
+    fn read_mail(&mut self) {
+        for message in self.cell().mailbox.take() {
+            self.control(message);
+        }
+    }
+
+    /// Takes over settings and log failures other threads have published.
+    fn refresh_shared(&mut self) {
+        let generation = self.shared.config.generation();
+        if generation != self.live_generation {
+            self.live_generation = generation;
+            self.live = self.shared.config.load();
+            let policy = self.live.fsync_policies()[self.id as usize];
+            self.with_log(|log, staging, _, _| {
+                if log.policy() != policy {
+                    log.set_policy(policy, staging);
+                }
+            });
+        }
+        let failure = self.shared.failure_generation.load(Ordering::Acquire);
+        if failure != self.failure_generation {
+            self.failure_generation = failure;
+            let failure =
+                self.shared.log_failure.lock().unwrap_or_else(|e| e.into_inner()).clone();
+            if let (Some(shard), Some(failure)) = (self.shard.as_mut(), failure) {
+                shard.staging.set_failed(failure.reason());
+            }
+            self.drop_hopeless();
+        }
+    }
+
+    /// Makes the next tick due at once.
+    pub fn next_tick_now(&mut self) {
+        self.next_tick = self.now;
+    }
+
+    /// True when some shard's released position moved since the last call.
+    pub fn positions_moved(&mut self) -> bool {
+        let mut moved = false;
+        for (seen, cell) in self.released_seen.iter_mut().zip(&self.shared.cores) {
+            let now = cell.released.load(Ordering::Acquire);
+            moved |= *seen != now;
+            *seen = now;
+        }
+        moved
+    }
+
+    /// Control messages, see `mail`.
+    fn control(&mut self, message: Control) {
+        self.handle_control(message);
+    }
+}
+
+/// Closes the descriptor of a segment that is synced and left for good.
+fn close_segment(file: quire_engine::io::FileId) {
+    // SAFETY: the librarian opened it for this shard, the log has let go of it, and no
+    // operation on it is in flight.
+    unsafe { libc::close(file) };
+}
+
+/// Unix time in ms.
+pub fn unix_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}

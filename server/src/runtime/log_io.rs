@@ -1,0 +1,122 @@
+//! The log's I/O on the shard's ring: a plain `pwrite` for the turn's buffered commit, ring
+//! operations for everything that may take as long as the disk does.
+
+use super::ring::{Op, Ring, Token};
+use io_uring::{opcode, squeue, types};
+use quire_engine::io::{FileId, LogFault, LogIo};
+
+/// Faults an operator asked for (`DEBUG LOG-FAULT`), to try out what a broken disk does.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct InjectedFault {
+    /// Error number every sync completes with.
+    pub sync: Option<i32>,
+    /// Error number every write completes with.
+    pub write: Option<i32>,
+}
+
+/// The write in flight (there is at most one): what its completions must say.
+#[derive(Debug)]
+pub struct WriteInFlight {
+    len: usize,
+    linked: bool,
+    result: Result<usize, LogFault>,
+}
+
+impl Default for WriteInFlight {
+    fn default() -> Self {
+        Self { len: 0, linked: false, result: Ok(0) }
+    }
+}
+
+impl WriteInFlight {
+    /// Takes the write's own completion; the outcome when nothing is linked behind it.
+    pub fn written(
+        &mut self,
+        result: i32,
+        fault: InjectedFault,
+    ) -> Option<Result<usize, LogFault>> {
+        let errno = fault.write.or((result < 0).then_some(-result));
+        self.result = errno.map_or(Ok(result as usize), |e| Err(LogFault::Write(e)));
+        if self.linked { None } else { Some(self.result) }
+    }
+
+    /// Takes the completion of the sync linked behind the write: the outcome of both.
+    pub fn synced(&mut self, result: i32, fault: InjectedFault) -> Result<usize, LogFault> {
+        match self.result {
+            // A short or failed write cuts the link: what it did is the outcome.
+            Ok(bytes) if bytes == self.len => {}
+            outcome => return outcome,
+        }
+        match fault.sync.or((result < 0).then_some(-result)) {
+            None => self.result,
+            Some(errno) => Err(LogFault::Sync(errno)),
+        }
+    }
+}
+
+/// A borrowed ring that does the log's work.
+pub struct RingLogIo<'a> {
+    /// The shard's ring.
+    pub ring: &'a mut Ring,
+    /// The write in flight.
+    pub write: &'a mut WriteInFlight,
+    /// Faults to inject.
+    pub fault: InjectedFault,
+}
+
+impl LogIo for RingLogIo<'_> {
+    fn write_now(&mut self, file: FileId, mut offset: u64, mut bytes: &[u8]) -> Result<(), i32> {
+        if let Some(errno) = self.fault.write {
+            return Err(errno);
+        }
+        while !bytes.is_empty() {
+            // SAFETY: the slice is valid for reads of its length.
+            let n = unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), offset as i64) };
+            if n < 0 {
+                let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+                if errno == libc::EINTR {
+                    continue;
+                }
+                return Err(errno);
+            }
+            if n == 0 {
+                return Err(libc::EIO);
+            }
+            bytes = &bytes[n as usize..];
+            offset += n as u64;
+        }
+        Ok(())
+    }
+
+    unsafe fn start_write(
+        &mut self,
+        file: FileId,
+        offset: u64,
+        bytes: *const u8,
+        len: usize,
+        then_sync: bool,
+    ) {
+        let write = opcode::Write::new(types::Fd(file), bytes, len as u32).offset(offset).build();
+        let write_token = Token::new(Op::LogWrite, 0);
+        *self.write = WriteInFlight { len, linked: then_sync, result: Ok(0) };
+        // SAFETY: the caller keeps `bytes` unchanged until the completion is reported.
+        unsafe {
+            if then_sync {
+                let sync = opcode::Fsync::new(types::Fd(file))
+                    .flags(types::FsyncFlags::DATASYNC)
+                    .build();
+                self.ring.push_linked((write, write_token), (sync, Token::new(Op::LogSync, 1)));
+            } else {
+                // A buffered write may block behind the running sync: never on this thread.
+                self.ring.push(write.flags(squeue::Flags::ASYNC), write_token);
+            }
+        }
+    }
+
+    fn start_sync(&mut self, file: FileId) {
+        let sync =
+            opcode::Fsync::new(types::Fd(file)).flags(types::FsyncFlags::DATASYNC).build();
+        // SAFETY: an fsync points to no memory.
+        unsafe { self.ring.push(sync, Token::new(Op::LogSync, 0)) };
+    }
+}

@@ -1,0 +1,178 @@
+//! What a core does with its mail, and the slow states a turn checks at its end: frozen,
+//! stopping.
+
+use super::{
+    control::{Control, Opening},
+    core::Core,
+};
+use quire_engine::{
+    aof::{self, LogWriter, Staging},
+    error::StorageError,
+    manifest::{OpenSegment, Request},
+    shard::Shard,
+};
+use std::{path::PathBuf, sync::atomic::Ordering, time::Duration};
+
+impl Core {
+    /// One message.
+    pub fn handle_control(&mut self, message: Control) {
+        match message {
+            Control::Connection { fd, unix } => self.adopt(fd, unix),
+            Control::Open(opening) => self.open(*opening),
+            Control::SegmentReady(segment) => {
+                if let Some(log) = self.log.as_mut() {
+                    log.install_next(segment_of(self.shared.log_dir(), segment));
+                    // What waited for space is tried again from the buffer.
+                    log.retry();
+                    self.space_wait = false;
+                }
+            }
+            Control::SegmentFailed { error, waiting } => {
+                tracing::warn!(
+                    "Shard {}: no next log segment: {error}. Writes go on while reserved space lasts",
+                    self.id
+                );
+                self.space_wait = waiting;
+                if let Some(log) = self.log.as_mut() {
+                    log.next_failed(error);
+                }
+            }
+            Control::Sealed(result) => self.sealed(result),
+            Control::SyncNow => {
+                self.with_log(|log, staging, _, _| log.request_sync(staging));
+            }
+            Control::Global(op, origin) => self.global_requested(op, origin),
+            Control::Freeze => {
+                self.frozen = true;
+                self.freeze_reported = false;
+                self.with_log(|log, staging, _, _| log.rotate(staging));
+            }
+            Control::Frozen(report) => self.one_frozen(report),
+            Control::Published(result) => self.published(result),
+            Control::Thaw(op) => self.thaw(op),
+            Control::FlushSmall(op) => self.flush_small(op),
+            Control::Flushed { shard, lsn, error } => self.flushed(shard, lsn, error),
+            Control::GlobalDone { origin, result, gates } => {
+                self.global_done(origin, result, gates);
+            }
+            Control::Shutdown => self.stop(),
+            Control::InjectFault(fault) => self.fault = fault,
+        }
+    }
+
+    /// Recovery is done: serve.
+    fn open(&mut self, opening: Opening) {
+        let n = self.shards();
+        let Opening { keyspace, run, first, seed } = opening;
+        let mut staging = match &first {
+            Some(_) => Staging::new(self.id, run),
+            None => Staging::disabled(),
+        };
+        if let Some(first) = first {
+            let policy = self.live.fsync_policies()[self.id as usize];
+            let first = segment_of(self.shared.log_dir(), first);
+            let mut log = LogWriter::new(self.id, run, policy, first);
+            log.set_segment_bytes_max(self.shared.options.segment_bytes_max);
+            log.set_policy(policy, &mut staging);
+            self.log = Some(log);
+        }
+        let databases = keyspace.databases();
+        let hasher = keyspace.hasher().clone();
+        let mut shard = Shard::new(self.id as usize, n, databases, hasher, staging, seed);
+        shard.keyspace = keyspace;
+        self.shard = Some(shard);
+        self.publish_key_counts();
+        self.execute_deferred();
+    }
+
+    /// A log has failed: writes stop on all shards, since transactions tie them together.
+    pub fn log_failed(&mut self, error: &StorageError) {
+        tracing::warn!(
+            "Shard {}: {error}. Writes are refused on all shards from now on; nothing that was \
+             acknowledged is lost. Free space or replace the device, then restart",
+            self.id
+        );
+        let mut failure = self.shared.log_failure.lock().unwrap_or_else(|e| e.into_inner());
+        failure.get_or_insert_with(|| error.clone());
+        drop(failure);
+        self.shared.failure_generation.fetch_add(1, Ordering::AcqRel);
+        for peer in 0..self.shards() {
+            if peer != self.id as usize {
+                self.ring_doorbell(peer);
+            }
+        }
+    }
+
+    /// Stops: no new connections or commands; the log commits and syncs what is staged.
+    fn stop(&mut self) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        self.frozen = true;
+        self.listeners.clear();
+        self.next_tick_now();
+        if let Some(log) = self.log.as_mut() {
+            log.start_finish();
+        }
+    }
+
+    /// End of turn, after the log was pumped.
+    pub fn after_pump(&mut self) {
+        self.report_frozen();
+        self.check_aof_waits();
+        self.advance_stop();
+    }
+
+    /// Shutdown, step by step: log finished -> sealed -> replies sent -> leave.
+    pub fn advance_stop(&mut self) {
+        if !self.stopping || self.done {
+            return;
+        }
+        match self.log.as_ref() {
+            None => self.done = !self.sealing && self.drained(),
+            Some(log) if log.failed().is_some() => {
+                tracing::warn!("Shard {}: the log is not complete, its writes were refused", self.id);
+                if !self.shared.forced.load(Ordering::Acquire) {
+                    self.shared.exit_code.store(1, Ordering::Release);
+                }
+                self.log = None;
+            }
+            Some(log) if log.is_finished() && !self.sealing => {
+                self.sealing = true;
+                let (number, end, last_lsn) = log.tail();
+                let file = Some(log.current().file);
+                let shard = self.id;
+                self.librarian.send(Request::Seal { shard, number, end, last_lsn, file });
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Replies have left, or a second has passed since the log was safe.
+    fn drained(&mut self) -> bool {
+        let since = *self.drain_since.get_or_insert(self.now);
+        self.now.duration_since(since) > Duration::from_secs(1)
+            || self.conns.iter().flatten().all(|c| c.out.is_drained())
+    }
+
+    fn sealed(&mut self, result: Result<(), StorageError>) {
+        if let Err(error) = result {
+            tracing::warn!("Shard {}: {error}. The log is complete, only not sealed", self.id);
+            self.shared.exit_code.store(1, Ordering::Release);
+        }
+        self.log = None;
+        self.sealing = false;
+    }
+}
+
+/// The librarian's segment as the log knows it.
+fn segment_of(dir: PathBuf, segment: OpenSegment) -> aof::OpenSegment {
+    aof::OpenSegment {
+        file: segment.file,
+        path: dir.join(&segment.name),
+        seq: segment.number,
+        method: segment.method,
+        capacity: segment.capacity,
+    }
+}

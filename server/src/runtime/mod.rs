@@ -1,0 +1,15 @@
+//! The shard threads: one loop, one ring, one place to sleep per core; storage executors beside;
+//! and what the system must allow before any of them starts.
+
+pub mod affinity;
+pub mod buffers;
+pub mod control;
+pub mod core;
+pub mod librarian;
+pub mod log_io;
+pub mod mail;
+pub mod preflight;
+pub mod ring;
+pub mod shared;
+pub mod sockets;
+pub mod tick;

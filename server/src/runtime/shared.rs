@@ -1,0 +1,235 @@
+//! What all cores see of each other: mailboxes, doorbells, published log positions, counters.
+//!
+//! Every cell has one writer (its core) unless said otherwise; readers see a recent value.
+
+use super::control::Mailbox;
+use crate::{
+    config::{Config, LiveConfig},
+    options::Options,
+};
+use quire_engine::{error::StorageError, mesh::Doorbell, recovery::Progress};
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+/// A counter with one writer: no locked instruction.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Sets it. Only the owner calls this.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Adds to it. Only the owner calls this.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.set(self.get().wrapping_add(n));
+    }
+
+    /// A recent value.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Statistics a core publishes once per turn or tick.
+#[derive(Debug, Default)]
+pub struct CoreStats {
+    /// Connected clients.
+    pub clients: Counter,
+    /// Clients blocked by a command.
+    pub blocked: Counter,
+    /// Connections accepted (by the core that serves them).
+    pub connections: Counter,
+    /// Connections refused at `maxclients` (counted by the accepting core).
+    pub rejected: Counter,
+    /// Commands executed for clients of this core.
+    pub commands: Counter,
+    /// Bytes received.
+    pub net_in: Counter,
+    /// Bytes sent.
+    pub net_out: Counter,
+    /// Turns of the loop.
+    pub turns: Counter,
+    /// Calls of io_uring_enter.
+    pub enters: Counter,
+    /// Commands this core sent to other shards.
+    pub hops_out: Counter,
+    /// Batches they went in.
+    pub hop_batches_out: Counter,
+    /// Commands other cores sent here.
+    pub hops_in: Counter,
+    /// Keyspace hits on this shard.
+    pub hits: Counter,
+    /// Keyspace misses on this shard.
+    pub misses: Counter,
+    /// Keys expired on this shard.
+    pub expired: Counter,
+    /// Changes of keys on this shard.
+    pub changes: Counter,
+    /// Error replies.
+    pub errors: Counter,
+    /// Bytes of all connections' query buffers.
+    pub query_bytes: Counter,
+    /// Bytes of all connections' output buffers.
+    pub output_bytes: Counter,
+    /// Keys by database.
+    pub keys: Vec<Counter>,
+    /// Keys with a deadline by database.
+    pub expires: Vec<Counter>,
+    /// Bytes of the shard's table and entries.
+    pub keyspace_bytes: Counter,
+    /// Last LSN given out.
+    pub last_lsn: Counter,
+    /// Log commits.
+    pub commits: Counter,
+    /// Batches in them.
+    pub batches: Counter,
+    /// Log bytes written.
+    pub log_bytes: Counter,
+    /// Syncs done.
+    pub syncs: Counter,
+    /// Replies waiting for the log.
+    pub gated: Counter,
+    /// Last sync, microseconds.
+    pub last_sync_us: Counter,
+    /// Longest sync, microseconds.
+    pub max_sync_us: Counter,
+    /// Bytes reserved for the log.
+    pub reserved: Counter,
+    /// Bytes staged for the next commit.
+    pub staged: Counter,
+    /// Commands executed, by index of the command table.
+    pub calls: Vec<Counter>,
+}
+
+/// One core, as the others see it. Aligned so that cores do not share lines.
+#[repr(align(128))]
+pub struct Core {
+    /// Highest LSN on this shard whose replies may leave (settled at its policy's level).
+    pub released: AtomicU64,
+    /// Highest LSN written.
+    pub written: AtomicU64,
+    /// Highest LSN synced.
+    pub synced: AtomicU64,
+    /// The log of this shard has failed.
+    pub failed: AtomicBool,
+    /// Cores (by index) that want to know when `released` or `synced` moves; set by them,
+    /// cleared by the owner.
+    pub interest: Vec<AtomicBool>,
+    /// Sleeps or not.
+    pub doorbell: Doorbell,
+    /// The ring's descriptor once it runs; -1 before.
+    pub ring_fd: AtomicI32,
+    /// Control messages.
+    pub mailbox: Mailbox,
+    /// Statistics.
+    pub stats: CoreStats,
+}
+
+/// Everything shared.
+pub struct Shared {
+    /// Cores by shard index.
+    pub cores: Vec<Core>,
+    /// Start-up options.
+    pub options: Options,
+    /// The configuration; cores keep a copy while its generation stands.
+    pub config: LiveConfig,
+    /// True until recovery is done.
+    pub loading: AtomicBool,
+    /// How far recovery is.
+    pub progress: Arc<Progress>,
+    /// Next client id.
+    pub next_client: AtomicU64,
+    /// Why the log refuses writes, if it does (first failure wins).
+    pub log_failure: Mutex<Option<StorageError>>,
+    /// Bumped when `log_failure` changes.
+    pub failure_generation: AtomicU64,
+    /// Run id of this process, 40 hex digits, for INFO.
+    pub run_id: String,
+    /// When the process started.
+    pub started: Instant,
+    /// A shutdown is under way.
+    pub stopping: AtomicBool,
+    /// SHUTDOWN FORCE: leave with 0 although the log has failed.
+    pub forced: AtomicBool,
+    /// Exit code the process ends with.
+    pub exit_code: AtomicI32,
+}
+
+impl Shared {
+    /// Shared state for `options.shards` cores.
+    pub fn new(options: Options, config: Config, run_id: String) -> io::Result<Self> {
+        let n = options.shards;
+        let databases = options.databases;
+        let commands = quire_engine::families::table::SPECS.len();
+        let cores = (0..n)
+            .map(|_| {
+                let counters = |n: usize| (0..n).map(|_| Counter::default()).collect();
+                Ok(Core {
+                    released: AtomicU64::new(0),
+                    written: AtomicU64::new(0),
+                    synced: AtomicU64::new(0),
+                    failed: AtomicBool::new(false),
+                    interest: (0..n).map(|_| AtomicBool::new(false)).collect(),
+                    doorbell: Doorbell::new(),
+                    ring_fd: AtomicI32::new(-1),
+                    mailbox: Mailbox::new()?,
+                    stats: CoreStats {
+                        keys: counters(databases),
+                        expires: counters(databases),
+                        calls: counters(commands),
+                        ..CoreStats::default()
+                    },
+                })
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        Ok(Self {
+            cores,
+            options,
+            config: LiveConfig::new(config),
+            loading: AtomicBool::new(true),
+            progress: Arc::new(Progress::default()),
+            next_client: AtomicU64::new(1),
+            log_failure: Mutex::new(None),
+            failure_generation: AtomicU64::new(0),
+            run_id,
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            forced: AtomicBool::new(false),
+            exit_code: AtomicI32::new(0),
+        })
+    }
+
+    /// Number of shards.
+    #[inline]
+    pub fn shards(&self) -> usize {
+        self.cores.len()
+    }
+
+    /// Posts a message to every core.
+    pub fn broadcast(&self, message: impl Fn() -> super::control::Control) {
+        for core in &self.cores {
+            core.mailbox.post(message());
+        }
+    }
+
+    /// The log's directory.
+    pub fn log_dir(&self) -> std::path::PathBuf {
+        self.options.dir.join(&self.options.append_dir)
+    }
+
+    /// Sum of a statistic over all cores.
+    pub fn sum(&self, pick: impl Fn(&CoreStats) -> &Counter) -> u64 {
+        self.cores.iter().map(|c| pick(&c.stats).get()).sum()
+    }
+}

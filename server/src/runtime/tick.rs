@@ -1,0 +1,111 @@
+//! What a core does a few times a second: expiry, idle clients, output limits, figures.
+
+use super::core::Core;
+use crate::net::connection::Connection;
+use std::time::Duration;
+
+/// Keys the active expiry may delete per tick and per round before clients get their turn.
+const EXPIRE_KEYS: usize = 400;
+
+impl Core {
+    /// One tick.
+    pub fn tick(&mut self) {
+        if let Some(shard) = self.shard.as_mut()
+            && !self.frozen
+        {
+            shard.expire_cycle(self.now_ms, EXPIRE_KEYS);
+        }
+        self.check_clients();
+        self.publish_figures();
+    }
+
+    /// Closes clients that are idle too long or do not read their replies.
+    fn check_clients(&mut self) {
+        let timeout = Duration::from_secs(u64::from(self.live.timeout));
+        let limit = self.live.client_output_buffer_limit[0];
+        let limited = limit.hard_bytes > 0 || limit.soft_bytes > 0;
+        if timeout.is_zero() && !limited {
+            return;
+        }
+        for index in 0..self.conns.len() {
+            let Some(mut conn) = self.conns[index].take() else { continue };
+            let idle_ms = (self.now_ms - conn.session.last_ms).max(0) as u64;
+            let blocked = conn.parked == crate::net::connection::Parked::Blocked;
+            if !timeout.is_zero() && u128::from(idle_ms) > timeout.as_millis() && !blocked {
+                tracing::debug!("Closing idle client id={}", conn.session.id);
+                self.begin_close(&mut conn);
+            } else if limited && self.over_output_limit(&mut conn) {
+                tracing::warn!(
+                    "Client id={} closed for overcoming of output buffer limits ({} bytes)",
+                    conn.session.id,
+                    conn.out.bytes()
+                );
+                self.begin_close(&mut conn);
+            }
+            self.put_back(conn);
+        }
+    }
+
+    fn over_output_limit(&self, conn: &mut Connection) -> bool {
+        let limit = self.live.client_output_buffer_limit[0];
+        let bytes = conn.out.bytes() + conn.held.len();
+        if limit.hard_bytes > 0 && bytes > limit.hard_bytes as usize {
+            return true;
+        }
+        if limit.soft_bytes == 0 || bytes <= limit.soft_bytes as usize {
+            conn.soft_limit_since = None;
+            return false;
+        }
+        let since = *conn.soft_limit_since.get_or_insert(self.now);
+        self.now.duration_since(since) >= Duration::from_secs(limit.soft_seconds)
+    }
+
+    /// Key counts by database, for DBSIZE-like figures and global operations.
+    pub fn publish_key_counts(&self) {
+        let Some(shard) = self.shard.as_ref() else { return };
+        let stats = &self.cell().stats;
+        for db in 0..shard.keyspace.databases() {
+            stats.keys[db].set(shard.keyspace.db(db).len() as u64);
+            stats.expires[db].set(shard.keyspace.db(db).with_deadline() as u64);
+        }
+    }
+
+    /// Everything INFO shows of this core.
+    pub fn publish_figures(&mut self) {
+        self.publish_key_counts();
+        let gated = self.gated.len() as u64;
+        let (mut query, mut output) = (0, 0);
+        for conn in self.conns.iter().flatten() {
+            query += conn.input.capacity() as u64;
+            output += conn.out.bytes() as u64;
+        }
+        let stats = &self.cell().stats;
+        stats.gated.set(gated);
+        stats.query_bytes.set(query);
+        stats.output_bytes.set(output);
+        stats.turns.set(self.turn);
+        stats.enters.set(self.ring.enters);
+        stats.commands.set(self.commands);
+        if let Some(shard) = self.shard.as_ref() {
+            let bytes: usize = (0..shard.keyspace.databases())
+                .map(|db| shard.keyspace.db(db).memory_bytes())
+                .sum();
+            stats.keyspace_bytes.set(bytes as u64);
+            stats.hits.set(shard.stats.keyspace_hits);
+            stats.misses.set(shard.stats.keyspace_misses);
+            stats.expired.set(shard.stats.expired_keys);
+            stats.changes.set(shard.stats.changes);
+            stats.last_lsn.set(shard.staging.last_lsn());
+            stats.staged.set(shard.staging.staged_bytes() as u64);
+        }
+        if let Some(log) = self.log.as_ref() {
+            let figures = log.stats();
+            stats.commits.set(figures.commits);
+            stats.batches.set(figures.batches);
+            stats.log_bytes.set(figures.bytes);
+            stats.syncs.set(figures.syncs);
+            stats.last_sync_us.set(figures.last_sync_us);
+            stats.max_sync_us.set(figures.longest_sync_us);
+        }
+    }
+}

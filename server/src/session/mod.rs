@@ -1,0 +1,59 @@
+//! Per-connection state that commands see and change.
+
+use std::{net::SocketAddr, time::Instant};
+
+/// CLIENT REPLY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// Replies are sent.
+    On,
+    /// No replies.
+    Off,
+    /// Not for the next command.
+    Skip,
+}
+
+/// Where a client comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// TCP: its address and ours.
+    Tcp {
+        /// The client's.
+        remote: SocketAddr,
+        /// Ours.
+        local: SocketAddr,
+    },
+    /// The unix socket at this path.
+    Unix(String),
+}
+
+/// State of one client.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Client id.
+    pub id: u64,
+    /// Selected database.
+    pub db: usize,
+    /// RESP3 since HELLO 3.
+    pub resp3: bool,
+    /// May run commands.
+    pub authenticated: bool,
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_ver: Vec<u8>,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// Where from.
+    pub peer: Peer,
+    /// When connected.
+    pub created: Instant,
+    /// Last command, ms of the core's clock (unix time).
+    pub last_ms: i64,
+    /// Name of the last command, as CLIENT LIST shows it.
+    pub last_command: &'static str,
+    /// Commands executed.
+    pub commands: u64,
+}

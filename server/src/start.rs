@@ -1,0 +1,165 @@
+//! From a configuration to a running server, and to its end.
+//!
+//! Threads: one per shard (its loop and ring), one librarian (recovery first, then the manifest
+//! and its segments), and the main thread, which waits for signals and for the others to leave.
+
+use crate::{
+    config::Config,
+    dispatch::hop::Mesh,
+    net::listener,
+    options::Options,
+    runtime::{
+        control::{Control, Opening},
+        core::Core,
+        librarian::{self, Librarian},
+        shared::Shared,
+    },
+};
+use quire_engine::keyspace::{KeyHasher, Keyspace};
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
+
+/// Bytes on the main thread's pipe.
+const SIGNAL: u8 = b'X';
+const LEFT: u8 = b'L';
+
+/// Runs a server until it is told to stop; the process' exit code.
+///
+/// # Errors
+/// One sentence for the operator: what could not be done, where, and the way out.
+pub fn run(
+    config: Config,
+    config_file: Option<PathBuf>,
+    cpus: Vec<Option<usize>>,
+) -> Result<i32, String> {
+    let options = Options::new(&config, cpus, config_file);
+    let run = random_u64()?;
+    let run_id = format!("{:016x}{:016x}{:08x}", run, random_u64()?, random_u64()? as u32);
+    let listeners = listener::open(&options).map_err(|e| e.to_string())?;
+    if listeners.is_empty() {
+        return Err("nothing to listen on: port is 0 and there is no unixsocket".to_owned());
+    }
+    let shared = Shared::new(options, config, run_id).map_err(|e| format!("eventfd: {e}"))?;
+    let shared = Arc::new(shared);
+    let (mut pipe, waker) = UnixStream::pair().map_err(|e| format!("socketpair: {e}"))?;
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let end = waker.try_clone().map_err(|e| format!("dup: {e}"))?;
+        signal_hook::low_level::pipe::register(signal, end)
+            .map_err(|e| format!("cannot handle signals: {e}"))?;
+    }
+    let (requests, inbox) = std::sync::mpsc::channel();
+    let librarian = if shared.options.appendonly {
+        Librarian::new(requests)
+    } else {
+        Librarian::none()
+    };
+    let mut listeners = Some(listeners);
+    let mut threads = Vec::new();
+    for (id, mesh) in Mesh::connect(shared.shards()).into_iter().enumerate() {
+        let listeners = listeners.take().unwrap_or_default();
+        let shared = Arc::clone(&shared);
+        let librarian = librarian.clone();
+        let mut waker = waker.try_clone().map_err(|e| format!("dup: {e}"))?;
+        let thread = thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+            if let Some(cpu) = shared.options.cpus.get(id).copied().flatten() {
+                core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
+            }
+            let mut core = match Core::new(id as u16, Arc::clone(&shared), mesh, librarian) {
+                Ok(core) => core,
+                Err(e) => {
+                    tracing::error!("Shard {id}: cannot set up io_uring: {e}");
+                    std::process::exit(1);
+                }
+            };
+            core.listeners = listeners;
+            core.run();
+            drop(core);
+            // The main thread counts us out; if it is gone, so is the process.
+            let _ = waker.write_all(&[LEFT]);
+        });
+        threads.push(thread.map_err(|e| format!("cannot start a thread: {e}"))?);
+    }
+    drop(librarian);
+    let keeper = {
+        let shared = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("librarian".to_owned())
+            .spawn(move || {
+                if let Err(text) = open_data(&shared, run, &inbox) {
+                    tracing::error!("{text}");
+                    eprintln!("quire-server: {text}");
+                    std::process::exit(1);
+                }
+            })
+            .map_err(|e| format!("cannot start a thread: {e}"))?
+    };
+    wait_for_the_end(&shared, &mut pipe);
+    for thread in threads {
+        // panic = abort: a thread that can be joined has left in order.
+        let _ = thread.join();
+    }
+    let _ = keeper.join();
+    tracing::info!("Quire is now ready to exit, bye bye...");
+    Ok(shared.exit_code.load(Ordering::Acquire))
+}
+
+/// Recovers the data set, opens the shards, then keeps the manifest until the end.
+fn open_data(
+    shared: &Arc<Shared>,
+    run: u64,
+    inbox: &std::sync::mpsc::Receiver<quire_engine::manifest::Request>,
+) -> Result<(), String> {
+    if shared.options.appendonly {
+        return librarian::keep(shared, run, inbox);
+    }
+    let hasher = KeyHasher::random();
+    for cell in &shared.cores {
+        cell.mailbox.post(Control::Open(Box::new(Opening {
+            keyspace: Keyspace::new(shared.options.databases, hasher.clone()),
+            run,
+            seed: random_u64()?,
+            first: None,
+        })));
+    }
+    shared.loading.store(false, Ordering::Release);
+    tracing::info!("Ready to accept connections (no persistence)");
+    Ok(())
+}
+
+fn wait_for_the_end(shared: &Shared, pipe: &mut UnixStream) {
+    let mut left = 0;
+    let mut byte = [0u8];
+    while left < shared.shards() {
+        match pipe.read(&mut byte) {
+            Ok(1) if byte[0] == LEFT => left += 1,
+            Ok(1) if byte[0] == SIGNAL => {
+                if shared.loading.load(Ordering::Acquire) {
+                    tracing::warn!("Received a signal during loading, exiting now.");
+                    std::process::exit(0);
+                }
+                if shared.stopping.swap(true, Ordering::AcqRel) {
+                    tracing::warn!("You insist... exiting now.");
+                    std::process::exit(1);
+                }
+                tracing::warn!("Received a signal, scheduling shutdown...");
+                shared.broadcast(|| Control::Shutdown);
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Eight bytes from the kernel's generator.
+pub fn random_u64() -> Result<u64, String> {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer is valid for eight bytes.
+    let n = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if n == 8 { Ok(u64::from_ne_bytes(bytes)) } else { Err("getrandom failed".to_owned()) }
+}
