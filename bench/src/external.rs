@@ -26,6 +26,8 @@ pub enum LoadTool {
 pub struct Reported {
     /// Replies per second.
     pub ops_per_second: f64,
+    /// Replies in all.
+    pub replies: f64,
     /// Latencies, us, where the tool says them: median, 99 %, 99.9 %.
     pub percentiles_us: [Option<f64>; 3],
 }
@@ -65,17 +67,20 @@ pub fn memtier(addr: SocketAddr, role: &Role, seconds: u64, cpu: usize) -> io::R
         .args(["--key-maximum", &role.keys.to_string(), "--hide-histogram"])
         .args(["--print-percentiles", "50,99,99.9", "--test-time", &seconds.to_string()]);
     let text = run(&mut command, cpu)?;
-    read_memtier(&text).ok_or_else(|| io::Error::other(format!("memtier_benchmark said:\n{text}")))
+    read_memtier(&text, seconds as f64)
+        .ok_or_else(|| io::Error::other(format!("memtier_benchmark said:\n{text}")))
 }
 
 /// Reads the `Totals` line: ops/s, hits, misses, mean, then the percentiles in ms, then KB/s.
-fn read_memtier(text: &str) -> Option<Reported> {
+fn read_memtier(text: &str, seconds: f64) -> Option<Reported> {
     let line = text.lines().find(|l| l.starts_with("Totals"))?;
     let fields: Vec<f64> =
         line.split_ascii_whitespace().skip(1).map(|f| f.parse().unwrap_or(0.0)).collect();
     let percentile = |i: usize| fields.get(i).map(|ms| ms * 1000.0);
+    let ops_per_second = *fields.first()?;
     Some(Reported {
-        ops_per_second: *fields.first()?,
+        ops_per_second,
+        replies: ops_per_second * seconds,
         percentiles_us: [percentile(4), percentile(5), percentile(6)],
     })
 }
@@ -100,18 +105,19 @@ pub fn redis_benchmark(
         .args(["-c", &role.connections.to_string(), "-P", &role.pipeline.to_string()])
         .args(["-d", &role.value_bytes.to_string(), "-r", &role.keys.to_string()]);
     let text = run(&mut command, cpu)?;
-    read_redis_benchmark(&text)
+    read_redis_benchmark(&text, requests as f64)
         .ok_or_else(|| io::Error::other(format!("redis-benchmark said:\n{text}")))
 }
 
 /// Reads `"SET","rps","avg","min","p50","p95","p99","max"`, latencies in ms.
-fn read_redis_benchmark(text: &str) -> Option<Reported> {
+fn read_redis_benchmark(text: &str, replies: f64) -> Option<Reported> {
     let line = text.lines().rfind(|l| l.starts_with('"') && !l.starts_with("\"test\""))?;
     let fields: Vec<f64> =
         line.split("\",\"").skip(1).map(|f| f.trim_matches('"').parse().unwrap_or(0.0)).collect();
     let percentile = |i: usize| fields.get(i).map(|ms| ms * 1000.0);
     Some(Reported {
         ops_per_second: *fields.first()?,
+        replies,
         percentiles_us: [percentile(3), percentile(5), None],
     })
 }
@@ -125,9 +131,10 @@ mod tests {
         let memtier = "ALL STATS\nSets 1.00 ...\n\
             Totals     98765.43    10.00    20.00    0.51000    0.47900    1.25500    2.33500    8000.1\n";
         assert_eq!(
-            read_memtier(memtier),
+            read_memtier(memtier, 2.0),
             Some(Reported {
                 ops_per_second: 98765.43,
+                replies: 197_530.86,
                 percentiles_us: [Some(479.0), Some(1255.0), Some(2335.0)]
             })
         );
@@ -135,9 +142,10 @@ mod tests {
             \"p95_latency_ms\",\"p99_latency_ms\",\"max_latency_ms\"\n\
             \"SET\",\"100000.00\",\"0.3\",\"0.1\",\"0.25\",\"0.5\",\"0.75\",\"1.5\"\n";
         assert_eq!(
-            read_redis_benchmark(csv),
+            read_redis_benchmark(csv, 7.0),
             Some(Reported {
                 ops_per_second: 100_000.0,
+                replies: 7.0,
                 percentiles_us: [Some(250.0), Some(750.0), None]
             })
         );

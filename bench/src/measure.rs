@@ -142,10 +142,9 @@ fn under_foreign_load(server: &Server, role: &Role, settings: &Settings) -> io::
     let to = usage::read(server.pid())?;
     let kernel = usage::kernel_between(&kernel_before, &usage::kernel_threads_cpu());
     let used = usage::between(&from, &to, kernel, usage::children_cpu() - children);
-    let replies = (reported.ops_per_second * used.seconds).max(1.0);
     let mut values = BTreeMap::from([
         (Metric::OpsPerSecond, reported.ops_per_second),
-        (Metric::CpuPerOp, used.server * 1e6 / replies),
+        (Metric::CpuPerOp, used.server * 1e6 / reported.replies.max(1.0)),
         (Metric::RssMib, server.rss()? as f64 / f64::from(1 << 20)),
     ]);
     let names = [Metric::P50, Metric::P99, Metric::P999];

@@ -103,8 +103,6 @@ pub fn kernel_threads_cpu() -> HashMap<u32, f64> {
 /// What was used between two readings.
 #[derive(Debug, Clone, Copy)]
 pub struct Used {
-    /// Seconds between the readings.
-    pub seconds: f64,
     /// The server's CPU seconds.
     pub server: f64,
     /// Our own share of one core.
@@ -123,7 +121,6 @@ pub fn between(from: &Reading, to: &Reading, kernel: f64, helper: f64) -> Used {
     let own = to.own - from.own + helper;
     let foreign = (to.busy - from.busy - server - own - kernel).max(0.0);
     Used {
-        seconds,
         server,
         own_share: own / seconds,
         foreign_share: foreign / seconds,

@@ -57,6 +57,19 @@ impl Digest {
         parts.fold(Self::ZERO, |all, (index, part)| all.mix(&index.to_be_bytes()).xor(part))
     }
 
+    /// From what [`Self::hex`] gave; nothing for any other text.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; BYTES];
+        let digits = text.as_bytes();
+        if digits.len() != 2 * BYTES {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// Forty hexadecimal digits, as Redis prints it.
     pub fn hex(self) -> String {
         use std::fmt::Write as _;
@@ -97,6 +110,15 @@ mod tests {
             (&[(0, &[a]), (1, &[a])], "c6bab682b086d5daf847ee97e8554b6f1fb06350"),
         ] {
             assert_eq!(data_set(databases), expected);
+        }
+    }
+
+    #[test]
+    fn a_digest_can_be_read_back() {
+        let digest = Digest::string_value(b"x", false);
+        assert_eq!(Digest::from_hex(&digest.hex()), Some(digest));
+        for bad in ["", "12", &"g".repeat(40), &"0".repeat(41)] {
+            assert_eq!(Digest::from_hex(bad), None, "{bad}");
         }
     }
 

@@ -53,11 +53,8 @@ pub fn run(
             .map_err(|e| format!("cannot handle signals: {e}"))?;
     }
     let (requests, inbox) = std::sync::mpsc::channel();
-    let librarian = if shared.options.appendonly {
-        Librarian::new(requests)
-    } else {
-        Librarian::none()
-    };
+    let librarian =
+        if shared.options.appendonly { Librarian::new(requests) } else { Librarian::none() };
     let mut listeners = Some(listeners);
     let mut threads = Vec::new();
     for (id, mesh) in Mesh::connect(shared.shards()).into_iter().enumerate() {

@@ -1,1 +1,13 @@
-//! The single test binary of the server.
+//! The single test binary of the server: it starts the real program, and stock Redis beside it.
+//!
+//! Needs redis-server 7, redis-cli, redis-benchmark, redis-check-aof and redis-py; where one is
+//! missing, the tests fail and say so. `bash .ci/test` installs them.
+
+mod support; // processes, a client, the model of what was acknowledged
+
+mod clients; // programs people use: redis-cli, redis-benchmark, redis-py
+mod disk; // a full disk, a disk that reports errors
+mod interchange; // directories that move between Quire and stock Redis
+mod kill; // kill -9 under load, restart, nothing acknowledged is missing
+mod refusal; // starts that must not happen, and the sentence that says why
+mod wire; // bytes on the wire, compared with stock Redis

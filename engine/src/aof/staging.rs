@@ -306,23 +306,23 @@ impl Staging {
 
     /// Everything up to `settled` will survive recovery at the level replies wait for.
     #[inline]
-    pub(super) fn settle(&mut self, settled: Lsn) {
+    pub(crate) fn settle(&mut self, settled: Lsn) {
         self.gate.settle(settled);
     }
 
     /// Whether readers wait for unsettled keys.
-    pub(super) fn set_gating(&mut self, gating: bool) {
+    pub(crate) fn set_gating(&mut self, gating: bool) {
         self.gate.set_gating(gating, self.next_lsn - 1);
     }
 
     /// Bytes the commit being gathered can be sure of.
     #[inline]
-    pub(super) fn set_reserved(&mut self, bytes: u64) {
+    pub(crate) fn set_reserved(&mut self, bytes: u64) {
         self.reserved = bytes;
     }
 
     /// Why no more space can be prepared, or that it can again.
-    pub(super) fn set_space_error(&mut self, reason: Option<String>) {
+    pub(crate) fn set_space_error(&mut self, reason: Option<String>) {
         self.space_error = reason;
     }
 

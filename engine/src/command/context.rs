@@ -18,9 +18,6 @@ use crate::{
 /// SELECT, MULTI and EXEC of one effect.
 pub const EFFECT_FRAME_BYTES: usize = 256;
 
-/// Bits of access information that an entry has.
-const ACCESS_MASK: i64 = 0xFF_FFFF;
-
 /// Why a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -37,6 +34,25 @@ pub struct Groups {
     pub start: u16,
     /// Behind the last group.
     pub end: u16,
+}
+
+/// A reading of the clock that access times are kept in: seconds, the 24 bits of them that an
+/// entry has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessTime(pub u32);
+
+impl AccessTime {
+    const MASK: u32 = 0xFF_FFFF;
+
+    /// The reading at a Unix time in ms.
+    pub fn at(now_ms: i64) -> Self {
+        Self((now_ms / 1000) as u32 & Self::MASK)
+    }
+
+    /// Seconds since an earlier reading.
+    pub fn seconds_since(self, earlier: u32) -> u32 {
+        self.0.wrapping_sub(earlier) & Self::MASK
+    }
 }
 
 /// The context of one command on one shard.
@@ -61,6 +77,8 @@ pub struct Ctx<'a> {
     pub random: &'a mut Random,
     /// What the shard owns.
     pub groups: Groups,
+    /// The reading of the clock that access times are kept in.
+    pub access: AccessTime,
 }
 
 impl<'a> Ctx<'a> {
@@ -74,12 +92,6 @@ impl<'a> Ctx<'a> {
     #[inline]
     pub fn database(&mut self) -> &mut Database {
         self.keyspace.db_mut(self.db)
-    }
-
-    /// The clock that access times are kept in: seconds, 24 bits of them.
-    #[inline]
-    pub fn access_clock(&self) -> u32 {
-        (self.now_ms / 1000 & ACCESS_MASK) as u32
     }
 
     /// The entry for a reading command, which counts as an access and as a hit or a miss; with
@@ -137,7 +149,7 @@ impl<'a> Ctx<'a> {
     ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
         self.staging.check_read(key.hash)?;
         self.staging.touch_read(key.hash);
-        let clock = self.access_clock();
+        let access = self.access.0;
         let keyspace: *mut Keyspace = self.keyspace;
         // SAFETY: the pointer comes from the exclusive borrow that `self` holds. The borrow
         // checker cannot see that the entry is dead in the branch that removes it; the branch
@@ -151,8 +163,8 @@ impl<'a> Ctx<'a> {
                 if COUNT {
                     self.stats.keyspace_hits += 1;
                 }
-                if TOUCH && entry.access() != clock {
-                    entry.touch(clock);
+                if TOUCH && entry.access() != access {
+                    entry.touch(access);
                 }
                 return Ok((Some(entry), &mut self.reply));
             }
@@ -162,11 +174,6 @@ impl<'a> Ctx<'a> {
             self.stats.keyspace_misses += 1;
         }
         Ok((None, &mut self.reply))
-    }
-
-    /// Seconds from one reading of the access clock to another; it wraps.
-    pub fn seconds_between(earlier: u32, later: u32) -> u32 {
-        later.wrapping_sub(earlier) & ACCESS_MASK as u32
     }
 
     /// True unless this is a replay.
@@ -203,8 +210,8 @@ impl<'a> Ctx<'a> {
     /// As [`Ctx::effect`], in another database.
     #[inline]
     pub fn effect_in(&mut self, db: usize, hash: u64, effect: Effect<'_>) {
-        self.stats.changes += 1;
         if self.mode == Mode::Live {
+            self.stats.changes += 1;
             self.staging.touch_write(hash);
             self.staging.push(db as u16, effect);
         }

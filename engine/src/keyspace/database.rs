@@ -26,6 +26,8 @@ pub struct Database {
     groups: Vec<Group>,
     deadlines: Deadlines,
     hasher: KeyHasher,
+    /// Access bits of entries that are written.
+    access: u32,
     keys: usize,
     with_deadline: usize,
     /// Bytes of all entries.
@@ -41,11 +43,17 @@ impl Database {
             groups: Vec::new(),
             deadlines: Deadlines::default(),
             hasher,
+            access: 0,
             keys: 0,
             with_deadline: 0,
             entry_bytes: 0,
             table_bytes: 0,
         }
+    }
+
+    /// Sets the 24 access bits that entries get when they are written.
+    pub fn set_access(&mut self, access: u32) {
+        self.access = access;
     }
 
     /// Number of keys, expired ones included.
@@ -120,7 +128,7 @@ impl Database {
     }
 
     /// Inserts or overwrites a string; canonical integers are stored as such. True when the key
-    /// is new. An overwritten key keeps its access bits.
+    /// is new.
     #[inline]
     pub fn set(&mut self, key: Key<'_>, value: &[u8], deadline: Deadline) -> bool {
         self.store(key, parsed(value), deadline)
@@ -138,13 +146,14 @@ impl Database {
             Some(place) => {
                 let entry = place.entry();
                 let deadline = deadline.resolve(entry.deadline());
-                let meta = Meta { deadline, access: entry.access(), raw: false };
+                let meta = Meta { deadline, access: self.access, raw: false };
                 // SAFETY: `change` forgets the old address.
                 self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
                 false
             }
             None => {
-                let meta = Meta { deadline: deadline.resolve(None), access: 0, raw: false };
+                let meta =
+                    Meta { deadline: deadline.resolve(None), access: self.access, raw: false };
                 self.insert(key, value, meta);
                 true
             }
@@ -213,7 +222,7 @@ impl Database {
             // SAFETY: `change` forgets the old address.
             Some(place) => self.change(key, place, |entry| unsafe { entry.extend(0, tail) }),
             None => {
-                let meta = Meta { deadline: None, access: 0, raw: false };
+                let meta = Meta { deadline: None, access: self.access, raw: false };
                 self.insert(key, parsed(tail), meta);
             }
         }
@@ -230,7 +239,8 @@ impl Database {
             let mut value = vec![0; offset];
             value.extend_from_slice(bytes);
             let len = value.len();
-            self.insert(key, NewValue::Owned(value), Meta { deadline: None, access: 0, raw: true });
+            let meta = Meta { deadline: None, access: self.access, raw: true };
+            self.insert(key, NewValue::Owned(value), meta);
             return len;
         };
         let len = place.entry().value().len();
@@ -454,33 +464,41 @@ impl Database {
         self.entry_bytes + self.groups.iter().map(Group::segment_bytes).sum::<usize>()
     }
 
+    /// References in the deadline index, stale ones included.
+    #[cfg(test)]
+    pub(super) fn references(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// Panics when an invariant does not hold; reads everything.
     #[cfg(any(test, debug_assertions))]
     pub fn check(&self) {
         use std::collections::HashMap;
         let (mut keys, mut with_deadline, mut bytes) = (0, 0, 0);
-        let mut filed: HashMap<u64, i64> = HashMap::new();
+        let mut filed: HashMap<Reference, i64> = HashMap::new();
         let mut count = 0;
         for (at, reference) in self.deadlines.filed() {
-            let first = filed.entry(reference.hash() >> 8 ^ (reference.group() as u64) << 56);
+            let first = filed.entry(reference);
             first.and_modify(|slot| *slot = (*slot).min(at)).or_insert(at);
             count += 1;
         }
         assert_eq!(count, self.deadlines.len(), "references");
-        self.for_each(&mut |entry| {
-            let key = self.hasher.key(entry.key());
-            keys += 1;
-            bytes += entry.memory_bytes();
-            assert!(self.get(key).is_some_and(|found| found.key() == key.bytes), "found again");
-            if let Some(at) = entry.deadline() {
-                with_deadline += 1;
-                let reference = Reference::of(key);
-                let slot = filed.get(&(reference.hash() >> 8 ^ u64::from(key.group()) << 56));
-                let latest = at.saturating_add(super::deadlines::GRAIN_MS);
-                assert!(slot.is_some_and(|slot| *slot <= latest), "a deadline is filed in time");
+        for (index, group) in self.groups.iter().enumerate() {
+            group.check(&self.hasher);
+            for entry in group.entries() {
+                let hash = self.hasher.hash(entry.key());
+                keys += 1;
+                bytes += entry.memory_bytes();
+                let found = group.find_where(hash, |other| other.key() == entry.key());
+                assert!(found.is_some_and(|place| place.entry() == entry), "found again, once");
+                if let Some(at) = entry.deadline() {
+                    with_deadline += 1;
+                    let slot = filed.get(&Reference::new(index as u8, hash));
+                    let latest = at.saturating_add(super::deadlines::GRAIN_MS);
+                    assert!(slot.is_some_and(|slot| *slot <= latest), "a deadline is filed");
+                }
             }
-        });
-        self.groups.iter().for_each(|group| group.check(&self.hasher));
+        }
         let table: usize = self.groups.iter().map(Group::memory_bytes).sum();
         assert_eq!(
             (keys, with_deadline, bytes, table),

@@ -42,7 +42,7 @@ pub(super) struct Deadlines {
 }
 
 /// What the index keeps of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Reference(u64);
 
 impl Reference {

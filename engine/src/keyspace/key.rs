@@ -10,24 +10,39 @@ use ahash::RandomState;
 #[derive(Clone, Debug)]
 pub struct KeyHasher {
     state: RandomState,
+    /// Which bits of the hash tests let through.
+    #[cfg(test)]
+    keep: u64,
 }
 
 impl KeyHasher {
     /// Fresh random seeds: one per server run.
     pub fn random() -> Self {
-        Self { state: RandomState::new() }
+        Self::with(RandomState::new())
     }
 
     /// Always the same seeds: for tests that must be repeatable.
     pub fn fixed() -> Self {
+        Self::with(RandomState::with_seeds(
+            0x243F_6A88_85A3_08D3,
+            0x1319_8A2E_0370_7344,
+            0xA409_3822_299F_31D0,
+            0x082E_FA98_EC4E_6C89,
+        ))
+    }
+
+    fn with(state: RandomState) -> Self {
         Self {
-            state: RandomState::with_seeds(
-                0x243F_6A88_85A3_08D3,
-                0x1319_8A2E_0370_7344,
-                0xA409_3822_299F_31D0,
-                0x082E_FA98_EC4E_6C89,
-            ),
+            state,
+            #[cfg(test)]
+            keep: u64::MAX,
         }
+    }
+
+    /// A bad hash: only the bits of `keep` differ between keys.
+    #[cfg(test)]
+    pub(super) fn degenerate(keep: u64) -> Self {
+        Self { keep, ..Self::fixed() }
     }
 
     /// The key with its hash and its slot.
@@ -39,7 +54,10 @@ impl KeyHasher {
     /// The hash alone.
     #[inline]
     pub fn hash(&self, bytes: &[u8]) -> u64 {
-        self.state.hash_one(bytes)
+        let hash = self.state.hash_one(bytes);
+        #[cfg(test)]
+        let hash = hash & self.keep;
+        hash
     }
 }
 

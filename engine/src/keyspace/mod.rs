@@ -38,13 +38,20 @@ pub use view::{Entry, EntryMut, OwnedEntry};
 pub struct Keyspace {
     databases: Vec<Database>,
     hasher: KeyHasher,
+    access: u32,
 }
 
 impl Keyspace {
     /// An empty keyspace of `databases` databases.
     pub fn new(databases: usize, hasher: KeyHasher) -> Self {
         let databases = (0..databases).map(|_| Database::new(hasher.clone())).collect();
-        Self { databases, hasher }
+        Self { databases, hasher, access: 0 }
+    }
+
+    /// Sets the 24 access bits that entries get when they are written.
+    pub fn set_access(&mut self, access: u32) {
+        self.access = access;
+        self.databases.iter_mut().for_each(|database| database.set_access(access));
     }
 
     /// The hasher of this server.
@@ -83,7 +90,9 @@ impl Keyspace {
     /// Empties a database and returns its old content, detached; the caller decides when the
     /// memory is freed, by dropping it.
     pub fn clear(&mut self, db: usize) -> Database {
-        std::mem::replace(&mut self.databases[db], Database::new(self.hasher.clone()))
+        let mut empty = Database::new(self.hasher.clone());
+        empty.set_access(self.access);
+        std::mem::replace(&mut self.databases[db], empty)
     }
 
     /// Keys in all databases.

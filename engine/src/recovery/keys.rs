@@ -116,7 +116,13 @@ impl Keys {
         match spec.fanout {
             Fanout::Sum | Fanout::Gather => self.split(spec, args, 1, db),
             Fanout::AllOk => self.split(spec, args, 2, db),
-            Fanout::Whole | Fanout::EveryShardSum | Fanout::EveryShardJoin => {
+            Fanout::Whole
+            | Fanout::TwoKeys
+            | Fanout::AllOrNothing
+            | Fanout::Cursor
+            | Fanout::AnyShard
+            | Fanout::EveryShardSum
+            | Fanout::EveryShardJoin => {
                 self.gathered(spec, args, first, db)
             }
         }

@@ -12,26 +12,25 @@ const STEP_BYTES: usize = STEP_KEYS * (EFFECT_FRAME_BYTES + 1024);
 impl Shard {
     /// Removes up to `budget_keys` keys whose deadline has passed, each as a batch of its own
     /// that gates no reply. Nothing is removed while the log admits no writes: the deletion
-    /// could not be made to last. Returns the number removed.
+    /// could not be made to last. Returns the number removed; fewer than the budget although
+    /// more are due only if the work was great. To be called again.
     pub fn expire_cycle(&mut self, now_ms: i64, budget_keys: usize) -> usize {
         let mut removed = 0;
         for db in 0..self.keyspace.databases() {
-            while removed < budget_keys {
+            // A step may remove nothing: it then dealt with deadlines that have been changed.
+            let mut steps = budget_keys.div_ceil(STEP_KEYS);
+            while removed < budget_keys && steps > 0 {
+                steps -= 1;
                 let database = self.keyspace.db_mut(db);
-                if database.next_due_ms().is_none_or(|due| due >= now_ms)
+                if database.next_due_ms().is_none_or(|due_ms| due_ms > now_ms)
                     || self.staging.admit(STEP_BYTES).is_err()
                 {
                     break;
                 }
                 let staging = &mut self.staging;
-                let limit = STEP_KEYS.min(budget_keys - removed);
-                let step = database.due(now_ms, limit, &mut |key| {
+                removed += database.due(now_ms, STEP_KEYS.min(budget_keys - removed), &mut |key| {
                     staging.push_expiry(db as u16, key);
                 });
-                removed += step;
-                if step < limit {
-                    break;
-                }
             }
         }
         self.stats.expired_keys += removed as u64;

@@ -13,12 +13,15 @@ mod random;
 mod replay;
 mod transfer;
 
+#[cfg(test)]
+mod tests;
+
 pub use random::Random;
 pub use replay::ReplayError;
 
 use crate::{
     aof::{Lsn, Staging},
-    command::{Args, CommandSpec, Ctx, EFFECT_FRAME_BYTES, Flags, Groups, Mode, Reply},
+    command::{AccessTime, Args, CommandSpec, Ctx, EFFECT_FRAME_BYTES, Flags, Groups, Mode, Reply},
     digest::Digest,
     keyspace::{KeyHasher, Keyspace},
     slot,
@@ -53,6 +56,9 @@ pub struct Shard {
     pub stats: ShardStats,
     /// Its random bits.
     pub random: Random,
+    /// The access clock's reading, good until `access_until_ms`.
+    access: AccessTime,
+    access_until_ms: i64,
     /// Replies nobody reads (replay); kept for its memory.
     scratch: Vec<u8>,
 }
@@ -75,6 +81,8 @@ impl Shard {
             staging,
             stats: ShardStats::default(),
             random: Random::new(seed),
+            access: AccessTime(0),
+            access_until_ms: 0,
             scratch: Vec::new(),
         }
     }
@@ -93,30 +101,61 @@ impl Shard {
     ) -> Lsn {
         let position = out.len();
         self.stats.commands += 1;
+        self.note_time(now_ms);
         let admitted = spec.flags.has(Flags::WRITE);
         if admitted && let Err(error) = self.staging.admit(logged_bytes(args)) {
             Reply::new(out, resp3).error(error.text());
             return 0;
         }
         self.staging.begin();
-        let mut ctx = Ctx {
-            keyspace: &mut self.keyspace,
-            db,
-            now_ms,
-            reply: Reply::new(out, resp3),
-            staging: &mut self.staging,
-            mode: Mode::Live,
-            admitted,
-            stats: &mut self.stats,
-            random: &mut self.random,
-            groups: self.groups,
-        };
+        let reply = Reply::new(out, resp3);
+        let mut ctx = self.context(db, now_ms, Mode::Live, admitted, reply);
         if let Err(error) = (spec.run)(&mut ctx, args) {
             ctx.reply.truncate(position);
             ctx.reply.error(error.text());
         }
         let own = self.staging.end();
         own.max(self.staging.gate())
+    }
+
+    /// What a handler gets to see.
+    #[inline]
+    fn context<'a>(
+        &'a mut self,
+        db: usize,
+        now_ms: i64,
+        mode: Mode,
+        admitted: bool,
+        reply: Reply<'a>,
+    ) -> Ctx<'a> {
+        Ctx {
+            keyspace: &mut self.keyspace,
+            db,
+            now_ms,
+            reply,
+            staging: &mut self.staging,
+            mode,
+            admitted,
+            stats: &mut self.stats,
+            random: &mut self.random,
+            groups: self.groups,
+            access: self.access,
+        }
+    }
+
+    /// Moves the access clock on, once a second.
+    #[inline]
+    fn note_time(&mut self, now_ms: i64) {
+        if now_ms >= self.access_until_ms {
+            self.advance_access(now_ms);
+        }
+    }
+
+    #[cold]
+    fn advance_access(&mut self, now_ms: i64) {
+        self.access = AccessTime::at(now_ms);
+        self.access_until_ms = (now_ms / 1000 + 1) * 1000;
+        self.keyspace.set_access(self.access.0);
     }
 
     /// The XOR of the digests of a database's keys; None when it is empty. Parts of several

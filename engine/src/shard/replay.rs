@@ -5,7 +5,7 @@
 
 use super::Shard;
 use crate::{
-    command::{Args, Ctx, Mode, Reply},
+    command::{Args, Mode, Reply},
     families::table,
     keyspace::canonical_int,
 };
@@ -40,64 +40,47 @@ impl Shard {
         if args.is_empty() {
             return Err(ReplayError("an empty command".to_owned()));
         }
-        if let Some(done) = self.replay_control(args, db) {
-            return done;
-        }
         let Some(spec) = table::lookup(args.get(0)) else {
-            return Err(fault(args, "unknown command"));
+            return self.replay_control(args, db);
         };
         if !spec.accepts(args.len()) {
             return Err(fault(args, "wrong number of arguments"));
         }
-        self.scratch.clear();
-        let mut ctx = Ctx {
-            keyspace: &mut self.keyspace,
-            db: *db,
-            now_ms,
-            reply: Reply::new(&mut self.scratch, false),
-            staging: &mut self.staging,
-            mode: Mode::Replay,
-            admitted: false,
-            stats: &mut self.stats,
-            random: &mut self.random,
-            groups: self.groups,
-        };
-        (spec.run)(&mut ctx, args).map_err(|error| fault(args, error.text()))
+        self.note_time(now_ms);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let reply = Reply::new(&mut scratch, false);
+        let mut ctx = self.context(*db, now_ms, Mode::Replay, false, reply);
+        let result = (spec.run)(&mut ctx, args).map_err(|error| fault(args, error.text()));
+        self.scratch = scratch;
+        result
     }
 
     /// Commands that concern no key.
-    fn replay_control(
-        &mut self,
-        args: Args<'_>,
-        db: &mut usize,
-    ) -> Option<Result<(), ReplayError>> {
+    fn replay_control(&mut self, args: Args<'_>, db: &mut usize) -> Result<(), ReplayError> {
         let is = |name: &str| args.get(0).eq_ignore_ascii_case(name.as_bytes());
-        let database = |at: usize| {
-            let index = args.try_get(at).and_then(canonical_int);
-            let index = index.and_then(|i| usize::try_from(i).ok());
-            index
-                .filter(|&i| i < self.keyspace.databases())
-                .ok_or_else(|| fault(args, "DB index is out of range"))
-        };
         if is("select") {
-            return Some(database(1).map(|index| *db = index));
-        }
-        if is("multi") || is("exec") {
-            return Some(Ok(()));
-        }
-        if is("flushdb") {
+            *db = self.database(args, 1)?;
+        } else if is("flushdb") {
             drop(self.keyspace.clear(*db));
-            return Some(Ok(()));
-        }
-        if is("flushall") {
+        } else if is("flushall") {
             (0..self.keyspace.databases()).for_each(|db| drop(self.keyspace.clear(db)));
-            return Some(Ok(()));
+        } else if is("swapdb") {
+            let (a, b) = (self.database(args, 1)?, self.database(args, 2)?);
+            self.keyspace.swap(a, b);
+        } else if !is("multi") && !is("exec") {
+            return Err(fault(args, "unknown command"));
         }
-        if is("swapdb") {
-            let both = database(1).and_then(|a| database(2).map(|b| (a, b)));
-            return Some(both.map(|(a, b)| self.keyspace.swap(a, b)));
-        }
-        None
+        Ok(())
+    }
+
+    /// The database that an argument numbers.
+    fn database(&self, args: Args<'_>, at: usize) -> Result<usize, ReplayError> {
+        args.try_get(at)
+            .and_then(canonical_int)
+            .and_then(|index| usize::try_from(index).ok())
+            .filter(|&index| index < self.keyspace.databases())
+            .ok_or_else(|| fault(args, "DB index is out of range"))
     }
 }
 

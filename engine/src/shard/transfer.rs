@@ -19,29 +19,31 @@ impl Shard {
         step: impl FnOnce(&mut Ctx<'_>) -> Result<T, CommandError>,
     ) -> Result<(T, Lsn), CommandError> {
         self.staging.begin();
-        self.scratch.clear();
-        let mut ctx = Ctx {
-            keyspace: &mut self.keyspace,
-            db,
-            now_ms,
-            reply: Reply::new(&mut self.scratch, false),
-            staging: &mut self.staging,
-            mode: Mode::Live,
-            admitted,
-            stats: &mut self.stats,
-            random: &mut self.random,
-            groups: self.groups,
-        };
-        let result = step(&mut ctx);
+        let mut nothing = Vec::new();
+        let reply = Reply::new(&mut nothing, false);
+        let result = step(&mut self.context(db, now_ms, Mode::Live, admitted, reply));
         let own = self.staging.end();
         Ok((result?, own.max(self.staging.gate())))
+    }
+
+    /// Whether there is such a key; and the LSN that whoever acts on it must wait for.
+    ///
+    /// # Errors
+    /// `-MISCONF` when the log has failed and the key's value may not survive.
+    pub fn holds(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        now_ms: i64,
+    ) -> Result<(bool, Lsn), CommandError> {
+        self.batch(db, now_ms, false, |ctx| Ok(ctx.find(ctx.key(key))?.is_some()))
     }
 
     /// A copy of the key's entry, None when there is none (or it has expired); and the LSN that
     /// whoever acts on it must wait for.
     ///
     /// # Errors
-    /// `-MISCONF` when the log has failed and the key's value may not survive.
+    /// As [`Shard::holds`].
     pub fn export(
         &mut self,
         db: usize,
@@ -64,15 +66,28 @@ impl Shard {
         key: &[u8],
         entry: OwnedEntry,
     ) -> Result<Lsn, CommandError> {
+        let mut digits = itoa::Buffer::new();
+        let value = entry.value();
+        let deadline = entry.deadline().map_or(Deadline::None, Deadline::At);
+        self.import_value(db, key, value.bytes(&mut digits), deadline)
+    }
+
+    /// As [`Shard::import`], from the parts of an entry: they travel as bytes.
+    ///
+    /// # Errors
+    /// As [`Shard::import`].
+    pub fn import_value(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        value: &[u8],
+        deadline: Deadline,
+    ) -> Result<Lsn, CommandError> {
         let ((), lsn) = self.batch(db, 0, true, |ctx| {
-            ctx.admit(key.len() + entry.value().len())?;
+            ctx.admit(key.len() + value.len())?;
             let key = ctx.key(key);
-            let mut digits = itoa::Buffer::new();
-            let value = entry.value();
-            let value = value.bytes(&mut digits);
-            let deadline = entry.deadline().map_or(Deadline::None, Deadline::At);
+            ctx.database().set(key, value, deadline);
             ctx.effect(key.hash, Effect::Set { key: key.bytes, value, deadline });
-            ctx.database().put(key, entry);
             Ok(())
         })?;
         Ok(lsn)

@@ -29,14 +29,29 @@ pub enum Task {
     Discard,
     /// Digest parts of every database.
     Digest,
+    /// Digests of single values.
+    DigestValue,
+    /// Lines of CLIENT LIST.
+    ClientList,
+    /// CLIENT KILL among this core's connections.
+    ClientKill,
+    /// Publish the figures that INFO shows.
+    Figures,
+    /// Do nothing for a while.
+    Sleep,
 }
 
-const TASKS: [Task; 5] = [
+const TASKS: [Task; 10] = [
     Task::Export,
     Task::Exists,
     Task::Import,
     Task::Discard,
     Task::Digest,
+    Task::DigestValue,
+    Task::ClientList,
+    Task::ClientKill,
+    Task::Figures,
+    Task::Sleep,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -62,6 +77,18 @@ impl Task {
         args: Args<'_>,
         out: &mut Vec<u8>,
     ) -> Lsn {
+        match self {
+            Task::DigestValue => families::debug::digest_values_here(core, db, args, out),
+            Task::ClientList => families::client::list_here(core, current.as_deref(), args, out),
+            Task::ClientKill => families::client::kill_here(core, current, args, out),
+            Task::Figures => core.publish_figures(),
+            Task::Sleep => families::debug::sleep_here(args),
+            _ => return self.run_on_shard(core, db, args, out),
+        }
+        0
+    }
+
+    fn run_on_shard(self, core: &mut Core, db: usize, args: Args<'_>, out: &mut Vec<u8>) -> Lsn {
         let now = core.now_ms;
         let Some(shard) = core.shard.as_mut() else { return 0 };
         let mut reply = Reply::new(out, false);
@@ -103,6 +130,12 @@ impl Task {
                 }
                 Ok(shard.staging.last_lsn())
             }
+            // No shard takes part in these.
+            Task::DigestValue
+            | Task::ClientList
+            | Task::ClientKill
+            | Task::Figures
+            | Task::Sleep => Ok(0),
         };
         match result {
             Ok(gate) => gate,
@@ -116,12 +149,18 @@ impl Task {
     /// Joins the answers of all cores to the reply.
     pub fn join(
         self,
+        core: &Core,
         conn: &Connection,
         args: Args<'_>,
         parts: &[Vec<u8>],
         out: &mut Vec<u8>,
     ) {
         match self {
+            Task::DigestValue => families::debug::join_digest_values(parts, out),
+            Task::ClientList => families::client::join_lists(conn, parts, out),
+            Task::ClientKill => families::client::join_kills(args, parts, out),
+            Task::Figures => families::information::join_figures(core, conn, args, out),
+            Task::Sleep => Reply::new(out, false).ok(),
             Task::Digest => families::debug::join_digests(parts, out),
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
                 out.extend_from_slice(&parts[0]);

@@ -16,7 +16,8 @@ use crate::{
 };
 use quire_engine::{
     aof::Lsn,
-    command::{Args, CommandSpec, Fanout, KeySpec, OwnedArgs, Reply}, families::table,
+    command::{Args, CommandSpec, Fanout, KeySpec, OwnedArgs, Reply},
+    families::table,
 };
 
 /// How the parts' replies become one.
@@ -81,9 +82,7 @@ impl Core {
         let parts = self.parts_of(spec, args);
         let join = match spec.fanout {
             Fanout::Sum => Join::Sum,
-            Fanout::Gather => {
-                Join::Order(parts.iter().map(|p| p.keys.clone()).collect())
-            }
+            Fanout::Gather => Join::Order(parts.iter().map(|p| p.keys.clone()).collect()),
             _ => Join::Ok,
         };
         let seq = self.open_gather(conn, join, parts.len());
@@ -212,7 +211,7 @@ impl Core {
                 }
             }
             Join::Task(task, args) => {
-                task.join(conn, args.as_args(), &parts, &mut out);
+                task.join(self, conn, args.as_args(), &parts, &mut out);
             }
             join => join_replies(&join, &parts, &mut out, conn.session.resp3),
         }

@@ -219,12 +219,7 @@ impl Mesh {
     }
 
     /// Stages a command for core `to`.
-    pub fn stage(
-        &mut self,
-        to: u16,
-        head: RequestHead,
-        args: impl Iterator<Item: AsRef<[u8]>>,
-    ) {
+    pub fn stage(&mut self, to: u16, head: RequestHead, args: impl Iterator<Item: AsRef<[u8]>>) {
         let pool = &mut self.pool;
         if let Some(peer) = self.peers[to as usize].as_mut() {
             if peer.staged.capacity() == 0 {

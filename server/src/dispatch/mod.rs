@@ -139,6 +139,7 @@ impl Core {
                 let taken = self.route(conn, spec, id, args);
                 if taken == Taken::Yes {
                     self.note_command(conn, spec.name);
+                    self.cell().stats.calls[id as usize].add(1);
                 }
                 taken
             }

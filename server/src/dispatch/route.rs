@@ -151,8 +151,7 @@ impl Core {
         args: impl Iterator<Item: AsRef<[u8]>>,
     ) {
         conn.sent_out(shard);
-        let head =
-            RequestHead { to, what, db: conn.session.db as u16, resp3: conn.session.resp3 };
+        let head = RequestHead { to, what, db: conn.session.db as u16, resp3: conn.session.resp3 };
         self.mesh.stage(shard, head, args);
     }
 

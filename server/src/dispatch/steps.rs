@@ -58,7 +58,12 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    fn parse(spec: &CommandSpec, args: Args<'_>, db: usize, databases: usize) -> Result<Self, CommandError> {
+    fn parse(
+        spec: &CommandSpec,
+        args: Args<'_>,
+        db: usize,
+        databases: usize,
+    ) -> Result<Self, CommandError> {
         let kind = match spec.name {
             "rename" => Kind::Rename,
             "renamenx" => Kind::RenameNx,

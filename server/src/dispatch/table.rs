@@ -1,7 +1,10 @@
 //! One lookup for all commands: those of shards (engine) and those of the server.
 
 use crate::families::{self, ServerSpec};
-use quire_engine::{command::{Args, CommandSpec}, families::table};
+use quire_engine::{
+    command::{Args, CommandSpec},
+    families::table,
+};
 use std::{collections::HashMap, sync::LazyLock};
 
 /// Who executes a command.

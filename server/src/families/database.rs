@@ -1,7 +1,10 @@
 //! FLUSHALL, FLUSHDB, SWAPDB: the whole data set at once.
 
 use super::{ServerSpec, Step};
-use crate::{net::connection::Connection, runtime::{control::GlobalOp, core::Core}};
+use crate::{
+    net::connection::Connection,
+    runtime::{control::GlobalOp, core::Core},
+};
 use quire_engine::{
     command::{Args, CommandError, Flags, Group, KeySpec},
     keyspace::canonical_int as parse_i64,
@@ -92,9 +95,8 @@ fn swapdb(
     out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
     let databases = core.shared.options.databases as i64;
-    let number = |i: usize, which: &'static str| {
-        parse_i64(args.get(i)).ok_or(CommandError::new(which))
-    };
+    let number =
+        |i: usize, which: &'static str| parse_i64(args.get(i)).ok_or(CommandError::new(which));
     let a = number(1, "ERR invalid first DB index")?;
     let b = number(2, "ERR invalid second DB index")?;
     if !(0..databases).contains(&a) || !(0..databases).contains(&b) {

@@ -1,10 +1,186 @@
-//! DEBUG: digests of the data set, sleeping, faults.
+//! DEBUG: digests of the data set, sleeping. Whatever else Redis' DEBUG can do is refused.
 
-use quire_engine::{command::Reply, digest::Digest};
-use crate::dispatch::gather::elements;
+use super::{ServerSpec, Step, help, server_row};
+use crate::{
+    config::DebugCommand,
+    dispatch::{everywhere::Task, gather::elements},
+    net::connection::Connection,
+    runtime::core::Core,
+    session::Peer,
+};
+use quire_engine::{
+    command::{Args, CommandError, Flags, Reply},
+    digest::Digest,
+};
+use std::time::Duration;
 
-/// Joins the digest parts of all shards to DEBUG DIGEST's answer.
+pub(super) const SPECS: &[ServerSpec] = &[ServerSpec {
+    complexity: "Depends on subcommand.",
+    ..server_row(
+        "debug",
+        -2,
+        Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE),
+        "1.0.0",
+        "Commands for debugging",
+        debug,
+    )
+}];
+
+/// True when the client may use DEBUG.
+fn is_allowed(core: &Core, conn: &Connection) -> bool {
+    let is_local = match &conn.session.peer {
+        Peer::Tcp { remote, .. } => remote.ip().to_canonical().is_loopback(),
+        Peer::Unix(_) => true,
+    };
+    match core.live.enable_debug_command {
+        DebugCommand::No => false,
+        DebugCommand::Yes => true,
+        DebugCommand::Local => is_local,
+    }
+}
+
+fn debug(
+    core: &mut Core,
+    conn: &mut Connection,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    if !is_allowed(core, conn) {
+        return Err(CommandError::new(
+            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
+             \"local\", you can run it from a local connection, otherwise you need to set this \
+             option in the configuration file, and then restart the server.",
+        ));
+    }
+    let name = args.get(1);
+    match (name.to_ascii_lowercase().as_slice(), args.len()) {
+        (b"sleep", 3) => Ok(Step::Everywhere(Task::Sleep)),
+        (b"digest", 2) => Ok(Step::Everywhere(Task::Digest)),
+        (b"digest-value", _) => Ok(Step::Everywhere(Task::DigestValue)),
+        (b"help", 2) => {
+            debug_help(conn, out);
+            Ok(Step::Reply)
+        }
+        _ => Err(CommandError::owned(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
+            String::from_utf8_lossy(&name[..name.len().min(128)])
+        ))),
+    }
+}
+
+fn debug_help(conn: &Connection, out: &mut Vec<u8>) {
+    let lines = [
+        "DIGEST",
+        "    Output a hex signature representing the current DB content.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Output a hex signature of the values of all the specified keys.",
+        "SLEEP <seconds>",
+        "    Stop the server for <seconds>. Decimals allowed.",
+    ];
+    help::write("DEBUG", &lines, conn, out);
+}
+
+/// DEBUG SLEEP on this core. What is no number is no time, as in Redis.
+pub fn sleep_here(args: Args<'_>) {
+    let seconds = std::str::from_utf8(args.get(2)).ok().and_then(|text| text.parse::<f64>().ok());
+    if let Some(Ok(time)) = seconds.map(Duration::try_from_secs_f64) {
+        std::thread::sleep(time);
+    }
+}
+
+/// This core's part of DEBUG DIGEST-VALUE: the digests of its own keys, null for others'.
+pub fn digest_values_here(core: &Core, db: usize, args: Args<'_>, out: &mut Vec<u8>) {
+    let mut reply = Reply::new(out, false);
+    reply.array(args.len() - 2);
+    for key in args.iter_from(2) {
+        match core.shard.as_ref() {
+            Some(shard) if core.owner_of(key) == core.id => {
+                reply.simple(&shard.digest_value(db, key).hex());
+            }
+            _ => reply.null(),
+        }
+    }
+}
+
+/// Joins the parts of DEBUG DIGEST-VALUE.
+pub fn join_digest_values(parts: &[Vec<u8>], out: &mut Vec<u8>) {
+    let parts: Vec<Vec<&[u8]>> = parts.iter().map(|part| elements(part)).collect();
+    let count = parts.first().map_or(0, Vec::len);
+    let mut reply = Reply::new(out, false);
+    reply.array(count);
+    for key in 0..count {
+        let known = parts.iter().filter_map(|part| part.get(key)).find(|e| e.starts_with(b"+"));
+        // Without a shard (still loading) nobody knows the key.
+        reply.raw(known.copied().unwrap_or(b"$-1\r\n"));
+    }
+}
+
+/// Joins the digest parts of all shards to DEBUG DIGEST's answer: the parts of one database are
+/// XORed, then the databases follow each other.
 pub fn join_digests(parts: &[Vec<u8>], out: &mut Vec<u8>) {
-    let _ = (parts, elements(&[]), Digest::ZERO);
-    Reply::new(out, false).null();
+    let mut databases: Vec<Option<Digest>> = Vec::new();
+    for part in parts {
+        for (db, element) in elements(part).into_iter().enumerate() {
+            if databases.len() <= db {
+                databases.resize(db + 1, None);
+            }
+            let digest = bulk_text(element).and_then(Digest::from_hex);
+            databases[db] = match (databases[db], digest) {
+                (Some(a), Some(b)) => Some(a.xor(b)),
+                (a, b) => a.or(b),
+            };
+        }
+    }
+    let parts = databases.into_iter().enumerate();
+    let parts = parts.filter_map(|(db, digest)| Some((db as u32, digest?)));
+    Reply::new(out, false).simple(&Digest::of_databases(parts).hex());
+}
+
+/// The text of a bulk string; nothing for null.
+fn bulk_text(element: &[u8]) -> Option<&str> {
+    let (_, text) = std::str::from_utf8(element).ok()?.strip_prefix('$')?.split_once("\r\n")?;
+    text.strip_suffix("\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(digests: &[Option<Digest>]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut reply = Reply::new(&mut out, false);
+        reply.array(digests.len());
+        for digest in digests {
+            match digest {
+                Some(digest) => reply.bulk(digest.hex().as_bytes()),
+                None => reply.null(),
+            }
+        }
+        out
+    }
+
+    fn joined(parts: &[Vec<u8>]) -> String {
+        let mut out = Vec::new();
+        join_digests(parts, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_data_set_has_the_same_digest_on_any_number_of_shards() {
+        let a = Digest::string_key(b"a", b"hello", false);
+        let b = Digest::string_key(b"b", b"world", false);
+        // DEBUG DIGEST of redis-server 7.0.15 for a = hello, b = world in database 0.
+        let expected = "+52911a260cc1a27cb0495bb78fe951d62d5e357e\r\n";
+        assert_eq!(joined(&[part(&[Some(a.xor(b)), None])]), expected);
+        assert_eq!(joined(&[part(&[Some(a), None]), part(&[Some(b), None])]), expected);
+        assert_eq!(joined(&[part(&[None]), part(&[None])]), format!("+{}\r\n", "0".repeat(40)));
+    }
+
+    #[test]
+    fn digests_of_values_come_from_the_shards_that_own_the_keys() {
+        let parts = [b"*2\r\n+aa\r\n$-1\r\n".to_vec(), b"*2\r\n$-1\r\n+bb\r\n".to_vec()];
+        let mut out = Vec::new();
+        join_digest_values(&parts, &mut out);
+        assert_eq!(out, b"*2\r\n+aa\r\n+bb\r\n");
+    }
 }

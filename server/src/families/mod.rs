@@ -89,8 +89,63 @@ pub fn all() -> impl Iterator<Item = &'static ServerSpec> {
 }
 
 /// One line per family.
-const FAMILIES: &[&[ServerSpec]] = &[database::SPECS, durability::SPECS];
+const FAMILIES: &[&[ServerSpec]] = &[
+    client::SPECS,
+    command::SPECS,
+    config::SPECS,
+    connection::SPECS,
+    database::SPECS,
+    debug::SPECS,
+    durability::SPECS,
+    information::SPECS,
+];
 
+mod catalog;
+pub mod client;
+mod client_filter;
+mod command;
+mod config;
+mod connection;
 mod database;
 pub mod debug;
 mod durability;
+mod help;
+pub mod information;
+
+pub use connection::REDIS_VERSION;
+
+/// The row of a command of group `server` without keys or categories of its own, O(1).
+const fn server_row(
+    name: &'static str,
+    arity: i16,
+    flags: Flags,
+    since: &'static str,
+    summary: &'static str,
+    run: ServerFn,
+) -> ServerSpec {
+    ServerSpec {
+        name,
+        arity,
+        flags,
+        keys: KeySpec::None,
+        group: Group::Server,
+        acl: &[],
+        since,
+        complexity: "O(1)",
+        summary,
+        subcommands: &[],
+        run,
+    }
+}
+
+/// The same of group `connection`.
+const fn connection_row(
+    name: &'static str,
+    arity: i16,
+    flags: Flags,
+    since: &'static str,
+    summary: &'static str,
+    run: ServerFn,
+) -> ServerSpec {
+    ServerSpec { group: Group::Connection, ..server_row(name, arity, flags, since, summary, run) }
+}

@@ -1,3 +1,5 @@
 //! What operators see.
 
+pub mod info;
 pub mod log;
+pub mod memory;

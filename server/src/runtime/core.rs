@@ -15,8 +15,8 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    dispatch::{global::Globals, hop::Mesh},
     config::Config,
+    dispatch::{global::Globals, hop::Mesh},
     net::{connection::Connection, listener::Listener},
 };
 use io_uring::{opcode, types};
@@ -228,6 +228,7 @@ impl Core {
         self.resume_parked();
         self.refresh_shared();
         self.pump_log();
+        self.after_pump();
         self.flush_connections();
         self.send_parcels();
     }
@@ -306,12 +307,7 @@ impl Core {
     /// Calls into the log with everything it needs.
     pub fn with_log<R>(
         &mut self,
-        f: impl FnOnce(
-            &mut LogWriter,
-            &mut quire_engine::aof::Staging,
-            u64,
-            &mut RingLogIo<'_>,
-        ) -> R,
+        f: impl FnOnce(&mut LogWriter, &mut quire_engine::aof::Staging, u64, &mut RingLogIo<'_>) -> R,
     ) -> Option<R> {
         let now = self.now_us();
         let (Some(log), Some(shard)) = (self.log.as_mut(), self.shard.as_mut()) else {
@@ -353,7 +349,6 @@ impl Core {
         } else if cell.written.load(Ordering::Relaxed) != written {
             cell.written.store(written, Ordering::Release);
         }
-        self.after_pump();
     }
 
     /// Rings the cores that wait for this shard's positions.
@@ -435,8 +430,7 @@ impl Core {
         let failure = self.shared.failure_generation.load(Ordering::Acquire);
         if failure != self.failure_generation {
             self.failure_generation = failure;
-            let failure =
-                self.shared.log_failure.lock().unwrap_or_else(|e| e.into_inner()).clone();
+            let failure = self.shared.log_failure.lock().unwrap_or_else(|e| e.into_inner()).clone();
             if let (Some(shard), Some(failure)) = (self.shard.as_mut(), failure) {
                 shard.staging.set_failed(failure.reason());
             }

@@ -71,7 +71,8 @@ impl LogIo for RingLogIo<'_> {
         }
         while !bytes.is_empty() {
             // SAFETY: the slice is valid for reads of its length.
-            let n = unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), offset as i64) };
+            let n =
+                unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), offset as i64) };
             if n < 0 {
                 let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
                 if errno == libc::EINTR {
@@ -102,9 +103,8 @@ impl LogIo for RingLogIo<'_> {
         // SAFETY: the caller keeps `bytes` unchanged until the completion is reported.
         unsafe {
             if then_sync {
-                let sync = opcode::Fsync::new(types::Fd(file))
-                    .flags(types::FsyncFlags::DATASYNC)
-                    .build();
+                let sync =
+                    opcode::Fsync::new(types::Fd(file)).flags(types::FsyncFlags::DATASYNC).build();
                 self.ring.push_linked((write, write_token), (sync, Token::new(Op::LogSync, 1)));
             } else {
                 // A buffered write may block behind the running sync: never on this thread.
@@ -114,8 +114,7 @@ impl LogIo for RingLogIo<'_> {
     }
 
     fn start_sync(&mut self, file: FileId) {
-        let sync =
-            opcode::Fsync::new(types::Fd(file)).flags(types::FsyncFlags::DATASYNC).build();
+        let sync = opcode::Fsync::new(types::Fd(file)).flags(types::FsyncFlags::DATASYNC).build();
         // SAFETY: an fsync points to no memory.
         unsafe { self.ring.push(sync, Token::new(Op::LogSync, 0)) };
     }

@@ -132,7 +132,10 @@ impl Core {
         match self.log.as_ref() {
             None => self.done = !self.sealing && self.drained(),
             Some(log) if log.failed().is_some() => {
-                tracing::warn!("Shard {}: the log is not complete, its writes were refused", self.id);
+                tracing::warn!(
+                    "Shard {}: the log is not complete, its writes were refused",
+                    self.id
+                );
                 if !self.shared.forced.load(Ordering::Acquire) {
                     self.shared.exit_code.store(1, Ordering::Release);
                 }

@@ -173,7 +173,11 @@ impl Ring {
         loop {
             match self.uring.submit() {
                 Ok(_) => return,
-                Err(e) if matches!(e.raw_os_error(), Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)) => {}
+                Err(e)
+                    if matches!(
+                        e.raw_os_error(),
+                        Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)
+                    ) => {}
                 // A ring that refuses submissions cannot keep any promise.
                 Err(e) => panic!("io_uring_enter failed: {e}"),
             }

@@ -9,7 +9,10 @@ use super::{
     ring::{Completion, Op, Token},
 };
 use crate::{
-    net::{connection::{Connection, Parked}, outbuf::OutBuf},
+    net::{
+        connection::{Connection, Parked},
+        outbuf::OutBuf,
+    },
     resp::RequestParser,
     session::{Peer, ReplyMode, Session},
 };

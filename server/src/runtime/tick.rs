@@ -17,6 +17,9 @@ impl Core {
         }
         self.check_clients();
         self.publish_figures();
+        if self.id == 0 {
+            crate::observe::memory::note_peak();
+        }
     }
 
     /// Closes clients that are idle too long or do not read their replies.

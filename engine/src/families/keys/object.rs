@@ -226,9 +226,9 @@ fn refcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn idletime(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let clock = cx.access_clock();
+    let access = cx.access;
     inspect(cx, args, |entry, reply| {
-        reply.int(i64::from(Ctx::seconds_between(entry.access(), clock)));
+        reply.int(i64::from(access.seconds_since(entry.access())));
         Ok(())
     })
 }

@@ -113,7 +113,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "1.0.1",
         complexity: "O(N) where N is the number of keys to set.",
         summary: "Set multiple keys to multiple values, only if none of the keys exist",
-        fanout: Fanout::Whole,
+        fanout: Fanout::AllOrNothing,
         examples: &["MSETNX nokey v nokey2 v2", "MSETNX k v nokey3 v2"],
         run: msetnx,
     },

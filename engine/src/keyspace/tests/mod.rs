@@ -2,6 +2,7 @@
 
 mod model;
 mod shape;
+mod stored;
 
 /// Random bits from a seed (xorshift64*, Vigna 2016).
 fn dice(seed: u64) -> impl FnMut() -> u64 {

@@ -131,9 +131,9 @@ impl Pair {
             None => self.real.set(key, &value, deadline),
         };
         assert_eq!(new, before.is_none());
-        let (old, access) = before.map_or((None, 0), |known| (known.deadline, known.access));
+        let old = before.and_then(|known| known.deadline);
         let deadline = deadline.resolve(old);
-        self.model.insert(bytes, Known { value, deadline, access });
+        self.model.insert(bytes, Known { value, deadline, access: 0 });
     }
 
     fn remove(&mut self, n: u16) {

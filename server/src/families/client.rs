@@ -1,0 +1,396 @@
+//! CLIENT: who is connected, from where, and how to get rid of them.
+//!
+//! LIST and KILL are tasks of every core: each looks at its own connections, the asking core
+//! joins what they say.
+
+use super::{
+    ServerSpec, Step,
+    client_filter::Filter,
+    connection::{is_one_word, set_name},
+    connection_row, help,
+};
+use crate::{
+    dispatch::everywhere::Task,
+    net::connection::{Connection, Parked},
+    runtime::core::Core,
+    session::{Peer, ReplyMode},
+};
+use quire_engine::command::{Args, CommandError, Flags, Group, KeySpec, Reply};
+use std::fmt::Write as _;
+
+const PLAIN: Flags = Flags::NOSCRIPT.with(Flags::LOADING).with(Flags::STALE);
+const ADMIN: Flags = PLAIN.with(Flags::ADMIN);
+
+pub(super) const SPECS: &[ServerSpec] = &[ServerSpec {
+    name: "client",
+    arity: -2,
+    flags: Flags(0),
+    keys: KeySpec::None,
+    group: Group::Connection,
+    acl: &[],
+    since: "2.4.0",
+    complexity: "Depends on subcommand.",
+    summary: "Commands about client connections",
+    subcommands: &[
+        connection_row("client|id", 2, PLAIN, "5.0.0", "The connection's client id", id),
+        connection_row("client|info", 2, PLAIN, "6.2.0", "What is known of this connection", info),
+        ServerSpec {
+            complexity: "O(N) where N is the number of client connections",
+            ..connection_row("client|list", -2, ADMIN, "2.4.0", "What is known of all", list)
+        },
+        ServerSpec {
+            complexity: "O(N) where N is the number of client connections",
+            ..connection_row("client|kill", -3, ADMIN, "2.4.0", "Closes connections", kill)
+        },
+        connection_row("client|setname", 3, PLAIN, "2.6.9", "Names the connection", setname),
+        connection_row("client|getname", 2, PLAIN, "2.6.9", "The connection's name", getname),
+        connection_row("client|setinfo", 4, PLAIN, "7.2.0", "Names the client library", setinfo),
+        connection_row("client|reply", 3, PLAIN, "3.2.0", "Switches replies on and off", reply),
+        connection_row(
+            "client|help",
+            2,
+            Flags::LOADING.with(Flags::STALE),
+            "5.0.0",
+            "What CLIENT can do",
+            client_help,
+        ),
+    ],
+    run: help::bare_container,
+}];
+
+fn id(
+    _core: &mut Core,
+    conn: &mut Connection,
+    _args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    Reply::new(out, conn.session.resp3).int(conn.session.id as i64);
+    Ok(Step::Reply)
+}
+
+fn info(
+    core: &mut Core,
+    conn: &mut Connection,
+    _args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let mut text = String::new();
+    describe(core, conn, &mut text);
+    Reply::new(out, conn.session.resp3).verbatim("txt", text.as_bytes());
+    Ok(Step::Reply)
+}
+
+fn list(
+    _core: &mut Core,
+    _conn: &mut Connection,
+    args: Args<'_>,
+    _out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    // Each core reads the arguments again; here they are only checked.
+    Filter::of_list(args)?;
+    Ok(Step::Everywhere(Task::ClientList))
+}
+
+fn kill(
+    _core: &mut Core,
+    _conn: &mut Connection,
+    args: Args<'_>,
+    _out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    Filter::of_kill(args)?;
+    Ok(Step::Everywhere(Task::ClientKill))
+}
+
+fn setname(
+    _core: &mut Core,
+    conn: &mut Connection,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    set_name(&mut conn.session, args.get(2))?;
+    Reply::new(out, conn.session.resp3).ok();
+    Ok(Step::Reply)
+}
+
+fn getname(
+    _core: &mut Core,
+    conn: &mut Connection,
+    _args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let mut reply = Reply::new(out, conn.session.resp3);
+    match conn.session.name.as_slice() {
+        [] => reply.null(),
+        name => reply.bulk(name),
+    }
+    Ok(Step::Reply)
+}
+
+fn setinfo(
+    _core: &mut Core,
+    conn: &mut Connection,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let (attribute, value) = (args.get(2), args.get(3));
+    let (name, field) = if attribute.eq_ignore_ascii_case(b"lib-name") {
+        ("lib-name", &mut conn.session.lib_name)
+    } else if attribute.eq_ignore_ascii_case(b"lib-ver") {
+        ("lib-ver", &mut conn.session.lib_ver)
+    } else {
+        return Err(CommandError::owned(format!(
+            "ERR Unrecognized option '{}'",
+            String::from_utf8_lossy(attribute)
+        )));
+    };
+    if !is_one_word(value) {
+        return Err(CommandError::owned(format!(
+            "ERR {name} cannot contain spaces, newlines or special characters."
+        )));
+    }
+    *field = value.to_vec();
+    Reply::new(out, conn.session.resp3).ok();
+    Ok(Step::Reply)
+}
+
+fn reply(
+    _core: &mut Core,
+    conn: &mut Connection,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let session = &mut conn.session;
+    match args.get(2).to_ascii_lowercase().as_slice() {
+        b"on" => {
+            session.reply_mode = ReplyMode::On;
+            Reply::new(out, session.resp3).ok();
+        }
+        b"off" => session.reply_mode = ReplyMode::Off,
+        b"skip" if session.reply_mode != ReplyMode::Off => session.reply_mode = ReplyMode::Skip,
+        b"skip" => {}
+        _ => return Err(CommandError::SYNTAX),
+    }
+    Ok(Step::Reply)
+}
+
+fn client_help(
+    _core: &mut Core,
+    conn: &mut Connection,
+    _args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let lines = [
+        "GETNAME",
+        "    Return the name of the current connection.",
+        "ID",
+        "    Return the ID of the current connection.",
+        "INFO",
+        "    Return information about the current client connection.",
+        "KILL <ip:port>",
+        "    Kill connection made from <ip:port>.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Kill connections. Options are:",
+        "    * ADDR (<ip:port>|<unixsocket>:0)",
+        "      Kill connections made from the specified address",
+        "    * LADDR (<ip:port>|<unixsocket>:0)",
+        "      Kill connections made to specified local address",
+        "    * ID <client-id>",
+        "      Kill the connection with the specified client ID",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "      Kill connections by type.",
+        "    * USER <username>",
+        "      Kill connections authenticated by <username>.",
+        "    * SKIPME (YES|NO)",
+        "      Skip killing current connection (default: yes).",
+        "LIST [options ...]",
+        "    Return information about client connections. Options:",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "      Return clients of specified type.",
+        "    * ID <client-id> [<client-id> ...]",
+        "      Return clients with the specified IDs.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Control the replies sent to the current connection.",
+        "SETINFO (LIB-NAME|LIB-VER) <value>",
+        "    Say which library the current connection is made by.",
+        "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
+    ];
+    help::write("CLIENT", &lines, conn, out);
+    Ok(Step::Reply)
+}
+
+/// The client's end of a connection, as CLIENT LIST shows it.
+pub(super) fn remote_address(peer: &Peer) -> String {
+    match peer {
+        Peer::Tcp { remote, .. } => remote.to_string(),
+        Peer::Unix(path) => format!("{path}:0"),
+    }
+}
+
+/// The server's end of a connection.
+pub(super) fn local_address(peer: &Peer) -> String {
+    match peer {
+        Peer::Tcp { local, .. } => local.to_string(),
+        Peer::Unix(path) => format!("{path}:0"),
+    }
+}
+
+/// One line of CLIENT LIST. Fields that Redis has and that have no meaning here are left out.
+fn describe(core: &Core, conn: &Connection, line: &mut String) {
+    let session = &conn.session;
+    let mut flags = String::new();
+    for (is_set, flag) in [
+        (conn.parked == Parked::Blocked, 'b'),
+        (conn.close_after_reply, 'c'),
+        (conn.closing, 'A'),
+        (matches!(session.peer, Peer::Unix(_)), 'U'),
+    ] {
+        if is_set {
+            flags.push(flag);
+        }
+    }
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    let events = match (conn.receiving, conn.out.is_sending()) {
+        (true, true) => "rw",
+        (true, false) => "r",
+        (false, true) => "w",
+        (false, false) => "",
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let query = conn.input.len() - conn.input_at;
+    let query_free = conn.input.capacity() - conn.input.len();
+    let output = conn.out.bytes() + conn.held.len();
+    let total = size_of::<Connection>()
+        + conn.input.capacity()
+        + conn.out.buf.capacity()
+        + conn.held.capacity()
+        + session.name.capacity();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        line,
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \
+         ssub=0 multi=-1 qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem=0 obl={} \
+         oll={} omem={output} tot-mem={total} events={events} cmd={} user=default redir=-1 \
+         resp={} lib-name={} lib-ver={} shard={}",
+        session.id,
+        remote_address(&session.peer),
+        local_address(&session.peer),
+        conn.raw_fd(),
+        text(&session.name),
+        core.now.saturating_duration_since(session.created).as_secs(),
+        (core.now_ms - session.last_ms).max(0) / 1000,
+        session.db,
+        conn.out.buf.len(),
+        conn.slots.len(),
+        session.last_command,
+        if session.resp3 { 3 } else { 2 },
+        text(&session.lib_name),
+        text(&session.lib_ver),
+        core.id,
+    );
+}
+
+/// This core's part of CLIENT LIST: lines.
+pub fn list_here(core: &Core, current: Option<&Connection>, args: Args<'_>, out: &mut Vec<u8>) {
+    let mut text = String::new();
+    if let Ok(filter) = Filter::of_list(args) {
+        for conn in core.conns.iter().flatten().map(Box::as_ref).chain(current) {
+            if filter.matches(&conn.session) {
+                describe(core, conn, &mut text);
+            }
+        }
+    }
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Joins the parts of CLIENT LIST, oldest connection first.
+pub fn join_lists(conn: &Connection, parts: &[Vec<u8>], out: &mut Vec<u8>) {
+    let mut lines: Vec<(u64, &[u8])> = parts
+        .iter()
+        .flat_map(|part| part.split_inclusive(|&b| b == b'\n'))
+        .map(|line| (id_of(line), line))
+        .collect();
+    lines.sort_unstable();
+    let text: Vec<u8> = lines.into_iter().flat_map(|(_, line)| line).copied().collect();
+    Reply::new(out, conn.session.resp3).verbatim("txt", &text);
+}
+
+/// The number behind `id=`.
+fn id_of(line: &[u8]) -> u64 {
+    let digits = line.strip_prefix(b"id=").unwrap_or_default();
+    digits.iter().take_while(|b| b.is_ascii_digit()).fold(0, |id, b| id * 10 + u64::from(b - b'0'))
+}
+
+/// This core's part of CLIENT KILL: closes connections, says how many.
+pub fn kill_here(
+    core: &mut Core,
+    current: Option<&mut Connection>,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) {
+    let mut killed = 0;
+    if let Ok(filter) = Filter::of_kill(args) {
+        for index in 0..core.conns.len() {
+            let matches = |conn: &Connection| !conn.closing && filter.matches(&conn.session);
+            if !core.conns[index].as_deref().is_some_and(matches) {
+                continue;
+            }
+            if let Some(mut conn) = core.conns[index].take() {
+                core.begin_close(&mut conn);
+                core.put_back(conn);
+                killed += 1;
+            }
+        }
+        if let Some(conn) = current
+            && !filter.skips_current
+            && filter.matches(&conn.session)
+        {
+            // It still gets its answer.
+            conn.close_after_reply = true;
+            killed += 1;
+        }
+    }
+    Reply::new(out, false).int(killed);
+}
+
+/// Joins the parts of CLIENT KILL: the number, or for the old form whether there was one.
+pub fn join_kills(args: Args<'_>, parts: &[Vec<u8>], out: &mut Vec<u8>) {
+    let killed: i64 = parts.iter().map(|part| crate::dispatch::gather::integer(part)).sum();
+    let mut reply = Reply::new(out, false);
+    if args.len() > 3 {
+        reply.int(killed);
+    } else if killed == 0 {
+        reply.error("ERR No such client");
+    } else {
+        reply.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_all_cores_are_in_the_order_of_ids() {
+        assert_eq!(id_of(b"id=120 addr=x\n"), 120);
+        assert_eq!(id_of(b"x"), 0);
+    }
+
+    #[test]
+    fn the_old_form_of_kill_says_whether_there_was_one() {
+        let joined = |words: &[&[u8]], parts: &[&[u8]]| {
+            let args = quire_engine::command::OwnedArgs::from_slices(words);
+            let parts: Vec<Vec<u8>> = parts.iter().map(|p| p.to_vec()).collect();
+            let mut out = Vec::new();
+            join_kills(args.as_args(), &parts, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let old: [&[u8]; 3] = [b"client", b"kill", b"1.2.3.4:5"];
+        let new: [&[u8]; 4] = [b"client", b"kill", b"id", b"7"];
+        assert_eq!(joined(&old, &[b":0\r\n", b":1\r\n"]), "+OK\r\n");
+        assert_eq!(joined(&old, &[b":0\r\n", b":0\r\n"]), "-ERR No such client\r\n");
+        assert_eq!(joined(&new, &[b":2\r\n", b":1\r\n"]), ":3\r\n");
+    }
+}

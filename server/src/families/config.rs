@@ -1,0 +1,118 @@
+//! CONFIG GET, SET, RESETSTAT: the configuration of the running server.
+
+use super::{ServerSpec, Step, help, server_row};
+use crate::{
+    config::Config,
+    net::connection::Connection,
+    observe::log,
+    runtime::{core::Core, preflight},
+};
+use quire_engine::command::{Args, CommandError, Flags, Reply};
+
+const ADMIN: Flags = Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE);
+
+pub(super) const SPECS: &[ServerSpec] = &[ServerSpec {
+    complexity: "Depends on subcommand.",
+    subcommands: &[
+        ServerSpec {
+            complexity: "O(N) when N is the number of configuration parameters provided",
+            ..server_row("config|get", -3, ADMIN, "2.0.0", "Values of directives", get)
+        },
+        ServerSpec {
+            complexity: "O(N) when N is the number of configuration parameters provided",
+            ..server_row("config|set", -4, ADMIN, "2.0.0", "Changes directives", set)
+        },
+        server_row(
+            "config|help",
+            2,
+            Flags::LOADING.with(Flags::STALE),
+            "5.0.0",
+            "What CONFIG can do",
+            config_help,
+        ),
+    ],
+    ..server_row(
+        "config",
+        -2,
+        Flags(0),
+        "2.0.0",
+        "Commands about the configuration",
+        help::bare_container,
+    )
+}];
+
+fn get(
+    core: &mut Core,
+    conn: &mut Connection,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let found = core.shared.config.get(args.iter_from(2));
+    let mut reply = Reply::new(out, conn.session.resp3);
+    reply.map(found.len());
+    for (name, value) in found {
+        reply.bulk(&name);
+        reply.bulk(&value);
+    }
+    Ok(Step::Reply)
+}
+
+fn set(
+    core: &mut Core,
+    conn: &mut Connection,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    if args.len() % 2 == 1 {
+        return Err(CommandError::SYNTAX);
+    }
+    let pairs: Vec<(&[u8], &[u8])> =
+        (2..args.len()).step_by(2).map(|at| (args.get(at), args.get(at + 1))).collect();
+    core.shared
+        .config
+        .set(&pairs, apply)
+        .map_err(|error| CommandError::owned(error.to_string()))?;
+    Reply::new(out, conn.session.resp3).ok();
+    Ok(Step::Reply)
+}
+
+/// What takes more than reading the new value.
+fn apply(old: &Config, new: &Config) -> Result<(), (&'static str, String)> {
+    if new.maxclients > old.maxclients {
+        let needs = preflight::Needs {
+            shards: new.shards,
+            storage_threads: new.storage_threads,
+            maxclients: new.maxclients,
+        };
+        let granted =
+            preflight::fit_files(needs).map_err(|refusal| ("maxclients", refusal.to_string()))?;
+        if granted.maxclients < new.maxclients {
+            return Err((
+                "maxclients",
+                format!(
+                    "The operating system is not able to handle the specified number of clients, \
+                     try with {}",
+                    granted.maxclients
+                ),
+            ));
+        }
+    }
+    log::set_level(new.loglevel);
+    Ok(())
+}
+
+fn config_help(
+    _core: &mut Core,
+    conn: &mut Connection,
+    _args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let lines = [
+        "GET <pattern>",
+        "    Return parameters matching the glob-like <pattern> and their values.",
+        "SET <directive> <value>",
+        "    Set the configuration <directive> to <value>.",
+    ];
+    help::write("CONFIG", &lines, conn, out);
+    Ok(Step::Reply)
+}

@@ -1,0 +1,104 @@
+//! Memory as the allocator and the kernel see it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use tikv_jemalloc_ctl::{epoch, stats};
+
+/// Highest [`Memory::used`] any sample has seen, bytes.
+static PEAK: AtomicU64 = AtomicU64::new(0);
+
+/// One sample, bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    /// Handed out by the allocator to the program.
+    pub used: u64,
+    /// Highest `used` of all samples.
+    pub peak: u64,
+    /// In pages the allocator uses.
+    pub active: u64,
+    /// In pages the allocator holds physically.
+    pub resident: u64,
+    /// Physical memory of the process.
+    pub rss: u64,
+    /// Physical memory of the machine.
+    pub total: u64,
+}
+
+impl Memory {
+    /// Bytes handed out now, and the highest figure so far.
+    fn used_now() -> (u64, u64) {
+        // The allocator's figures are those of the last epoch. Errors mean another allocator.
+        let _ = epoch::advance();
+        let used = stats::allocated::read().unwrap_or(0) as u64;
+        (used, PEAK.fetch_max(used, Ordering::Relaxed).max(used))
+    }
+
+    /// Measures now.
+    pub fn sample() -> Self {
+        let (used, peak) = Self::used_now();
+        let read = |figure: Result<usize, _>| figure.unwrap_or(0) as u64;
+        Self {
+            used,
+            peak,
+            active: read(stats::active::read()),
+            resident: read(stats::resident::read()),
+            rss: rss(),
+            total: total(),
+        }
+    }
+}
+
+/// Remembers the allocator's figure if it is the highest so far. Called a few times a second.
+pub fn note_peak() {
+    Memory::used_now();
+}
+
+/// The second figure of statm: resident pages.
+fn rss() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = text.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+    pages * system_value(libc::_SC_PAGESIZE)
+}
+
+fn total() -> u64 {
+    system_value(libc::_SC_PHYS_PAGES) * system_value(libc::_SC_PAGESIZE)
+}
+
+fn system_value(name: libc::c_int) -> u64 {
+    // SAFETY: sysconf takes no pointers.
+    u64::try_from(unsafe { libc::sysconf(name) }).unwrap_or(0)
+}
+
+/// Bytes as Redis writes them for people: `512B`, `1.50M`.
+pub fn human(bytes: u64) -> String {
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let mut amount = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while amount >= 1024.0 && unit < 4 {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    format!("{amount:.2}{}", ["K", "M", "G", "T", "P"][unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_bytes_as_redis_writes_them() {
+        for (bytes, text) in
+            [(0, "0B"), (1023, "1023B"), (1024, "1.00K"), (1_572_864, "1.50M"), (1 << 40, "1.00T")]
+        {
+            assert_eq!(human(bytes), text);
+        }
+    }
+
+    #[test]
+    fn the_process_takes_some_of_the_machines_memory() {
+        let memory = Memory::sample();
+        assert!(memory.rss > 1 << 20 && memory.total > memory.rss);
+        assert!(memory.peak >= memory.used);
+    }
+}

@@ -1,0 +1,112 @@
+//! Moving out is one restart: after a clean stop stock Redis loads the directory and has the same
+//! data. Moving in is one restart too.
+
+use std::path::Path;
+
+use crate::support::{
+    client::{Client, Reply},
+    copy_tree,
+    process::{Launch, ServerProcess, fresh_dir},
+    run,
+};
+
+fn digest(client: &mut Client) -> String {
+    client.ask(&["DEBUG", "DIGEST"]).text()
+}
+
+/// Stops `server` in order, and compares with stock Redis on a copy of its directory `data`:
+/// check tool and digest. `scratch` is where the copy goes.
+pub fn stock_redis_agrees(server: ServerProcess, data: &Path, scratch: &Path) {
+    let ours = digest(&mut server.client());
+    server.stop();
+    let copy = scratch.join("copy");
+    copy_tree(data, &copy);
+    let manifest = copy.join("appendonlydir/appendonly.aof.manifest");
+    let said = run("redis-check-aof", &[manifest.to_str().expect("test paths are UTF-8")]);
+    assert!(said.contains("All AOF files and manifest are valid"), "{said}");
+    let redis = Launch::redis(&copy).start();
+    assert_eq!(digest(&mut redis.client()), ours, "stock Redis has other data");
+}
+
+/// A data set with every kind of string, deadlines, two databases.
+fn fill(client: &mut Client) {
+    let commands = [
+        "SELECT 0",
+        "SET plain value",
+        "SET number 12345",
+        "SET deadline x PXAT 4102444800000",
+        "INCRBY counter 41",
+        "INCR counter",
+        "INCRBYFLOAT float 10.5",
+        "APPEND appended one",
+        "APPEND appended two",
+        "SETRANGE ranged 5 tail",
+        "MSET m1 1 m2 2 m3 3 m4 4",
+        "SET renamed x",
+        "RENAME renamed new-name",
+        "SET gone x",
+        "DEL gone",
+        "SELECT 3",
+        "SET third database",
+        "SETEX third-deadline 100000000 x",
+        "SELECT 0",
+    ];
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').collect();
+        let reply = client.ask(&words);
+        assert!(!matches!(reply, Reply::Error(_)), "{command}: {reply:?}");
+    }
+    for n in 0..2000 {
+        let (key, value) = (format!("key:{n}"), "v".repeat(n % 300));
+        assert!(client.ask(&["SET", &key, &value]).is_ok());
+    }
+}
+
+#[test]
+fn a_cleanly_stopped_directory_loads_in_stock_redis_with_the_same_digest() {
+    for policy in ["always", "everysec", "no"] {
+        let dir = fresh_dir();
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).expect("the directory is fresh");
+        let launch = Launch::quire(&data).with(&["--shards", "3", "--appendfsync", policy]);
+        let server = launch.start();
+        fill(&mut server.client());
+        stock_redis_agrees(server, &data, dir.path());
+    }
+}
+
+#[test]
+fn a_directory_of_stock_redis_loads_with_the_same_digest() {
+    let dir = fresh_dir();
+    let launch = Launch::redis(dir.path()).with(&["--aof-use-rdb-preamble", "no"]);
+    let redis = launch.start();
+    fill(&mut redis.client());
+    let theirs = digest(&mut redis.client());
+    redis.stop();
+    for shards in ["1", "3"] {
+        let quire = Launch::quire(dir.path()).with(&["--shards", shards]).start();
+        assert_eq!(digest(&mut quire.client()), theirs, "{shards} shards");
+        quire.stop();
+    }
+}
+
+#[test]
+fn a_directory_goes_to_stock_redis_and_back_with_what_it_wrote_there() {
+    let dir = fresh_dir();
+    let quire = Launch::quire(dir.path()).with(&["--shards", "2"]).start();
+    fill(&mut quire.client());
+    quire.stop();
+
+    let redis = Launch::redis(dir.path()).start();
+    let mut client = redis.client();
+    assert!(client.ask(&["SET", "written-by", "stock"]).is_ok());
+    assert_eq!(client.ask(&["DEL", "plain"]), Reply::Int(1));
+    let theirs = digest(&mut client);
+    redis.stop();
+
+    let quire = Launch::quire(dir.path()).with(&["--shards", "4"]).start();
+    let mut client = quire.client();
+    assert_eq!(client.ask(&["GET", "written-by"]).text(), "stock");
+    assert_eq!(client.ask(&["GET", "plain"]), Reply::Null);
+    assert_eq!(digest(&mut client), theirs);
+}

@@ -1,0 +1,90 @@
+//! Starts that must not happen: the process ends with a code other than 0 and one sentence that
+//! names the file, the directory or the address. Never empty or partial in silence.
+
+use std::{fs, path::PathBuf};
+
+use crate::support::process::{Launch, fresh_dir};
+
+/// A directory with data of one shard, cleanly stopped, and its log file.
+fn stopped() -> (tempfile::TempDir, Launch, PathBuf) {
+    let dir = fresh_dir();
+    let launch = Launch::quire(dir.path()).with(&["--shards", "1", "--appendfsync", "always"]);
+    let server = launch.start();
+    let mut client = server.client();
+    for n in 0..500 {
+        assert!(client.ask(&["SET", &format!("key:{n}"), "a value"]).is_ok());
+    }
+    server.stop();
+    let log = fs::read_dir(dir.path().join("appendonlydir"))
+        .expect("the server has made it")
+        .map(|entry| entry.expect("the directory is readable").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "aof"))
+        .max_by_key(|path| fs::metadata(path).map_or(0, |m| m.len()))
+        .expect("there is a log file");
+    (dir, launch, log)
+}
+
+fn assert_refused(launch: &Launch, named: &str) {
+    let (status, said) = launch.start_refused();
+    assert!(!status.success(), "it ended with {status}:\n{said}");
+    assert!(said.contains(named), "nothing names {named}:\n{said}");
+}
+
+fn name(path: &std::path::Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_log_file_that_is_listed_and_missing_is_named() {
+    let (_dir, launch, log) = stopped();
+    fs::remove_file(&log).expect("the file is ours");
+    assert_refused(&launch, &name(&log));
+}
+
+#[test]
+fn a_flipped_byte_in_what_was_synced_is_named_with_its_file() {
+    let (_dir, launch, log) = stopped();
+    let mut bytes = fs::read(&log).expect("the file is readable");
+    let value = b"a value";
+    let middle = bytes
+        .windows(value.len())
+        .position(|window| window == value)
+        .expect("values are logged as they are");
+    bytes[middle] ^= 1;
+    fs::write(&log, bytes).expect("the file is ours");
+    assert_refused(&launch, &name(&log));
+}
+
+#[test]
+fn a_broken_manifest_is_named() {
+    let (dir, launch, _) = stopped();
+    let manifest = dir.path().join("appendonlydir/appendonly.aof.manifest");
+    fs::write(&manifest, "file is not what this line says\n").expect("the file is ours");
+    assert_refused(&launch, "appendonly.aof.manifest");
+}
+
+#[test]
+fn a_second_server_on_the_same_directory_does_not_start() {
+    let dir = fresh_dir();
+    let launch = Launch::quire(dir.path()).with(&["--shards", "1"]);
+    let first = launch.start();
+    assert_refused(&launch, "appendonlydir");
+    assert!(first.client().ask(&["SET", "still", "here"]).is_ok());
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let dir = fresh_dir();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("there are free ports");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    assert_refused(&Launch::quire(dir.path()).with(&["--port", &port]), &port);
+}
+
+#[test]
+fn a_directive_nobody_knows_is_named() {
+    let dir = fresh_dir();
+    assert_refused(
+        &Launch::quire(dir.path()).with(&["--no-such-directive", "1"]),
+        "no-such-directive",
+    );
+}
