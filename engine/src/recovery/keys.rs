@@ -122,9 +122,7 @@ impl Keys {
             | Fanout::Cursor
             | Fanout::AnyShard
             | Fanout::EveryShardSum
-            | Fanout::EveryShardJoin => {
-                self.gathered(spec, args, first, db)
-            }
+            | Fanout::EveryShardJoin => self.gathered(spec, args, first, db),
         }
     }
 
@@ -232,8 +230,12 @@ mod tests {
             "MSET b 2 c 3 d 4 e 5 f 6",
             "DEL a b",
             "INCRBY c 7",
+            "MSETNX n1 1 n2 2",
+            "MSETNX n3 1 n2 2",
+            "RENAME d {tag}d",
             "SELECT 3",
             "MSET x 1 y 2",
+            "COPY y yy DB 5",
             "SWAPDB 0 3",
             "APPEND x z",
             "MULTI",
@@ -243,7 +245,12 @@ mod tests {
         let mut one = keys(1);
         run(&mut one, &lines);
         let expected = all(one);
-        assert_eq!(expected.len(), 7, "{expected:?}");
+        let text: Vec<String> = expected.iter().map(|(d, k, v)| format!("{d}:{k}={v}")).collect();
+        let text = text.join(" ");
+        assert_eq!(
+            text,
+            "0:x=1 0:y=2 3:c=10 3:e=5 3:f=6 3:n1=1 3:n2=2 3:q=1 3:x=z 3:{tag}d=4 5:yy=2"
+        );
         for shards in [2, 3, 7, 256] {
             let mut many = keys(shards);
             run(&mut many, &lines);
