@@ -437,6 +437,24 @@ fn what_stock_appended_over_a_torn_log_is_refused() {
 }
 
 #[test]
+fn what_stock_appended_behind_the_whole_commands_of_a_torn_commit_is_not_dropped() {
+    let whole = body(&["SET b 2", "SET c 3"]);
+    let half = body(&["SET b 2"]).len();
+    let mut segment = Segment::new(0, 1).commit(&["SET a 1"]).claim(1);
+    segment.push_commit(&whole, 2);
+    let left = segment.torn(whole.len() - half);
+    let stock = |tail: &[u8]| Segment { bytes: left.bytes.clone(), ..Segment::new(0, 1) }.raw(tail);
+    let words = ["appendonly.aof.1.s0", "Redis server appended", "BGREWRITEAOF"];
+    Directory::of(vec![stock(&stock_tail())]).ours().refused(&words);
+    // Without a stock server: torn at a command's end, and torn while it went over databases.
+    Directory::of(vec![stock(b"")]).ours().expect(&[("a", "1")]);
+    let mut databases = Segment::new(0, 1).commit(&["SET a 1"]);
+    databases.push_commit(&[body(&["SET b 2"]), resp("SELECT 1"), resp("SET c 3")].concat(), 2);
+    let flipped = databases.flip(1, body(&["SET b 2"]).len() - 3);
+    Directory::of(vec![flipped]).ours().expect(&[("a", "1")]);
+}
+
+#[test]
 fn the_rest_of_a_torn_commit_is_not_taken_for_a_stock_servers() {
     // The block with the header did not land; the next one begins at a command's boundary.
     let mut commit = Segment::direct(0, 1).commit(&["SET a 1"]).claim(1);

@@ -154,12 +154,13 @@ async fn scan_files<R: Readers>(
 ) -> Result<Vec<Scanned>, RecoveryError> {
     if let Some(team) = team {
         return parallel::for_each(team, plan.files.len(), async |storage, at| {
-            scan_file(storage, &plan.files[at], progress).await
+            scan_file(storage, &plan.files[at], at + 1 == plan.files.len(), progress).await
         });
     }
     let mut scanned = Vec::with_capacity(plan.files.len());
-    for file in &plan.files {
-        scanned.push(scan_file(storage, file, progress).await?);
+    for (at, file) in plan.files.iter().enumerate() {
+        let last = at + 1 == plan.files.len();
+        scanned.push(scan_file(storage, file, last, progress).await?);
     }
     Ok(scanned)
 }
@@ -167,6 +168,7 @@ async fn scan_files<R: Readers>(
 async fn scan_file<S: Storage>(
     storage: &S,
     file: &PlannedFile,
+    last: bool,
     progress: &Progress,
 ) -> Result<Scanned, RecoveryError> {
     let name = &file.entry.name;
@@ -174,7 +176,11 @@ async fn scan_file<S: Storage>(
     let from = if ours { 0 } else { rdb::commands_start(storage, name).await? };
     let gap_max = if ours { scan::STOCK_ANNOTATION_BYTES_MAX } else { u64::MAX };
     let expect = expect(file.role, file.entry.run);
-    let scan = scan::scan(storage, name, from..file.bytes, expect, gap_max, progress).await?;
+    let range = from..file.bytes;
+    let mut scan = scan::scan(storage, name, range, expect, gap_max, progress).await?;
+    if ours && last {
+        scan::find_overwritten(storage, name, file.bytes, &mut scan, progress).await?;
+    }
     Ok(Scanned { file: file.clone(), from, scan })
 }
 
