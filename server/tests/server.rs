@@ -6,6 +6,7 @@
 mod support; // processes, a client, the model of what was acknowledged
 
 mod clients; // programs people use: redis-cli, redis-benchmark, redis-py
+mod families; // commands about connections and the server, compared with stock Redis
 mod disk; // a full disk, a disk that reports errors
 mod interchange; // directories that move between Quire and stock Redis
 mod kill; // kill -9 under load, restart, nothing acknowledged is missing

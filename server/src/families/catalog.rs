@@ -154,6 +154,8 @@ impl Entry {
     /// Its ACL categories, in Redis' order.
     pub fn categories(&self) -> Vec<&'static str> {
         let has = |flag: Flags| self.flags.has(flag);
+        // A container is of no category: its sub-commands are.
+        let is_leaf = self.subcommands().is_empty();
         let holds = |category: &str| {
             self.acl.contains(&category)
                 || match category {
@@ -165,11 +167,13 @@ impl Entry {
                     "@slow" => !has(Flags::FAST),
                     "@blocking" => has(Flags::BLOCKING),
                     "@string" => self.group == Group::String,
-                    "@keyspace" => self.group == Group::Generic && self.keys != KeySpec::None,
-                    "@connection" => {
-                        // A container has the categories of its sub-commands only.
-                        self.group == Group::Connection && self.subcommands().is_empty()
+                    // WAITAOF is of the group, but about the connection.
+                    "@keyspace" => {
+                        is_leaf
+                            && self.group == Group::Generic
+                            && !self.acl.contains(&"@connection")
                     }
+                    "@connection" => is_leaf && self.group == Group::Connection,
                     "@transaction" => self.group == Group::Transactions,
                     "@scripting" => self.group == Group::Scripting,
                     _ => false,
@@ -178,7 +182,7 @@ impl Entry {
         CATEGORIES.into_iter().filter(|category| holds(category)).collect()
     }
 
-    /// True when its keys cannot be found by position alone.
+    /// Names of its flags, in Redis' order.
     pub fn flag_names(&self) -> Vec<&'static str> {
         let set = Flags::NAMES.iter().filter(|(flag, _)| self.flags.has(*flag));
         set.map(|(_, name)| *name).collect()

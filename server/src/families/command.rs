@@ -233,7 +233,7 @@ fn list(
         .map(|entry| entry.name)
         .collect();
     let mut reply = Reply::new(out, conn.session.resp3);
-    reply.set(names.len());
+    reply.array(names.len());
     for name in names {
         reply.bulk(name.as_bytes());
     }

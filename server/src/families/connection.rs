@@ -94,9 +94,12 @@ fn select(
     args: Args<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
-    let number = canonical_int(args.get(1))
-        .filter(|n| i32::try_from(*n).is_ok())
-        .ok_or(CommandError::NOT_AN_INTEGER)?;
+    let number = canonical_int(args.get(1)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    if i32::try_from(number).is_err() {
+        return Err(CommandError::new(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        ));
+    }
     if number < 0 || number >= core.shared.options.databases as i64 {
         return Err(CommandError::new("ERR DB index is out of range"));
     }
