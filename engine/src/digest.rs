@@ -84,7 +84,10 @@ impl Digest {
 mod tests {
     use super::*;
 
-    fn data_set(databases: &[(u32, &[(&str, &str, bool)])]) -> String {
+    /// Key, value, whether it has a deadline.
+    type Known = (&'static str, &'static str, bool);
+
+    fn data_set(databases: &[(u32, &[Known])]) -> String {
         Digest::of_databases(databases.iter().map(|(index, keys)| {
             let part = keys.iter().fold(Digest::ZERO, |part, (key, value, deadline)| {
                 part.xor(Digest::string_key(key.as_bytes(), value.as_bytes(), *deadline))

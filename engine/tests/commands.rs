@@ -27,12 +27,14 @@ fn integer(reply: &[u8]) -> Option<i64> {
 /// The elements of a flat array of bulk strings, sorted. A bulk may hold line ends, so they are
 /// cut by their lengths.
 fn elements(reply: &[u8]) -> Vec<Vec<u8>> {
-    let line_end = |at: usize| at + reply[at..].windows(2).position(|w| w == b"\r\n").unwrap();
+    let line_end = |at: usize| {
+        at + reply[at..].windows(2).position(|w| w == b"\r\n").expect("lines have ends")
+    };
     let mut at = line_end(0) + 2;
     let mut found = Vec::new();
     while at < reply.len() {
         let end = line_end(at);
-        let len: usize = std::str::from_utf8(&reply[at + 1..end]).unwrap().parse().unwrap();
+        let len: usize = String::from_utf8_lossy(&reply[at + 1..end]).parse().expect("a length");
         found.push(reply[end + 2..end + 2 + len].to_vec());
         at = end + 2 + len + 2;
     }
@@ -255,6 +257,10 @@ const EDGES: &[&str] = &[
     "OBJECT ENCODING",
     "OBJECT FREQ x",
     "OBJECT REFCOUNT nokey",
+    "SET shared 9999",
+    "OBJECT REFCOUNT shared",
+    "INCR shared",
+    "OBJECT REFCOUNT shared",
     "MEMORY USAGE nokey",
     "MEMORY USAGE x SAMPLES -1",
     "MEMORY USAGE x SAMPLES",
@@ -299,7 +305,7 @@ fn float(generator: &mut Generator) -> String {
         if at == point {
             text.push('.');
         }
-        text.push(char::from_digit(generator.below(base) as u32, base as u32).unwrap());
+        text.push(char::from_digit(generator.below(base) as u32, base as u32).expect("a digit"));
     }
     let largest = [1, 30, 100, 5000, 17_000][generator.below(5)];
     if largest > 1 {

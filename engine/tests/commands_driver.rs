@@ -93,8 +93,11 @@ pub fn digest(shard: &Shard) -> String {
     Digest::of_databases(parts).hex()
 }
 
+/// Database, key, value, deadline.
+pub type Known = (usize, Vec<u8>, Vec<u8>, Option<i64>);
+
 /// Every key with its value and deadline, in order: more than the digest tells.
-pub fn content(shard: &Shard) -> Vec<(usize, Vec<u8>, Vec<u8>, Option<i64>)> {
+pub fn content(shard: &Shard) -> Vec<Known> {
     let mut content = Vec::new();
     for db in 0..DATABASES {
         shard.keyspace.db(db).for_each(&mut |entry| {

@@ -324,7 +324,7 @@ impl Generator {
                 let sub: &[&str] = if self.floats {
                     &["FREQ", "help", "NOPE"]
                 } else {
-                    &["encoding", "REFCOUNT", "freq"]
+                    &["encoding", "ENCODING", "freq"]
                 };
                 line.extend([self.pick(sub), self.key()]);
             }

@@ -291,6 +291,31 @@ fn a_generation_that_began_late_needs_nothing_before_it() {
 }
 
 #[test]
+fn many_keys_on_many_shards_are_loaded_in_the_order_they_were_written_in() {
+    let mut directory = Directory::new();
+    for shard in 0..5 {
+        let mut first = Segment::new(shard, 2 * u64::from(shard) + 1);
+        let mut second = Segment::new(shard, 2 * u64::from(shard) + 20).from_lsn(101);
+        for round in 0..100 {
+            let line = format!("SET k{shard}:{} {round}", round % 10);
+            first.push_commit(&body(&[&line]), 1);
+            let line = format!("APPEND k{shard}:{} +{round}", round % 10);
+            second.push_commit(&body(&[&line]), 1);
+        }
+        directory.add(first);
+        directory.add(second);
+    }
+    let value =
+        |n: usize| (0..10).fold(format!("{}", 90 + n), |v, i| format!("{v}+{}", i * 10 + n));
+    let mut expected = Vec::new();
+    for shard in 0..5 {
+        expected.extend((0..10).map(|n| (format!("k{shard}:{n}"), value(n))));
+    }
+    let expected: Vec<(&str, &str)> = expected.iter().map(|(k, v)| (&**k, &**v)).collect();
+    directory.ours().expect(&expected);
+}
+
+#[test]
 fn nothing_expires_while_it_is_replayed() {
     let lines = ["SET k 5 PXAT 1000", "INCRBY k 1"];
     let directory = Directory::of(vec![Segment::new(0, 1).commit(&lines)]).ours();
@@ -409,6 +434,24 @@ fn what_stock_appended_over_a_torn_log_is_refused() {
     let taken = Segment { number: 2, ..Segment::new(0, 2) }.commit(&["SET a 1"]).raw(&stock_tail());
     let directory = Directory::of(vec![torn, taken]).ours();
     directory.refused(&["appendonly.aof.2.s0", "Redis server appended", "appendonly.aof.1.s1"]);
+}
+
+#[test]
+fn what_stock_appended_behind_the_whole_commands_of_a_torn_commit_is_not_dropped() {
+    let whole = body(&["SET b 2", "SET c 3"]);
+    let half = body(&["SET b 2"]).len();
+    let mut segment = Segment::new(0, 1).commit(&["SET a 1"]).claim(1);
+    segment.push_commit(&whole, 2);
+    let left = segment.torn(whole.len() - half);
+    let stock = |tail: &[u8]| Segment { bytes: left.bytes.clone(), ..Segment::new(0, 1) }.raw(tail);
+    let words = ["appendonly.aof.1.s0", "Redis server appended", "BGREWRITEAOF"];
+    Directory::of(vec![stock(&stock_tail())]).ours().refused(&words);
+    // Without a stock server: torn at a command's end, and torn while it went over databases.
+    Directory::of(vec![stock(b"")]).ours().expect(&[("a", "1")]);
+    let mut databases = Segment::new(0, 1).commit(&["SET a 1"]);
+    databases.push_commit(&[body(&["SET b 2"]), resp("SELECT 1"), resp("SET c 3")].concat(), 2);
+    let flipped = databases.flip(1, body(&["SET b 2"]).len() - 3);
+    Directory::of(vec![flipped]).ours().expect(&[("a", "1")]);
 }
 
 #[test]

@@ -1,15 +1,14 @@
 //! The single test binary of the engine.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 mod commands; // random commands: a shard answers byte for byte as redis-server does
 mod commands_driver; // a shard as a client sees it: names, arity, SELECT, RESP version
 mod commands_generator; // random command lines over few keys
 mod commands_oracle; // a redis-server of the test's own
+mod commands_table; // rows of the table, compared with what redis-server says of itself
 mod crash; // acknowledged writes of one log survive every crash of the simulated disk
 mod directories; // hand-built log directories, each in one odd state
 mod effects; // what is logged makes the same state again
 mod interop; // redis-server and redis-check-aof read our segments
-mod recovery; // recovery under crashes, and the builder of directories
+mod recovery; // recovery under crashes and in whole lives, and the builder of directories
 mod storage; // the simulated and the real disk keep the same contract
 mod tidy; // house rules of the whole workspace: sizes, names, layers, what may be named where

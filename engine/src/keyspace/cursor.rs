@@ -46,15 +46,11 @@ impl Group {
     /// None at the end of the group.
     pub(super) fn scan_home(&self, point: u64, emit: &mut dyn FnMut(EntryPtr)) -> Option<u64> {
         let segment = self.segment(point << (64 - POINT_BITS))?;
-        let buckets = segment.buckets() as u64;
         let unit = DEPTH_MAX - segment.depth();
-        let fraction = point >> unit & ((1 << HOME_BITS) - 1);
-        let home = (fraction * buckets) >> HOME_BITS;
-        segment.for_home(home as usize, emit);
-        // The least fraction of the next bucket that has any; 2^13 belongs to the next segment.
-        let next = ((home + 1) << HOME_BITS).div_ceil(buckets);
+        let home = segment.home(segment.fingerprint(point << (64 - POINT_BITS)));
+        segment.for_home(home, emit);
         let segment_start = point >> (unit + HOME_BITS) << (unit + HOME_BITS);
-        let behind = segment_start + (next << unit);
+        let behind = segment_start + (segment.fraction_behind(home) << unit);
         (behind >> POINT_BITS == 0).then_some(behind)
     }
 

@@ -464,6 +464,12 @@ impl Database {
         self.entry_bytes + self.groups.iter().map(Group::segment_bytes).sum::<usize>()
     }
 
+    /// Depths that segments of a group have.
+    #[cfg(test)]
+    pub(super) fn group_depths(&self, group: usize) -> std::collections::BTreeSet<u32> {
+        self.groups[group].segments().map(|(_, segment)| segment.depth()).collect()
+    }
+
     /// References in the deadline index, stale ones included.
     #[cfg(test)]
     pub(super) fn references(&self) -> usize {

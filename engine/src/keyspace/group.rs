@@ -403,6 +403,7 @@ impl Group {
         assert_eq!(end, self.directory.len());
         assert_eq!((keys, bytes, count), (self.keys, self.segment_bytes, self.segments));
         assert_eq!(deepest, self.deepest, "segments at the directory's depth");
+        assert!(self.depth == 0 || deepest > 0, "the directory is as small as it can be");
         assert_eq!(self.keys == 0, self.directory.is_empty(), "empty groups hold no memory");
     }
 }

@@ -173,6 +173,12 @@ impl Segment {
         (fraction * self.buckets()) >> HOME_BITS
     }
 
+    /// The least fraction (the 13 bits that choose the home) whose home comes after `home`;
+    /// 2^13, which no hash has, after the last one that can be a home.
+    pub(super) fn fraction_behind(self, home: usize) -> u64 {
+        (((home + 1) << HOME_BITS).div_ceil(self.buckets())) as u64
+    }
+
     #[inline]
     fn after(self, bucket: usize) -> usize {
         if bucket + 1 == self.buckets() { 0 } else { bucket + 1 }
@@ -367,6 +373,34 @@ impl Segment {
                     assert!(!self.words(at)[BUCKET - 1].is_empty(), "spilled past free words");
                     at = self.after(at);
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn home_buckets_are_intervals_of_the_hash_in_order() {
+        for depth in [0, 1, 2, 3, 4, 7, 31, 32] {
+            for buckets in [1, 2, 3, 5, 7, 8, 10, 12, 14, 16, 20, 64, 9_000] {
+                let segment = Segment::allocate(depth, buckets);
+                let home = |fraction: u64| {
+                    let hash = fraction << (64 - HOME_BITS) >> depth;
+                    segment.home(segment.fingerprint(hash))
+                };
+                for fraction in 0..1u64 << HOME_BITS {
+                    let here = home(fraction);
+                    assert!(here < buckets);
+                    let behind = segment.fraction_behind(here);
+                    assert!(behind > fraction);
+                    assert_eq!(home(behind - 1), here, "the last of its interval");
+                    assert!(behind == 1 << HOME_BITS || home(behind) > here, "not beyond it");
+                }
+                // SAFETY: nobody else knows the segment.
+                unsafe { segment.free() };
             }
         }
     }

@@ -9,7 +9,10 @@
 
 use super::quoting;
 use crate::io::Method;
-use std::fmt::{self, Write as _};
+use std::{
+    collections::HashSet,
+    fmt::{self, Write as _},
+};
 
 /// Longest line, newline included, bytes (`MANIFEST_MAX_LINE`).
 const LINE_BYTES_MAX: usize = 1024;
@@ -189,7 +192,8 @@ pub fn parse(text: &[u8]) -> Result<(Manifest, Trailer), FormatError> {
     }
     let mut manifest = Manifest::default();
     let mut trailer = Trailer::Missing;
-    let (mut line_number, mut at, mut seq_max) = (0, 0, 0);
+    let (mut line_number, mut at) = (0, 0);
+    let mut order = Order::default();
     while at < text.len() {
         line_number += 1;
         let fail = |what| FormatError { line: line_number, what };
@@ -210,7 +214,7 @@ pub fn parse(text: &[u8]) -> Result<(Manifest, Trailer), FormatError> {
                 return Err(fail("the line has no end: the file is cut short"));
             }
             let entry = parse_entry(line).map_err(fail)?;
-            check_order(&manifest, &entry, &mut seq_max).map_err(fail)?;
+            order.check(&entry).map_err(fail)?;
             manifest.files.push(entry);
         }
         at += line.len();
@@ -293,22 +297,29 @@ fn parse_method(text: &str) -> Option<Method> {
     [Method::Buffered, Method::Direct].into_iter().find(|&m| method_name(m) == text)
 }
 
-fn check_order(so_far: &Manifest, entry: &Entry, seq_max: &mut u64) -> Result<(), &'static str> {
-    match entry.kind {
-        Kind::Base if so_far.files.iter().any(|e| e.kind == Kind::Base) => {
-            return Err("Found duplicate base file information");
+/// What the lines so far say about those that may follow.
+#[derive(Default)]
+struct Order {
+    names: HashSet<String>,
+    has_base: bool,
+    seq_max: u64,
+}
+
+impl Order {
+    fn check(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        match entry.kind {
+            Kind::Base if self.has_base => return Err("Found duplicate base file information"),
+            Kind::Incr if entry.seq <= self.seq_max => {
+                return Err("Found a non-monotonic sequence number");
+            }
+            Kind::Incr => self.seq_max = entry.seq,
+            Kind::Base => self.has_base = true,
+            Kind::History => {}
         }
-        Kind::Incr if entry.seq <= *seq_max => {
-            return Err("Found a non-monotonic sequence number");
-        }
-        Kind::Incr => *seq_max = entry.seq,
-        Kind::Base | Kind::History => {}
+        // Stock replays a file that is listed twice two times; increments would count double.
+        let new = self.names.insert(entry.name.clone());
+        new.then_some(()).ok_or("the file is listed twice")
     }
-    // Stock replays a file that is listed twice two times; increments would count double.
-    if so_far.lists(&entry.name) {
-        return Err("the file is listed twice");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

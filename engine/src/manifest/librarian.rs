@@ -216,6 +216,10 @@ impl<S: Storage> Librarian<S> {
         self.storage.close_for_ring(segment.file);
         let number = segment.seq;
         let name = self.names.segment(number, shard);
+        if !self.manifest.lists(&name) {
+            // It went with its data set while it was in use.
+            return Ok(Event::Retired { number });
+        }
         // A manifest without any file line is taken for a log by stock Redis' redis-check-aof.
         if end == 0 && self.manifest.files.len() > 1 {
             let mut new = self.manifest.clone();

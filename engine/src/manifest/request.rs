@@ -32,7 +32,8 @@ pub enum Request {
     /// Create a segment, make it stable, list it.
     Prepare(Wanted),
     /// End a segment nobody writes to any more; everything in it is synced. One with commits is
-    /// cut behind the last and gets its end-of-log line; an empty one is unlisted and deleted.
+    /// cut behind the last and gets its end-of-log line; an empty one is unlisted and deleted;
+    /// one that went with an emptied data set is only closed.
     Retire {
         /// The shard.
         shard: u16,

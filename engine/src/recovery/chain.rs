@@ -21,7 +21,8 @@
 //! | i | commands in the last listed file, SELECT first, where the file ended before | a stock server's: kept, sealed behind them; torn as in h |
 //! | j | other commands | the rest of a torn commit: a break |
 //! | k | commands of i behind a break | refuse: the stock server may have seen what would be cut |
-//! | l | commits of other runs, shards or files | nothing: a break if something else was due |
+//! | l | a torn last commit of which whole commands are left, then SELECT and others, in the last listed file | refuse, as k: a stock server has cut it and gone on |
+//! | m | commits of other runs, shards or files | nothing: a break if something else was due |
 //!
 //! Cross-shard transactions will narrow the cut: [`judge`] will take the LSN that the closure
 //! over all shards allows, treat it as a break without proof, and skip that where row i or h says
@@ -137,7 +138,7 @@ struct InFile {
 /// Goes through the table.
 ///
 /// # Errors
-/// Rows d, e, f, g and k.
+/// Rows d, e, f, g, k and l.
 pub fn judge(chain: &Chain<'_>) -> Result<Judgement, RecoveryError> {
     let mut walk = Walk { chain, next: start_lsn(chain), cut: None };
     let mut rulings = Vec::with_capacity(chain.files.len());
@@ -186,6 +187,11 @@ impl Walk<'_> {
                 Piece::Commands(commands) => self.commands(file, &mut state, at, commands)?,
                 Piece::Damage { offset, fault } => self.damage(file, &mut state, offset, fault)?,
             }
+        }
+        if let Some(offset) = file.scan.overwritten {
+            // Row l.
+            let kind = Refusal::StockOverTorn { torn: file.name.to_owned() };
+            return Err(RecoveryError::new(file.name, kind).at(offset));
         }
         if self.chain.followed && !state.sealed && file.bytes > 0 {
             // Row g.

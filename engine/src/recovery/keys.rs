@@ -9,7 +9,7 @@ use crate::{
     aof::Staging,
     command::{Args, CommandSpec, Fanout, OwnedArgs},
     families::table,
-    keyspace::{KeyHasher, Keyspace},
+    keyspace::{KeyHasher, Keyspace, canonical_int},
     shard::{ReplayError, Shard},
     slot::{group_of_slot, shard_of_group, slot_of},
 };
@@ -40,6 +40,19 @@ fn is(args: Args<'_>, name: &str) -> bool {
     args.get(0).eq_ignore_ascii_case(name.as_bytes())
 }
 
+/// Executes a command that [`is_control`]; `db` is the database selected so far.
+///
+/// # Errors
+/// A database that does not exist.
+pub fn control(args: Args<'_>, databases: usize, db: &mut usize) -> Result<(), String> {
+    if is(args, "select") {
+        let index = args.try_get(1).and_then(canonical_int);
+        let index = index.and_then(|i| usize::try_from(i).ok()).filter(|&i| i < databases);
+        *db = index.ok_or("DB index is out of range in 'SELECT'")?;
+    }
+    Ok(())
+}
+
 /// The one key of a command of ours; `None`: it has none or several.
 pub fn only_key<'a>(args: Args<'a>) -> Option<&'a [u8]> {
     let spec = table::lookup(args.get(0))?;
@@ -59,6 +72,11 @@ impl Keys {
     /// The shards, to be lent to the threads that fill them.
     pub fn shards_mut(&mut self) -> &mut [Shard] {
         &mut self.shards
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> usize {
+        self.databases
     }
 
     /// The time of this recovery.
@@ -104,9 +122,7 @@ impl Keys {
             | Fanout::Cursor
             | Fanout::AnyShard
             | Fanout::EveryShardSum
-            | Fanout::EveryShardJoin => {
-                self.gathered(spec, args, first, db)
-            }
+            | Fanout::EveryShardJoin => self.gathered(spec, args, first, db),
         }
     }
 
@@ -214,8 +230,12 @@ mod tests {
             "MSET b 2 c 3 d 4 e 5 f 6",
             "DEL a b",
             "INCRBY c 7",
+            "MSETNX n1 1 n2 2",
+            "MSETNX n3 1 n2 2",
+            "RENAME d {tag}d",
             "SELECT 3",
             "MSET x 1 y 2",
+            "COPY y yy DB 5",
             "SWAPDB 0 3",
             "APPEND x z",
             "MULTI",
@@ -225,7 +245,12 @@ mod tests {
         let mut one = keys(1);
         run(&mut one, &lines);
         let expected = all(one);
-        assert_eq!(expected.len(), 7, "{expected:?}");
+        let text: Vec<String> = expected.iter().map(|(d, k, v)| format!("{d}:{k}={v}")).collect();
+        let text = text.join(" ");
+        assert_eq!(
+            text,
+            "0:x=1 0:y=2 3:c=10 3:e=5 3:f=6 3:n1=1 3:n2=2 3:q=1 3:x=z 3:{tag}d=4 5:yy=2"
+        );
         for shards in [2, 3, 7, 256] {
             let mut many = keys(shards);
             run(&mut many, &lines);

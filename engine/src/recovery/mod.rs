@@ -26,6 +26,7 @@ mod foreign;
 mod judge;
 mod keys;
 mod open;
+mod parallel;
 mod plan;
 mod progress;
 mod rdb;
@@ -38,6 +39,7 @@ mod summary;
 pub use chain::Cut;
 pub use error::{Proof, RecoveryError, Refusal};
 pub use open::{Closed, Opened, Opening, open};
+pub use parallel::{Readers, Team};
 pub use progress::{Phase, Progress};
 pub use scan::Fault;
 pub use start::{Start, StartError, Started, start};
@@ -51,7 +53,8 @@ use crate::{
 };
 use judge::{Scanned, Verdict, Verdicts};
 use keys::Keys;
-use plan::{Plan, Role};
+use parallel::Alone;
+use plan::{Plan, PlannedFile, Role};
 use replay::{Part, Sealed, replay_file};
 use stages::Stage;
 
@@ -84,13 +87,27 @@ pub struct Recovered {
     found: bool,
 }
 
-/// Reads the whole directory. Nothing of it has changed when this fails before sealing, and
-/// never anything a second attempt would judge differently.
+/// Reads the whole directory on the calling thread.
+///
+/// # Errors
+/// As [`recover_with`].
+pub async fn recover<S: Storage>(
+    storage: &S,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Recovered, RecoveryError> {
+    recover_with::<Alone<S>>(storage, None, options, progress).await
+}
+
+/// Reads the whole directory with the threads of a team, which are gone when it returns. Nothing
+/// of the directory has changed when this fails before sealing, and never anything that a second
+/// attempt would judge differently.
 ///
 /// # Errors
 /// Why the server must not start, in one sentence for its operator.
-pub async fn recover<S: Storage>(
-    storage: &S,
+pub async fn recover_with<R: Readers>(
+    storage: &R::Storage,
+    team: Option<&Team<'_, R>>,
     options: &Options,
     progress: &Progress,
 ) -> Result<Recovered, RecoveryError> {
@@ -98,7 +115,7 @@ pub async fn recover<S: Storage>(
     let plan = read_plan(storage, &options.names).await?;
     progress.enter(Phase::Scan);
     progress.set_total(plan.files.iter().map(|file| file.bytes).sum());
-    let scanned = scan_files(storage, &plan, progress).await?;
+    let scanned = scan_files(storage, team, &plan, progress).await?;
     let verdicts = judge::judge(&plan, &scanned)?;
     let contents: Vec<_> = verdicts.files.iter().map(|verdict| verdict.content).collect();
     let names: Vec<_> = scanned.iter().map(|s| s.file.entry.name.as_str()).collect();
@@ -111,7 +128,7 @@ pub async fn recover<S: Storage>(
     progress.set_total(replay_bytes(&stages, &sealed));
     let mut keys = Keys::new(options.shards, options.databases, &options.hasher, options.now_ms);
     for stage in &stages {
-        replay_stage(storage, stage, &sealed, &mut keys, progress).await?;
+        replay_stage(storage, team, stage, &sealed, &mut keys, progress).await?;
     }
     Ok(finish(plan, &scanned, &verdicts, keys, progress))
 }
@@ -129,22 +146,42 @@ async fn read_plan<S: Storage>(storage: &S, names: &Names) -> Result<Plan, Recov
     plan::plan(names, &listing, manifest)
 }
 
-async fn scan_files<S: Storage>(
-    storage: &S,
+async fn scan_files<R: Readers>(
+    storage: &R::Storage,
+    team: Option<&Team<'_, R>>,
     plan: &Plan,
     progress: &Progress,
 ) -> Result<Vec<Scanned>, RecoveryError> {
+    if let Some(team) = team {
+        return parallel::for_each(team, plan.files.len(), async |storage, at| {
+            scan_file(storage, &plan.files[at], at + 1 == plan.files.len(), progress).await
+        });
+    }
     let mut scanned = Vec::with_capacity(plan.files.len());
-    for file in &plan.files {
-        let name = &file.entry.name;
-        let ours = matches!(file.role, Role::Segment { .. } | Role::Global { .. });
-        let from = if ours { 0 } else { rdb::commands_start(storage, name).await? };
-        let gap_max = if ours { scan::STOCK_ANNOTATION_BYTES_MAX } else { u64::MAX };
-        let expect = expect(file.role, file.entry.run);
-        let scan = scan::scan(storage, name, from..file.bytes, expect, gap_max, progress).await?;
-        scanned.push(Scanned { file: file.clone(), from, scan });
+    for (at, file) in plan.files.iter().enumerate() {
+        let last = at + 1 == plan.files.len();
+        scanned.push(scan_file(storage, file, last, progress).await?);
     }
     Ok(scanned)
+}
+
+async fn scan_file<S: Storage>(
+    storage: &S,
+    file: &PlannedFile,
+    last: bool,
+    progress: &Progress,
+) -> Result<Scanned, RecoveryError> {
+    let name = &file.entry.name;
+    let ours = matches!(file.role, Role::Segment { .. } | Role::Global { .. });
+    let from = if ours { 0 } else { rdb::commands_start(storage, name).await? };
+    let gap_max = if ours { scan::STOCK_ANNOTATION_BYTES_MAX } else { u64::MAX };
+    let expect = expect(file.role, file.entry.run);
+    let range = from..file.bytes;
+    let mut scan = scan::scan(storage, name, range, expect, gap_max, progress).await?;
+    if ours && last {
+        scan::find_overwritten(storage, name, file.bytes, &mut scan, progress).await?;
+    }
+    Ok(Scanned { file: file.clone(), from, scan })
 }
 
 /// What the commits of a file must be bound to. Nothing is bound to a stock server's file.
@@ -205,16 +242,20 @@ fn replay_bytes(stages: &[Stage], sealed: &[Sealed]) -> u64 {
     stages.iter().map(of_stage).sum()
 }
 
-async fn replay_stage<S: Storage>(
-    storage: &S,
+async fn replay_stage<R: Readers>(
+    storage: &R::Storage,
+    team: Option<&Team<'_, R>>,
     stage: &Stage,
     sealed: &[Sealed],
     keys: &mut Keys,
     progress: &Progress,
 ) -> Result<(), RecoveryError> {
     match stage {
-        Stage::Epoch(shards) => {
-            for &at in shards.iter().flatten() {
+        Stage::Epoch(chains) => {
+            if let Some(team) = team {
+                return parallel::replay_epoch(team, chains, sealed, keys, progress);
+            }
+            for &at in chains.iter().flatten() {
                 replay_file(storage, &sealed[at], Part::Commits, keys, progress).await?;
             }
             Ok(())

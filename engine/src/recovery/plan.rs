@@ -22,6 +22,7 @@
 
 use super::{RecoveryError, Refusal};
 use crate::manifest::{Entry, Kind, Manifest, Names, OurFile, Trailer};
+use std::collections::HashMap;
 
 /// What a listed file is, told by the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,9 +104,10 @@ pub fn plan(
     }
     let files = planned_files(names, listing, &manifest)?;
     let mut leftovers: Vec<String> = Vec::new();
+    let listed: HashMap<&str, Kind> =
+        manifest.files.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
     for (name, _) in listing {
-        let listed = manifest.position(name).map(|at| manifest.files[at].kind);
-        match listed {
+        match listed.get(name.as_str()) {
             // Row F.
             Some(Kind::History) => leftovers.push(name.clone()),
             Some(Kind::Base | Kind::Incr) => {}
@@ -126,10 +128,12 @@ fn planned_files(
     manifest: &Manifest,
 ) -> Result<Vec<PlannedFile>, RecoveryError> {
     let mut files = Vec::new();
-    let mut numbers: Vec<(u64, &str)> = Vec::new();
+    let mut numbers: HashMap<u64, &str> = HashMap::new();
+    let lengths: HashMap<&str, u64> =
+        listing.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
     let of_kind = |kind| manifest.files.iter().filter(move |entry| entry.kind == kind);
     for entry in of_kind(Kind::Base).chain(of_kind(Kind::Incr)) {
-        let Some((_, bytes)) = listing.iter().find(|(name, _)| *name == entry.name) else {
+        let Some(&bytes) = lengths.get(entry.name.as_str()) else {
             // Row E.
             return Err(RecoveryError::new(&entry.name, Refusal::Missing));
         };
@@ -140,14 +144,13 @@ fn planned_files(
             (_, Some(OurFile::NewManifest) | None) => Role::Foreign,
         };
         if let Role::Segment { number, .. } | Role::Global { number } = role {
-            if let Some((_, other)) = numbers.iter().find(|(n, _)| *n == number) {
+            if let Some(other) = numbers.insert(number, &entry.name) {
                 // Row G.
-                let other = (*other).to_owned();
+                let other = other.to_owned();
                 return Err(RecoveryError::new(&entry.name, Refusal::DuplicateNumber { other }));
             }
-            numbers.push((number, &entry.name));
         }
-        files.push(PlannedFile { entry: entry.clone(), bytes: *bytes, role });
+        files.push(PlannedFile { entry: entry.clone(), bytes, role });
     }
     Ok(files)
 }

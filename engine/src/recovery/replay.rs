@@ -16,7 +16,6 @@ use crate::{
     },
     command::Args,
     io::Storage,
-    shard::ReplayError,
 };
 
 /// A file to be replayed.
@@ -41,18 +40,27 @@ pub enum Part {
     Commands,
 }
 
-/// Takes the commands of commits, one after the other, and the database selected for each.
+/// Where a command stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    /// Where it, or the commit it is in, begins in its file.
+    pub offset: u64,
+    /// The database selected so far.
+    pub db: usize,
+}
+
+/// Takes commands, one after the other.
 pub trait Sink {
     /// One command.
     ///
     /// # Errors
     /// What is wrong with it.
-    fn take(&mut self, args: Args<'_>, db: &mut usize) -> Result<(), ReplayError>;
+    fn take(&mut self, args: Args<'_>, place: &mut Place) -> Result<(), String>;
 }
 
 impl Sink for Keys {
-    fn take(&mut self, args: Args<'_>, db: &mut usize) -> Result<(), ReplayError> {
-        self.apply(args, db)
+    fn take(&mut self, args: Args<'_>, place: &mut Place) -> Result<(), String> {
+        self.apply(args, &mut place.db).map_err(|error| error.to_string())
     }
 }
 
@@ -64,16 +72,14 @@ pub async fn replay_file<S: Storage>(
     storage: &S,
     sealed: &Sealed,
     part: Part,
-    sink: &mut (impl Sink + ?Sized),
+    sink: &mut impl Sink,
     progress: &Progress,
 ) -> Result<(), RecoveryError> {
     let file = storage.open(&sealed.name).await?;
     let mut reader = SegmentReader::new(sealed.expect, sealed.bytes).starting_at(sealed.from);
     // Commands of a stock server select their database; every file begins with the first one.
-    let mut db = 0;
-    let fail = |offset, error: ReplayError| {
-        RecoveryError::new(&sealed.name, Refusal::Command(error.to_string())).at(offset)
-    };
+    let mut place = Place::default();
+    let fail = |offset, what| RecoveryError::new(&sealed.name, Refusal::Command(what)).at(offset);
     loop {
         match reader.next_item() {
             Item::More => {
@@ -82,7 +88,7 @@ pub async fn replay_file<S: Storage>(
                 progress.replayed(reader.fed() - before, 0);
             }
             Item::Commit { offset, body, .. } if part == Part::Commits => {
-                let commands = replay_commit(body, sink).map_err(|error| match error {
+                let commands = replay_commit(body, offset, sink).map_err(|error| match error {
                     CommitError::Command(error) => fail(offset, error),
                     CommitError::Text(fault) => {
                         RecoveryError::new(&sealed.name, Refusal::Foreign(fault)).at(offset)
@@ -91,7 +97,8 @@ pub async fn replay_file<S: Storage>(
                 progress.replayed(0, commands);
             }
             Item::Command { offset, args, .. } if part == Part::Commands => {
-                sink.take(args, &mut db).map_err(|error| fail(offset, error))?;
+                place.offset = offset;
+                sink.take(args, &mut place).map_err(|error| fail(offset, error))?;
                 progress.replayed(0, 1);
             }
             Item::Commit { .. } | Item::Command { .. } | Item::EndOfLog { .. } => {}
@@ -104,20 +111,20 @@ pub async fn replay_file<S: Storage>(
 }
 
 enum CommitError {
-    Command(ReplayError),
+    Command(String),
     Text(Fault),
 }
 
 /// The commands of one commit; how many there were. A commit is whole, so MULTI and EXEC say
 /// nothing here.
-fn replay_commit(body: &[u8], sink: &mut (impl Sink + ?Sized)) -> Result<u64, CommitError> {
+fn replay_commit(body: &[u8], offset: u64, sink: &mut impl Sink) -> Result<u64, CommitError> {
     let mut commands = CommandReader::new(body);
-    let (mut db, mut count) = (0, 0);
+    let (mut place, mut count) = (Place { offset, db: 0 }, 0);
     loop {
         match commands.next_command() {
             Ok(None) => return Ok(count),
             Ok(Some(args)) => {
-                sink.take(args, &mut db).map_err(CommitError::Command)?;
+                sink.take(args, &mut place).map_err(CommitError::Command)?;
                 count += u64::from(!keys::is_control(args));
             }
             // The checksum holds, so this is what was written: a bug, not damage.

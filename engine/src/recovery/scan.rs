@@ -10,7 +10,7 @@ use super::{Progress, RecoveryError};
 use crate::{
     aof::{
         Lsn,
-        header::{END_BYTES, END_MAGIC, EndLine},
+        header::{END_BYTES, END_MAGIC, EndLine, HEADER_BYTES},
         reader::{Expect, Item, SegmentReader},
     },
     command::Args,
@@ -53,6 +53,8 @@ pub struct Commands {
     pub whole_end: u64,
     /// They begin with SELECT (or MULTI, SELECT), as a server that has just started writes.
     pub selects: bool,
+    /// There is a SELECT further on.
+    pub selects_again: bool,
 }
 
 /// What can stand in a file, in file order.
@@ -85,6 +87,9 @@ pub struct Scan {
     pub run: Option<u64>,
     /// Its pieces.
     pub pieces: Vec<Piece>,
+    /// A commit that was torn, cut off behind its last whole command, and appended to: a stock
+    /// server has been here. Where the commit begins.
+    pub overwritten: Option<u64>,
 }
 
 impl Scan {
@@ -124,7 +129,7 @@ pub async fn scan<S: Storage>(
             }
             Item::End => break,
             Item::Commit { offset, header, body } => {
-                let end = offset + crate::aof::header::HEADER_BYTES as u64 + body.len() as u64;
+                let end = offset + HEADER_BYTES as u64 + body.len() as u64;
                 builder.commit(Commits {
                     start: offset,
                     end,
@@ -149,7 +154,7 @@ pub async fn scan<S: Storage>(
         builder.pieces.push(damaged);
         reader.resync();
     }
-    let mut scan = Scan { run: reader.run(), pieces: builder.pieces };
+    let mut scan = Scan { run: reader.run(), pieces: builder.pieces, overwritten: None };
     if let Some((offset, _)) = scan.damage() {
         let sealed = scan.pieces.iter().any(|piece| matches!(piece, Piece::End { .. }));
         let expect = Expect { run: scan.run, ..expect };
@@ -159,6 +164,40 @@ pub async fn scan<S: Storage>(
         }
     }
     Ok(scan)
+}
+
+/// Whether the last thing in the last listed file is a torn commit that a stock server has cut
+/// behind its last whole command and then appended to, beginning with SELECT. A commit that only
+/// was torn ends inside a command, or where its header says.
+///
+/// # Errors
+/// The storage's.
+pub async fn find_overwritten<S: Storage>(
+    storage: &S,
+    name: &str,
+    bytes: u64,
+    scan: &mut Scan,
+    progress: &Progress,
+) -> Result<(), RecoveryError> {
+    let Some(&Piece::Damage { offset, fault: Fault::Short(header) | Fault::Checksum(header) }) =
+        scan.pieces.last()
+    else {
+        return Ok(());
+    };
+    let body = offset + HEADER_BYTES as u64;
+    if body + header.body_bytes == bytes {
+        return Ok(());
+    }
+    let nobody = Expect { shard: u16::MAX, seq: 0, run: None, next_lsn: None };
+    let rest = self::scan(storage, name, body..bytes, nobody, u64::MAX, progress).await?;
+    if let [Piece::Commands(commands)] = rest.pieces.as_slice()
+        && commands.start == body
+        && commands.end == bytes
+        && commands.selects_again
+    {
+        scan.overwritten = Some(offset);
+    }
+    Ok(())
 }
 
 /// Looks for an end-of-log line behind damage: it proves what had been stable.
@@ -223,11 +262,14 @@ impl Builder {
                 end: offset,
                 whole_end: offset,
                 selects: false,
+                selects_again: false,
             }));
             (self.in_multi, self.commands) = (false, 0);
         }
         let Some(Piece::Commands(last)) = self.pieces.last_mut() else { return };
-        last.selects |= is("select") && (self.commands == 0 || self.commands == 1 && self.in_multi);
+        let first = self.commands == 0 || self.commands == 1 && self.in_multi;
+        last.selects |= is("select") && first;
+        last.selects_again |= is("select") && !first;
         self.in_multi = is("multi") || self.in_multi && !is("exec");
         last.end = offset + bytes;
         if !self.in_multi {

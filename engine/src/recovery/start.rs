@@ -1,7 +1,9 @@
 //! The real thing: from the path of a log directory to keys and an open log, on the calling
 //! thread and as many reader and loader threads as are allowed.
 
-use super::{Opened, Opening, Options, Progress, RecoveryError, Summary, open, recover};
+use super::{
+    Opened, Opening, Options, Progress, Readers, RecoveryError, Summary, Team, open, recover_with,
+};
 use crate::{
     aof::{OpenSegment, WantSegment},
     error::StorageError,
@@ -9,7 +11,10 @@ use crate::{
     keyspace::Keyspace,
     manifest::{DirectoryLock, Librarian, LockError, storage_executor},
 };
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// Everything a server needs to begin.
 pub struct Started {
@@ -68,6 +73,25 @@ pub struct Start {
     pub run: u64,
     /// What each shard's log begins with.
     pub segments: Vec<WantSegment>,
+    /// Threads that read; every shard has a thread that loads besides. At most 1: all on the
+    /// calling thread.
+    pub threads: usize,
+}
+
+/// A storage executor for every thread that reads.
+struct DirectoryReaders<'a> {
+    directory: &'a Path,
+}
+
+impl Readers for DirectoryReaders<'_> {
+    type Storage = GlommioStorage;
+
+    fn run<T>(&self, work: impl AsyncFnOnce(&GlommioStorage) -> T) -> Result<T, StorageError> {
+        storage_executor("reader")?.run(async {
+            let storage = GlommioStorage::open_or_create(self.directory).await?;
+            Ok(work(&storage).await)
+        })
+    }
 }
 
 /// Locks, recovers and opens a log directory. Takes as long as loading does; `progress` can be
@@ -77,11 +101,13 @@ pub struct Start {
 /// Why the server must not start, in one sentence for its operator.
 pub fn start(start: &Start, progress: &Progress) -> Result<Started, StartError> {
     storage_executor("recovery")?.run(async {
-        let Start { directory, options, run, segments } = start;
+        let Start { directory, options, run, segments, threads } = start;
         let storage = GlommioStorage::open_or_create(directory).await?;
         // ORDER: before the first look at the directory: whoever holds the lock may change it.
         let lock = DirectoryLock::acquire(directory).map_err(StartError::Lock)?;
-        let recovered = recover(&storage, options, progress).await?;
+        let team = Team { readers: &DirectoryReaders { directory }, threads: *threads };
+        let team = (*threads > 1).then_some(&team);
+        let recovered = recover_with(&storage, team, options, progress).await?;
         let (keyspaces, summary, closed) = recovered.split();
         let opening = Opening {
             directory: directory.clone(),

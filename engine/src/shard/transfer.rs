@@ -66,10 +66,18 @@ impl Shard {
         key: &[u8],
         entry: OwnedEntry,
     ) -> Result<Lsn, CommandError> {
-        let mut digits = itoa::Buffer::new();
-        let value = entry.value();
-        let deadline = entry.deadline().map_or(Deadline::None, Deadline::At);
-        self.import_value(db, key, value.bytes(&mut digits), deadline)
+        let ((), lsn) = self.batch(db, 0, true, |ctx| {
+            ctx.admit(key.len() + entry.value().len())?;
+            let key = ctx.key(key);
+            let mut digits = itoa::Buffer::new();
+            let value = entry.value();
+            let value = value.bytes(&mut digits);
+            let deadline = entry.deadline().map_or(Deadline::None, Deadline::At);
+            ctx.effect(key.hash, Effect::Set { key: key.bytes, value, deadline });
+            ctx.database().put(key, entry);
+            Ok(())
+        })?;
+        Ok(lsn)
     }
 
     /// As [`Shard::import`], from the parts of an entry: they travel as bytes.

@@ -5,13 +5,14 @@ use quire_engine::{
         Lsn,
         header::{EndLine, HEADER_BYTES, Header, filler},
     },
+    error::StorageError,
     io::{
         Method,
         sim::{SimDisk, run},
     },
     keyspace::{KeyHasher, Keyspace},
     manifest::{Entry, GLOBAL_SHARD, Kind, Manifest, Names},
-    recovery::{Options, Progress, RecoveryError, Summary, recover},
+    recovery::{Options, Progress, Readers, RecoveryError, Summary, Team, recover, recover_with},
 };
 use std::collections::BTreeMap;
 
@@ -243,6 +244,8 @@ impl Directory {
         let (again, second) =
             self.recover(1).unwrap_or_else(|error| panic!("not recovered again: {error}"));
         assert_eq!(again, keys, "the second recovery differs from the first");
+        let (threads, _) = recover_with_threads(&self.disk, 4);
+        assert_eq!(threads, keys, "several threads load something else");
         assert!(second.cuts.iter().all(|cut| cut.bytes == 0), "cut again: {:?}", second.cuts);
         summary
     }
@@ -278,6 +281,23 @@ pub fn options(shards: usize) -> Options {
 pub fn recover_disk(disk: &SimDisk, shards: usize) -> Result<(Keys, Summary), RecoveryError> {
     let recovered = run(recover(disk, &options(shards), &Progress::new()))?;
     Ok((keys_of(&recovered.keyspaces), recovered.summary))
+}
+
+struct Simulated<'d>(&'d SimDisk);
+
+impl Readers for Simulated<'_> {
+    type Storage = SimDisk;
+
+    fn run<T>(&self, work: impl AsyncFnOnce(&SimDisk) -> T) -> Result<T, StorageError> {
+        Ok(run(work(self.0)))
+    }
+}
+
+fn recover_with_threads(disk: &SimDisk, shards: usize) -> (Keys, Summary) {
+    let team = Team { readers: &Simulated(disk), threads: 3 };
+    let progress = Progress::new();
+    let recovered = run(recover_with(disk, Some(&team), &options(shards), &progress)).unwrap();
+    (keys_of(&recovered.keyspaces), recovered.summary)
 }
 
 pub fn keys_of(keyspaces: &[Keyspace]) -> Keys {

@@ -165,15 +165,8 @@ impl Life {
         let request = request(positions);
         self.ask(request)?;
         apply(&mut self.keys);
-        // The files of an emptied data set are gone already.
         for (shard, retired) in retired.into_iter().enumerate() {
-            let gone = self.disk.bytes(retired.segment.path.file_name().unwrap().to_str().unwrap());
-            if gone.is_some() {
-                self.tidy_up(shard, retired)?;
-            } else {
-                let segment = WantSegment { method: retired.segment.method, bytes: 8192 };
-                self.ask(Request::Prepare(Wanted { shard: shard as u16, segment }))?;
-            }
+            self.tidy_up(shard, retired)?;
         }
         Ok(())
     }

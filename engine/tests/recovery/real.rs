@@ -86,6 +86,7 @@ pub fn begin(
         options: options(shards),
         run,
         segment: WantSegment { method: policy.method(), bytes: 64 * 1024 },
+        threads: 1 + run as usize % 3,
     };
     let started = start(&what, &Progress::new())?;
     let (answers, events) = channel();

@@ -194,3 +194,61 @@ fn a_directory_stock_redis_made_is_ours_after_a_start_and_its_again_after_anothe
     assert_eq!(digest(&life.keys), expected);
     life.stop();
 }
+
+/// The segment that was written to last, by name.
+fn written_last(log: &Path) -> PathBuf {
+    let commits = |path: &PathBuf| {
+        let text = std::fs::read(path).unwrap();
+        text.windows(4).filter(|w| w == b"#Q1 ").count() > 0
+    };
+    let entries = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments: Vec<PathBuf> = entries
+        .filter(|path| path.to_string_lossy().ends_with(".s0.incr.aof") && commits(path))
+        .collect();
+    segments.sort_by_key(|path| path.file_name().unwrap().len());
+    segments.pop().unwrap()
+}
+
+fn tear(file: &Path, bytes: u64) {
+    let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.set_len(file.metadata().unwrap().len() - bytes).unwrap();
+}
+
+#[test]
+fn a_torn_directory_is_stocks_again_once_we_have_recovered_it() {
+    let folder = Folder::new();
+    let mut life = begin(&folder.log(), 2, FsyncPolicy::No, 7).unwrap();
+    write(&mut life, "first");
+    life.kill();
+    tear(&written_last(&folder.log()), 5);
+    let life = begin(&folder.log(), 2, FsyncPolicy::Always, 8).unwrap();
+    let keys = life.stop();
+    check_aof(&folder.log());
+    let stock = Stock::start(folder.path());
+    assert_eq!(stock.cli("DEBUG DIGEST"), digest(&keys));
+    stock.stop();
+}
+
+#[test]
+fn what_stock_wrote_over_a_torn_directory_is_refused_and_the_way_out_works() {
+    let folder = Folder::new();
+    let mut life = begin(&folder.log(), 1, FsyncPolicy::No, 7).unwrap();
+    write(&mut life, "first");
+    life.kill();
+    tear(&written_last(&folder.log()), 5);
+    // Stock repairs a file that is not the last one, gives up, and starts the second time.
+    let _ = std::panic::catch_unwind(|| Stock::start(folder.path()));
+    let stock = Stock::start(folder.path());
+    stock.cli("SET stocks word");
+    stock.stop();
+    let refused = begin(&folder.log(), 2, FsyncPolicy::No, 8).err().unwrap().to_string();
+    assert!(refused.contains("a Redis server appended to this log"), "{refused}");
+    let stock = Stock::start(folder.path());
+    stock.rewrite();
+    let expected = stock.cli("DEBUG DIGEST");
+    stock.stop();
+    let life = begin(&folder.log(), 2, FsyncPolicy::No, 8).unwrap();
+    assert_eq!(digest(&life.keys), expected);
+    assert_eq!(life.keys[&(0, "stocks".to_owned())].0, "word");
+    life.stop();
+}

@@ -12,7 +12,7 @@ use crate::{
 use quire_engine::{
     aof::Lsn,
     command::{Args, OwnedArgs, Reply},
-    keyspace::{Database, Deadline, KeyHasher, OwnedEntry},
+    keyspace::Deadline,
 };
 
 /// A task.
@@ -105,16 +105,16 @@ impl Task {
                 }
                 gate
             }),
-            Task::Exists => shard.export(db, args.get(0), now).map(|(entry, gate)| {
-                reply.int(i64::from(entry.is_some()));
+            Task::Exists => shard.holds(db, args.get(0), now).map(|(holds, gate)| {
+                reply.int(i64::from(holds));
                 gate
             }),
             Task::Import => {
                 let deadline = quire_engine::keyspace::canonical_int(args.get(2));
                 let deadline = deadline.filter(|&at| at != i64::MIN);
                 let deadline = deadline.map_or(Deadline::None, Deadline::At);
-                let entry = entry_of(shard.keyspace.hasher(), args.get(0), args.get(1), deadline);
-                shard.import(db, args.get(0), entry).inspect(|_| reply.ok())
+                let imported = shard.import_value(db, args.get(0), args.get(1), deadline);
+                imported.inspect(|_| reply.ok())
             }
             Task::Discard => shard.discard(db, args.get(0)).map(|(removed, gate)| {
                 reply.int(i64::from(removed));
@@ -166,16 +166,6 @@ impl Task {
                 out.extend_from_slice(&parts[0]);
             }
         }
-    }
-}
-
-/// An entry made of its parts.
-fn entry_of(hasher: &KeyHasher, key: &[u8], value: &[u8], deadline: Deadline) -> OwnedEntry {
-    let mut one = Database::new(hasher.clone());
-    one.set(hasher.key(key), value, deadline);
-    match one.take(hasher.key(key)) {
-        Some(entry) => entry,
-        None => unreachable!("it has just been put in"),
     }
 }
 

@@ -74,7 +74,7 @@ impl Core {
             return Taken::NotYet;
         }
         match spec.fanout {
-            Fanout::TwoKeys | Fanout::AllOrNothing => {
+            Fanout::TwoKeys | Fanout::AllOrNothing | Fanout::Whole => {
                 return self.start_steps(conn, spec, args);
             }
             _ => {}
@@ -205,7 +205,7 @@ impl Core {
         let Gather { join, parts, .. } = *gather;
         match join {
             Join::Steps(steps) => {
-                if let Some(next) = steps::advance(*steps, &parts, &mut out) {
+                if let Some(next) = steps::advance(*steps, &parts, &mut out, conn.session.resp3) {
                     self.run_step(conn, seq, next);
                     return;
                 }

@@ -56,7 +56,7 @@ impl Core {
                 return self.run_at(conn, spec, id, args, shard);
             }
             Fanout::AnyShard => {
-                let shard = self.weighted_shard();
+                let shard = self.weighted_shard(conn.session.db);
                 return self.run_at(conn, spec, id, args, shard);
             }
             _ => {}
@@ -82,13 +82,13 @@ impl Core {
         shard_of_group(group, self.shards()) as u16
     }
 
-    /// A shard by chance, in proportion to its keys.
-    fn weighted_shard(&mut self) -> u16 {
+    /// A shard by chance, in proportion to its keys in a database.
+    fn weighted_shard(&mut self, db: usize) -> u16 {
         let weights: Vec<u64> = self
             .shared
             .cores
             .iter()
-            .map(|c| c.stats.keys.iter().map(|k| k.get()).sum::<u64>())
+            .map(|c| c.stats.keys[db].get())
             .collect();
         let total: u64 = weights.iter().sum();
         let mut at = match self.shard.as_mut() {

@@ -11,7 +11,10 @@ use super::{
     hop::Return,
 };
 use crate::{net::connection::Connection, runtime::core::Core};
-use quire_engine::command::{Args, CommandError, CommandSpec, OwnedArgs, Reply};
+use quire_engine::{
+    command::{Args, CommandError, CommandSpec, OwnedArgs, Reply},
+    families::strings::lcs,
+};
 
 /// Where a command in steps is.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub enum Steps {
     SetAll(OwnedArgs),
     /// RENAME, RENAMENX or COPY.
     Transfer(Transfer),
+    /// LCS gets both values.
+    Compare(OwnedArgs),
 }
 
 /// Which command moves the value.
@@ -101,12 +106,17 @@ impl Transfer {
 }
 
 /// Looks at a finished step's replies: the next step, or none with the reply in `out`.
-pub fn advance(steps: Steps, parts: &[Vec<u8>], out: &mut Vec<u8>) -> Option<Steps> {
+pub fn advance(
+    steps: Steps,
+    parts: &[Vec<u8>],
+    out: &mut Vec<u8>,
+    resp3: bool,
+) -> Option<Steps> {
     if let Some(error) = parts.iter().find(|p| p.first() == Some(&b'-')) {
         out.extend_from_slice(error);
         return None;
     }
-    let mut reply = Reply::new(out, false);
+    let mut reply = Reply::new(out, resp3);
     match steps {
         Steps::CountKeys(args) => {
             if parts.iter().map(|p| integer(p)).sum::<i64>() > 0 {
@@ -117,6 +127,16 @@ pub fn advance(steps: Steps, parts: &[Vec<u8>], out: &mut Vec<u8>) -> Option<Ste
         }
         Steps::SetAll(_) => {
             reply.int(1);
+            None
+        }
+        Steps::Compare(args) => {
+            let args = args.as_args();
+            let (a, b) = (bulk(&parts[0]), bulk(&parts[1]));
+            let start = reply.position();
+            if let Err(error) = lcs::answer(a, b, args, &mut reply) {
+                reply.truncate(start);
+                reply.error(error.text());
+            }
             None
         }
         Steps::Transfer(transfer) => {
@@ -167,8 +187,11 @@ fn advance_transfer(mut t: Transfer, part: &[u8], reply: &mut Reply<'_>) -> Opti
     }
 }
 
-/// The bytes of a bulk string reply.
+/// The bytes of a bulk string reply; none of a null.
 fn bulk(element: &[u8]) -> &[u8] {
+    if element.starts_with(b"$-1") || element.starts_with(b"_") {
+        return &[];
+    }
     let start = memchr::memchr(b'\n', element).map_or(0, |i| i + 1);
     &element[start..element.len().saturating_sub(2).max(start)]
 }
@@ -187,6 +210,8 @@ impl Core {
                 return self.refuse(conn, |_, _| CommandError::arity("msetnx"));
             }
             Steps::CountKeys(owned)
+        } else if spec.name == "lcs" {
+            Steps::Compare(owned)
         } else {
             let databases = self.shared.options.databases;
             match Transfer::parse(spec, args, conn.session.db, databases) {
@@ -222,6 +247,17 @@ impl Core {
                 for (number, part) in parts.into_iter().enumerate() {
                     let to = Return { seq, part: number as u16, ..self.return_to(conn) };
                     self.part_at(conn, part.shard, spec, id, to, part.args.as_args());
+                }
+            }
+            Steps::Compare(args) => {
+                let (id, spec) = Self::known("get");
+                let keys = [args.as_args().get(1).to_vec(), args.as_args().get(2).to_vec()];
+                self.regather(conn, seq, steps, keys.len());
+                for (number, key) in keys.iter().enumerate() {
+                    let to = Return { seq, part: number as u16, ..self.return_to(conn) };
+                    let get = OwnedArgs::from_slices(&[b"get", key.as_slice()]);
+                    let shard = self.owner_of(key);
+                    self.part_at(conn, shard, spec, id, to, get.as_args());
                 }
             }
             Steps::Transfer(t) => {

@@ -76,6 +76,7 @@ pub fn keep(
             now_ms: super::core::unix_ms(),
         },
         run,
+        threads: options.storage_threads.max(options.shards),
         segments: policies.iter().map(|p| WantSegment { method: p.method(), bytes }).collect(),
     };
     let began = Instant::now();

@@ -137,22 +137,36 @@ impl Table {
 fn lcs(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let a = text(cx, args.get(1))?;
     let b = text(cx, args.get(2))?;
+    answer(&a, &b, args, &mut cx.reply)
+}
+
+/// Replies to the command `args` whose keys hold `a` and `b` (empty where there is no key): for
+/// whoever has fetched them from two shards.
+///
+/// # Errors
+/// Syntax, or strings that are too long for the table.
+pub fn answer(
+    a: &[u8],
+    b: &[u8],
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), CommandError> {
     let options = Options::parse(args)?;
-    let table = Table::new(&a, &b, !options.len)?;
+    let table = Table::new(a, b, !options.len)?;
     if options.len {
-        cx.reply.int(table.len as i64);
+        reply.int(table.len as i64);
         return Ok(());
     }
-    let runs = table.runs(&a, &b);
+    let runs = table.runs(a, b);
     if options.idx {
-        reply_runs(&mut cx.reply, &options, &runs, table.len);
+        reply_runs(reply, &options, &runs, table.len);
         return Ok(());
     }
     let mut common = Vec::with_capacity(table.len);
     for (in_a, _) in runs.iter().rev() {
         common.extend_from_slice(&a[in_a.clone()]);
     }
-    cx.reply.bulk(&common);
+    reply.bulk(&common);
     Ok(())
 }
 

@@ -349,7 +349,7 @@ fn run(operations: Vec<Op>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 2000, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 96 }, ..Default::default() })]
     #[test]
     fn the_database_answers_like_a_map(operations in prop::collection::vec(operation(), 1..120)) {
         run(operations);

@@ -59,6 +59,7 @@ fn deleting_nearly_all_keys_gives_the_memory_back() {
         assert!(db.remove(placed(&hasher, &n.to_le_bytes(), sixteenth(n))));
     }
     let left = db.table_memory_bytes() - fixed;
+    db.check();
     println!("{full} bytes of table for {keys} keys, {left} for {}", db.len());
     assert!(left * 25 < full, "{full} -> {left}");
     for n in 0..keys {
@@ -92,28 +93,30 @@ fn a_table_that_breathes_at_one_size_does_not_thrash() {
 fn a_random_key_is_any_key_with_the_same_probability() {
     let hasher = KeyHasher::fixed();
     let mut db = Database::new(hasher.clone());
-    // One group with many segments, some with few keys, holes from deletions.
-    let group = |n: u64| if n < 700 { 3 } else { (n % 200) as usize };
-    for n in 0..1_300u64 {
+    // One group with many segments, of different depths; some with few keys; holes.
+    let group = |n: u64| if n < 3_600 { 3 } else { (n % 200) as usize };
+    let holes = 700..1_200u64;
+    for n in 0..4_100u64 {
         db.set_int(placed(&hasher, &n.to_le_bytes(), group(n)), 1, Deadline::None);
     }
-    for n in 300..600u64 {
+    for n in holes.clone() {
         db.remove(placed(&hasher, &n.to_le_bytes(), group(n)));
     }
+    assert!(db.group_depths(3).len() > 1, "segments of different depths");
     let mut seen: HashMap<Vec<u8>, u64> = HashMap::new();
     let mut random = dice(7);
-    let expected = 100;
+    let expected = 40;
     for _ in 0..expected * db.len() {
         let entry = db.random(&mut random).expect("there are keys");
         *seen.entry(entry.key().to_vec()).or_default() += 1;
     }
-    let chi_square: f64 = (0..1_300u64)
-        .filter(|n| !(300..600).contains(n))
+    let chi_square: f64 = (0..4_100u64)
+        .filter(|n| !holes.contains(n))
         .map(|n| seen.get(&n.to_le_bytes()[..]).copied().unwrap_or(0) as f64)
         .map(|times| (times - expected as f64).powi(2) / expected as f64)
         .sum();
-    // 999 degrees of freedom: mean 999, standard deviation 45; six of them.
-    assert!((730.0..1270.0).contains(&chi_square), "{chi_square}");
+    // 3,599 degrees of freedom: mean 3,599, standard deviation 85; six of them.
+    assert!((3_090.0..4_110.0).contains(&chi_square), "{chi_square}");
 }
 
 #[test]

@@ -1,0 +1,211 @@
+//! The librarian when operations fail: the old manifest stays in force, or it says so.
+
+use super::builder::recover_disk;
+use quire_engine::{
+    aof::{RetiredSegment, WantSegment},
+    io::{
+        Method, Storage,
+        sim::{Op, SimDisk, run},
+    },
+    manifest::{Event, Librarian, Names, Position, Request, Trailer, Wanted, load},
+    recovery::{Opening, Progress, open, recover},
+};
+
+type Opened = quire_engine::recovery::Opened<SimDisk>;
+
+const SEGMENT: WantSegment = WantSegment { method: Method::Direct, bytes: 8192 };
+
+fn opened(disk: &SimDisk) -> Opened {
+    let progress = Progress::new();
+    let recovered = run(recover(disk, &super::builder::options(2), &progress)).unwrap();
+    let (_, _, closed) = recovered.split();
+    let opening = Opening {
+        directory: "/data/log".into(),
+        names: Names::default(),
+        run: 5,
+        shards: vec![SEGMENT; 2],
+    };
+    run(open(disk.clone(), closed, opening, &progress)).unwrap()
+}
+
+fn ask(librarian: &mut Librarian<SimDisk>, request: Request) -> Event {
+    let mut events = run(librarian.handle(vec![request]));
+    events.remove(0)
+}
+
+fn prepare(shard: u16) -> Request {
+    Request::Prepare(Wanted { shard, segment: SEGMENT })
+}
+
+fn positions(opened: &Opened) -> Vec<Position> {
+    let position = |(shard, (_, next)): (u16, &(_, quire_engine::aof::OpenSegment))| Position {
+        shard,
+        last_lsn: 0,
+        next: next.seq,
+    };
+    (0..).zip(&opened.segments).map(position).collect()
+}
+
+/// The manifest on the disk is whole, and all it lists is there.
+fn listed(disk: &SimDisk) -> Vec<String> {
+    let (manifest, trailer) = run(load(disk, &Names::default())).unwrap().unwrap();
+    assert_eq!(trailer, Trailer::Valid);
+    let names: Vec<String> = manifest.files.into_iter().map(|entry| entry.name).collect();
+    for name in &names {
+        assert!(disk.bytes(name).is_some(), "{name} is listed and not there");
+    }
+    names
+}
+
+#[test]
+fn a_full_disk_fails_a_segment_cleanly_and_the_next_one_has_a_new_number() {
+    let disk = SimDisk::new();
+    let mut opened = opened(&disk);
+    let before = listed(&disk);
+    let used = disk.used();
+    disk.set_capacity(Some(used + 4096));
+    for _ in 0..2 {
+        match ask(&mut opened.librarian, prepare(1)) {
+            Event::PrepareFailed { shard: 1, error } => assert_eq!(error.errno, libc::ENOSPC),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(disk.used(), used, "space is kept by a file nobody can use");
+    }
+    assert_eq!(listed(&disk), before);
+    disk.set_capacity(None);
+    match ask(&mut opened.librarian, prepare(1)) {
+        Event::Prepared { shard: 1, segment } => {
+            assert_eq!(segment.seq, 7, "numbers 5 and 6 were used up");
+            assert_eq!(segment.path.to_str(), Some("/data/log/appendonly.aof.7.s1.incr.aof"));
+            assert_eq!(segment.capacity, 8192);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn segments_asked_for_together_share_one_switch() {
+    let cost = |requests: Vec<Request>| {
+        let disk = SimDisk::new();
+        let mut opened = opened(&disk);
+        let before = disk.operations();
+        assert_eq!(run(opened.librarian.handle(requests.clone())).len(), requests.len());
+        disk.operations() - before
+    };
+    let one = cost(vec![prepare(0)]);
+    let switch = 5; // sync_dir, write, sync, rename (create is one, too), sync_dir
+    assert!(cost(vec![prepare(0), prepare(1)]) <= 2 * one - switch);
+}
+
+#[test]
+fn after_a_failed_directory_sync_nothing_is_believed_any_more() {
+    for nth in [1, 2] {
+        let disk = SimDisk::new();
+        let mut opened = opened(&disk);
+        disk.fail(Op::SyncDir, nth, libc::EIO);
+        let failed = ask(&mut opened.librarian, prepare(0));
+        assert!(matches!(failed, Event::PrepareFailed { .. }), "{failed:?}");
+        let positions = positions(&opened);
+        let later = ask(&mut opened.librarian, Request::NewGeneration { positions });
+        assert!(matches!(later, Event::Failed { .. }), "{later:?}");
+        let later = ask(&mut opened.librarian, prepare(1));
+        assert!(matches!(later, Event::PrepareFailed { .. }), "{later:?}");
+        listed(&disk);
+    }
+}
+
+#[test]
+fn whatever_fails_the_directory_stays_recoverable_and_the_answer_true() {
+    for op in [Op::Write, Op::Sync, Op::Name, Op::SyncDir] {
+        for nth in 1..=4 {
+            for what in ["prepare", "retire", "discard", "global", "generation"] {
+                let disk = SimDisk::new();
+                let mut opened = opened(&disk);
+                let before = listed(&disk);
+                let (first, next) = opened.segments[0].clone();
+                let retired = |segment, end| Request::Retire {
+                    shard: 0,
+                    segment: RetiredSegment { segment, end, last_lsn: 0 },
+                };
+                let positions = positions(&opened);
+                let request = match what {
+                    "prepare" => prepare(0),
+                    "retire" => retired(first, 4096),
+                    "discard" => retired(next, 0),
+                    "global" => {
+                        Request::Global { commands: super::builder::resp("SWAPDB 0 1"), positions }
+                    }
+                    _ => Request::NewGeneration { positions },
+                };
+                disk.fail(op, nth, libc::EIO);
+                let event = ask(&mut opened.librarian, request);
+                let after = listed(&disk);
+                let context = format!("{what}, {op:?} number {nth} failed: {event:?}");
+                match event {
+                    Event::PrepareFailed { .. } | Event::Refused { .. } if op != Op::SyncDir => {
+                        assert_eq!(after, before, "{context}");
+                    }
+                    Event::Refused { .. } => panic!("{context}: a lie"),
+                    // Nothing failed, or a deletion afterwards, or nobody knows.
+                    _ => {}
+                }
+                for image in [disk.killed(), disk.survivor(nth)] {
+                    let recovered = recover_disk(&image, 2);
+                    assert!(recovered.is_ok(), "{context}: {}", recovered.err().unwrap());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_was_never_written_is_deleted_when_it_is_retired() {
+    let disk = SimDisk::new();
+    let mut opened = opened(&disk);
+    let (_, next) = opened.segments[1].clone();
+    let name = "appendonly.aof.4.s1.incr.aof";
+    assert!(listed(&disk).iter().any(|listed| listed == name));
+    let segment = RetiredSegment { segment: next, end: 0, last_lsn: 9 };
+    ask(&mut opened.librarian, Request::Retire { shard: 1, segment });
+    assert!(!listed(&disk).iter().any(|listed| listed == name));
+    assert!(disk.bytes(name).is_none());
+}
+
+#[test]
+fn an_emptied_data_set_keeps_only_the_next_segments_and_whatever_was_prepared_after_them() {
+    let disk = SimDisk::new();
+    let mut opened = opened(&disk);
+    ask(&mut opened.librarian, prepare(1));
+    let positions = positions(&opened);
+    ask(&mut opened.librarian, Request::NewGeneration { positions });
+    let numbers = ["3.s0", "4.s1", "5.s1"];
+    let expected: Vec<String> =
+        numbers.iter().map(|n| format!("appendonly.aof.{n}.incr.aof")).collect();
+    assert_eq!(listed(&disk), expected);
+    let files = run(disk.list()).unwrap();
+    assert_eq!(files.len(), 4, "{files:?}");
+    // The files that went while they were in use are only closed.
+    let (first, _) = opened.segments[0].clone();
+    let segment = RetiredSegment { segment: first, end: 4096, last_lsn: 0 };
+    let event = ask(&mut opened.librarian, Request::Retire { shard: 0, segment });
+    assert!(matches!(event, Event::Retired { number: 1 }), "{event:?}");
+}
+
+#[test]
+fn a_global_command_stands_before_everything_prepared_for_later() {
+    let disk = SimDisk::new();
+    let mut opened = opened(&disk);
+    ask(&mut opened.librarian, prepare(1));
+    let positions = positions(&opened);
+    let commands = super::builder::resp("SWAPDB 0 1");
+    let event = ask(&mut opened.librarian, Request::Global { commands, positions });
+    assert!(matches!(event, Event::GlobalDone { epoch: 2 }), "{event:?}");
+    let order: Vec<String> = listed(&disk)
+        .into_iter()
+        .map(|name| name.replace("appendonly.aof.", "").replace(".incr.aof", ""))
+        .collect();
+    assert_eq!(order, ["1.s0", "2.s1", "6.g", "3.s0", "4.s1", "5.s1"]);
+    let (manifest, _) = run(load(&disk, &Names::default())).unwrap().unwrap();
+    let seqs: Vec<u64> = manifest.files.iter().map(|entry| entry.seq).collect();
+    assert!(seqs.is_sorted_by(|a, b| a < b), "{seqs:?}");
+}
