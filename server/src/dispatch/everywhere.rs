@@ -39,9 +39,11 @@ pub enum Task {
     Figures,
     /// Do nothing for a while.
     Sleep,
+    /// Make the log's operations fail.
+    LogFault,
 }
 
-const TASKS: [Task; 10] = [
+const TASKS: [Task; 11] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -52,6 +54,7 @@ const TASKS: [Task; 10] = [
     Task::ClientKill,
     Task::Figures,
     Task::Sleep,
+    Task::LogFault,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -83,6 +86,7 @@ impl Task {
             Task::ClientKill => families::client::kill_here(core, current, args, out),
             Task::Figures => core.publish_figures(),
             Task::Sleep => families::debug::sleep_here(args),
+            Task::LogFault => families::debug::inject_fault_here(core, args),
             _ => return self.run_on_shard(core, db, args, out),
         }
         0
@@ -135,7 +139,8 @@ impl Task {
             | Task::ClientList
             | Task::ClientKill
             | Task::Figures
-            | Task::Sleep => Ok(0),
+            | Task::Sleep
+            | Task::LogFault => Ok(0),
         };
         match result {
             Ok(gate) => gate,
@@ -160,7 +165,7 @@ impl Task {
             Task::ClientList => families::client::join_lists(conn, parts, out),
             Task::ClientKill => families::client::join_kills(args, parts, out),
             Task::Figures => families::information::join_figures(core, conn, args, out),
-            Task::Sleep => Reply::new(out, false).ok(),
+            Task::Sleep | Task::LogFault => Reply::new(out, false).ok(),
             Task::Digest => families::debug::join_digests(parts, out),
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
                 out.extend_from_slice(&parts[0]);

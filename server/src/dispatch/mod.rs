@@ -123,6 +123,9 @@ impl Core {
     #[inline]
     fn command(&mut self, conn: &mut Connection, args: Args<'_>) -> Taken {
         let Some(target) = table::lookup(args) else {
+            if is_http(args.get(0)) {
+                return self.abort_http(conn);
+            }
             return self.refuse(conn, |core, _| core.unknown_command(args));
         };
         match target {
@@ -145,6 +148,19 @@ impl Core {
             }
             Target::Server(spec) => self.server_command(conn, spec, args),
         }
+    }
+
+    /// Closes a connection on which a browser was made to speak: it would run as commands what
+    /// somebody else's page put into the request's body. Nothing is answered.
+    #[cold]
+    fn abort_http(&mut self, conn: &mut Connection) -> Taken {
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected: somebody sends POST or Host: commands, as in \
+             Cross Protocol Scripting. Connection id={} aborted",
+            conn.session.id
+        );
+        self.begin_close(conn);
+        Taken::Yes
     }
 
     #[inline]
@@ -306,6 +322,11 @@ pub const NOAUTH: CommandError = CommandError::new("NOAUTH Authentication requir
 /// During recovery.
 pub const LOADING: CommandError =
     CommandError::new("LOADING Redis is loading the dataset in memory");
+
+/// True for lines only HTTP clients send.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
 
 /// True for commands that change data.
 #[inline]

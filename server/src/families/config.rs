@@ -1,6 +1,6 @@
 //! CONFIG GET, SET, RESETSTAT: the configuration of the running server.
 
-use super::{ServerSpec, Step, help, server_row};
+use super::{ServerSpec, Step, connection::authenticate, help, server_row};
 use crate::{
     config::Config,
     net::connection::Connection,
@@ -99,6 +99,21 @@ fn apply(old: &Config, new: &Config) -> Result<(), (&'static str, String)> {
     }
     log::set_level(new.loglevel);
     Ok(())
+}
+
+impl Core {
+    /// Brings what connections keep of the settings in line with new ones.
+    pub fn settings_changed(&mut self) {
+        let is_open = self.live.requirepass.is_empty();
+        for conn in self.conns.iter_mut().flatten() {
+            // The range of the directive fits.
+            conn.parser.set_proto_max_bulk_len(self.live.proto_max_bulk_len as u32);
+            if is_open {
+                // Nobody is asked for a password any more.
+                authenticate(conn, true);
+            }
+        }
+    }
 }
 
 fn config_help(

@@ -135,7 +135,8 @@ fn reset(
     Ok(Step::Reply)
 }
 
-fn authenticate(conn: &mut Connection, yes: bool) {
+/// Lets the client in, or has it ask.
+pub(super) fn authenticate(conn: &mut Connection, yes: bool) {
     conn.session.authenticated = yes;
     conn.parser.set_authenticated(yes);
 }

@@ -1,16 +1,18 @@
-//! DEBUG: digests of the data set, sleeping. Whatever else Redis' DEBUG can do is refused.
+//! DEBUG: digests of the data set, sleeping, a disk that fails. Whatever else Redis' DEBUG can do
+//! is refused.
 
 use super::{ServerSpec, Step, help, server_row};
 use crate::{
     config::DebugCommand,
     dispatch::{everywhere::Task, gather::elements},
     net::connection::Connection,
-    runtime::core::Core,
+    runtime::{core::Core, log_io::InjectedFault},
     session::Peer,
 };
 use quire_engine::{
     command::{Args, CommandError, Flags, Reply},
     digest::Digest,
+    keyspace::canonical_int,
 };
 use std::time::Duration;
 
@@ -57,6 +59,13 @@ fn debug(
         (b"sleep", 3) => Ok(Step::Everywhere(Task::Sleep)),
         (b"digest", 2) => Ok(Step::Everywhere(Task::Digest)),
         (b"digest-value", _) => Ok(Step::Everywhere(Task::DigestValue)),
+        (b"log-fault", 5) => {
+            let (shard, _) = fault_of(args)?;
+            if shard >= core.shards() {
+                return Err(CommandError::new("ERR no such shard"));
+            }
+            Ok(Step::Everywhere(Task::LogFault))
+        }
         (b"help", 2) => {
             debug_help(conn, out);
             Ok(Step::Reply)
@@ -74,10 +83,37 @@ fn debug_help(conn: &Connection, out: &mut Vec<u8>) {
         "    Output a hex signature representing the current DB content.",
         "DIGEST-VALUE <key> [<key> ...]",
         "    Output a hex signature of the values of all the specified keys.",
+        "LOG-FAULT <shard> (WRITE|SYNC) <errno>",
+        "    Have writes or syncs of that shard's log fail with <errno>; 0 ends it.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
     ];
     help::write("DEBUG", &lines, conn, out);
+}
+
+/// The shard and the faults that `DEBUG LOG-FAULT` names.
+fn fault_of(args: Args<'_>) -> Result<(usize, InjectedFault), CommandError> {
+    let number = |at: usize| {
+        let number = canonical_int(args.get(at)).and_then(|n| u16::try_from(n).ok());
+        number.ok_or(CommandError::NOT_AN_INTEGER)
+    };
+    let (shard, errno) = (number(2)?, number(4)?);
+    let errno = (errno != 0).then_some(i32::from(errno));
+    let fault = match args.get(3).to_ascii_lowercase().as_slice() {
+        b"write" => InjectedFault { write: errno, sync: None },
+        b"sync" => InjectedFault { sync: errno, write: None },
+        _ => return Err(CommandError::SYNTAX),
+    };
+    Ok((usize::from(shard), fault))
+}
+
+/// DEBUG LOG-FAULT, where this core is meant.
+pub fn inject_fault_here(core: &mut Core, args: Args<'_>) {
+    if let Ok((shard, fault)) = fault_of(args)
+        && shard == usize::from(core.id)
+    {
+        core.fault = fault;
+    }
 }
 
 /// DEBUG SLEEP on this core. What is no number is no time, as in Redis.

@@ -173,7 +173,7 @@ fn shutdown(
             // There are no replicas to wait for.
             b"now" => {}
             b"force" => force = true,
-            b"abort" => return Err(CommandError::new("ERR No shutdown in progress.")),
+            b"abort" if args.len() == 2 => return Err(CommandError::new("ERR No shutdown in progress.")),
             _ => return Err(CommandError::SYNTAX),
         }
     }
@@ -186,11 +186,9 @@ fn shutdown(
         ));
     }
     let failed = core.shared.cores.iter().any(|c| c.failed.load(Ordering::Acquire));
-    if failed && !force {
-        return Err(CommandError::new("ERR Errors trying to SHUTDOWN. Check logs."));
-    }
     tracing::info!("User requested shutdown...");
-    if failed {
+    // After a failed log the process ends with a code that is not 0, unless told otherwise.
+    if failed && force {
         core.shared.forced.store(true, Ordering::Release);
     }
     core.shared.stopping.store(true, Ordering::Release);

@@ -100,8 +100,6 @@ pub enum Control {
     },
     /// Stop: drain, commit, sync, seal, leave.
     Shutdown,
-    /// Faults to inject into this shard's log I/O.
-    InjectFault(super::log_io::InjectedFault),
 }
 
 /// A core's mailbox.

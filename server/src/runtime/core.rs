@@ -211,6 +211,9 @@ impl Core {
         self.sleep();
         self.turn += 1;
         self.read_clocks();
+        // ORDER: before completions: a client accepted after CONFIG SET was answered meets the
+        // new settings.
+        self.refresh_shared();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
         for &c in &completions {
@@ -226,7 +229,6 @@ impl Core {
             self.tick();
         }
         self.resume_parked();
-        self.refresh_shared();
         self.pump_log();
         self.after_pump();
         self.flush_connections();
@@ -420,6 +422,7 @@ impl Core {
         if generation != self.live_generation {
             self.live_generation = generation;
             self.live = self.shared.config.load();
+            self.settings_changed();
             let policy = self.live.fsync_policies()[self.id as usize];
             self.with_log(|log, staging, _, _| {
                 if log.policy() != policy {

@@ -53,7 +53,6 @@ impl Core {
                 self.global_done(origin, result, gates);
             }
             Control::Shutdown => self.stop(),
-            Control::InjectFault(fault) => self.fault = fault,
         }
     }
 
