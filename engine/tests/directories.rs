@@ -14,7 +14,7 @@ fn two_commits() -> Segment {
 #[test]
 fn whole_logs_load() {
     let other = Segment::new(1, 2).commit(&["SET c 3", "DEL c", "SET d 4"]);
-    let directory = Directory::of(vec![two_commits(), other]).ours();
+    let directory = Directory::of([two_commits(), other]).ours();
     let summary = directory.expect(&[("a", "1"), ("b", "2"), ("d", "4")]);
     assert_eq!((summary.commits, summary.commands, summary.cuts.len()), (3, 5, 0));
 }
@@ -29,23 +29,23 @@ fn an_empty_directory_is_a_fresh_start() {
 
 #[test]
 fn log_files_without_a_manifest_are_refused() {
-    let directory = Directory::of(vec![two_commits()]);
+    let directory = Directory::of([two_commits()]);
     directory.refused(&[MANIFEST, "no such file", "appendonly.aof.1.s0.incr.aof"]);
 }
 
 #[test]
 fn a_missing_file_is_refused_by_name() {
-    let mut directory = Directory::of(vec![two_commits()]);
+    let mut directory = Directory::of([two_commits()]);
     directory.add_file("appendonly.aof.9.s1.incr.aof", Kind::Incr, b"");
     let directory = directory.ours();
-    let without = Directory::of(vec![two_commits()]);
+    let without = Directory::of([two_commits()]);
     without.disk.put(MANIFEST, &directory.disk.bytes(MANIFEST).unwrap());
     without.refused(&["appendonly.aof.9.s1.incr.aof", "it is not there", "restore"]);
 }
 
 #[test]
 fn a_torn_manifest_is_refused_with_its_line() {
-    let directory = Directory::of(vec![two_commits()]).ours();
+    let directory = Directory::of([two_commits()]).ours();
     let text = directory.disk.bytes(MANIFEST).unwrap();
     directory.disk.put(MANIFEST, &text[..20]);
     directory.refused(&[MANIFEST, "line 1", "cut short"]);
@@ -60,7 +60,7 @@ fn a_torn_manifest_is_refused_with_its_line() {
 #[test]
 fn an_edited_manifest_is_refused_until_its_trailer_is_deleted() {
     let other = Segment::new(1, 2).commit(&["SET c 3"]);
-    let directory = Directory::of(vec![two_commits(), other]).ours();
+    let directory = Directory::of([two_commits(), other]).ours();
     let text = String::from_utf8(directory.disk.bytes(MANIFEST).unwrap()).unwrap();
     let without: Vec<&str> = text.lines().filter(|line| !line.contains("s1")).collect();
     directory.disk.put(MANIFEST, format!("{}\n", without.join("\n")).as_bytes());
@@ -72,21 +72,21 @@ fn an_edited_manifest_is_refused_until_its_trailer_is_deleted() {
 
 #[test]
 fn a_manifest_left_half_written_beside_the_real_one_is_ignored() {
-    let directory = Directory::of(vec![two_commits()]).ours();
+    let directory = Directory::of([two_commits()]).ours();
     directory.disk.put("appendonly.aof.manifest.quire-new", b"file nonsense");
     directory.expect(&[("a", "1"), ("b", "2")]);
 }
 
 #[test]
 fn a_duplicate_seq_is_refused() {
-    let mut directory = Directory::of(vec![two_commits(), Segment::new(1, 2)]);
+    let mut directory = Directory::of([two_commits(), Segment::new(1, 2)]);
     directory.manifest.files[1].seq = 1;
     directory.ours().refused(&[MANIFEST, "line 2", "non-monotonic sequence number"]);
 }
 
 #[test]
 fn two_files_with_one_number_are_refused() {
-    let directory = Directory::of(vec![two_commits(), Segment::new(1, 1)]).ours();
+    let directory = Directory::of([two_commits(), Segment::new(1, 1)]).ours();
     directory.refused(&["appendonly.aof.1.s1", "appendonly.aof.1.s0", "same number"]);
 }
 
@@ -94,12 +94,12 @@ fn two_files_with_one_number_are_refused() {
 fn a_torn_tail_is_cut_and_counted() {
     for torn in [1, 20, 60, 120] {
         let segment = two_commits().claim(1).commit(&["SET c 3"]).torn(torn);
-        let directory = Directory::of(vec![segment]).ours();
+        let directory = Directory::of([segment]).ours();
         let summary = directory.expect(&[("a", "1"), ("b", "2")]);
         assert_eq!(summary.cuts.len(), 1, "torn by {torn}");
         assert_eq!(summary.cuts[0].last_lsn, 2);
     }
-    let summary = Directory::of(vec![two_commits().torn(1)]).ours().expect(&[("a", "1")]);
+    let summary = Directory::of([two_commits().torn(1)]).ours().expect(&[("a", "1")]);
     assert_eq!((summary.cuts[0].commits, summary.cuts[0].last_lsn), (1, 1));
     let lines = summary.lines();
     assert!(lines[1].contains("Shard 0: unsynced tail cut off at offset"), "{lines:?}");
@@ -107,7 +107,7 @@ fn a_torn_tail_is_cut_and_counted() {
 
 #[test]
 fn a_tail_of_zeros_is_cut() {
-    let directory = Directory::of(vec![two_commits().raw(&[0; 5000])]).ours();
+    let directory = Directory::of([two_commits().raw(&[0; 5000])]).ours();
     directory.expect(&[("a", "1"), ("b", "2")]);
 }
 
@@ -115,7 +115,7 @@ fn a_tail_of_zeros_is_cut() {
 fn damage_without_a_later_claim_is_an_unsynced_tail() {
     // Everysec: the page of commit 2 was not written back before the power cut, that of 3 was.
     let segment = two_commits().claim(1).commit(&["SET c 3"]).flip(1, 30);
-    let summary = Directory::of(vec![segment]).ours().expect(&[("a", "1")]);
+    let summary = Directory::of([segment]).ours().expect(&[("a", "1")]);
     assert_eq!((summary.cuts[0].commits, summary.cuts[0].last_lsn), (2, 1));
 }
 
@@ -123,7 +123,7 @@ fn damage_without_a_later_claim_is_an_unsynced_tail() {
 fn damage_below_a_later_claim_is_rot() {
     let segment = two_commits().claim(2).commit(&["SET c 3"]).flip(1, 30);
     let (bad, proof) = (segment.offsets[1].to_string(), segment.offsets[2].to_string());
-    Directory::of(vec![segment]).ours().refused(&[
+    Directory::of([segment]).ours().refused(&[
         "appendonly.aof.1.s0.incr.aof",
         &format!("at offset {bad}"),
         "bad checksum",
@@ -141,26 +141,26 @@ fn a_hole_in_a_prefilled_segment_is_an_unsynced_tail_until_somebody_claims_it() 
         segment.bytes.extend_from_slice(&quire_engine::aof::header::filler(4096));
         segment.claim(claim).commit(&["SET c 3"]).filled(1 << 16)
     };
-    let summary = Directory::of(vec![hole(1)]).ours().expect(&[("a", "1")]);
+    let summary = Directory::of([hole(1)]).ours().expect(&[("a", "1")]);
     assert_eq!((summary.cuts[0].commits, summary.cuts[0].last_lsn), (1, 1));
-    Directory::of(vec![hole(2)]).ours().refused(&["LSN 3 where LSN 2 was due", "synced"]);
+    Directory::of([hole(2)]).ours().refused(&["LSN 3 where LSN 2 was due", "synced"]);
 }
 
 #[test]
 fn a_gap_between_files_follows_the_same_rule() {
     let first = || Segment::new(0, 1).commit(&["SET a 1"]);
-    let later = |claim| Segment::new(0, 2).from_lsn(3).claim(claim).commit(&["SET c 3"]);
-    let summary = Directory::of(vec![first(), later(1)]).ours().expect(&[("a", "1")]);
+    let later = |claim| Segment::new(0, 2).starting_at(3).claim(claim).commit(&["SET c 3"]);
+    let summary = Directory::of([first(), later(1)]).ours().expect(&[("a", "1")]);
     assert_eq!(summary.cuts[0].file, "appendonly.aof.2.s0.incr.aof");
-    Directory::of(vec![first(), later(2)]).ours().refused(&["appendonly.aof.2.s0", "LSN 2"]);
+    Directory::of([first(), later(2)]).ours().refused(&["appendonly.aof.2.s0", "LSN 2"]);
 }
 
 #[test]
 fn a_cut_drops_later_files_of_its_shard_and_of_no_other() {
-    let directory = Directory::of(vec![
+    let directory = Directory::of([
         two_commits().torn(1),
         Segment::new(1, 2).commit(&["SET x 9"]),
-        Segment::new(0, 3).from_lsn(3).claim(1).commit(&["SET c 3"]),
+        Segment::new(0, 3).starting_at(3).claim(1).commit(&["SET c 3"]),
     ])
     .ours();
     let summary = directory.expect(&[("a", "1"), ("x", "9")]);
@@ -170,8 +170,8 @@ fn a_cut_drops_later_files_of_its_shard_and_of_no_other() {
 
 #[test]
 fn the_first_commits_lost_with_a_later_claim_are_rot() {
-    let lost = Segment::new(0, 1).from_lsn(3).claim(2).commit(&["SET c 3"]);
-    Directory::of(vec![lost]).ours().refused(&["LSN 1"]);
+    let lost = Segment::new(0, 1).starting_at(3).claim(2).commit(&["SET c 3"]);
+    Directory::of([lost]).ours().refused(&["LSN 1"]);
 }
 
 #[test]
@@ -179,14 +179,14 @@ fn stale_commits_of_a_recycled_file_are_nothing() {
     // The file had number 1 before, was renamed to 7, and its filler was torn.
     let old = Segment::direct(0, 1).commit(&["SET old 1"]).claim(1).commit(&["SET old 2"]);
     let new = Segment::direct(0, 7).commit(&["SET a 1"]).raw(&old.bytes);
-    Directory::of(vec![new]).ours().expect(&[("a", "1")]);
+    Directory::of([new]).ours().expect(&[("a", "1")]);
     let other_run = Segment::direct(0, 7).of_run(5).commit(&["SET old 1"]).claim(9);
     let other_run = other_run.commit(&["SET old 2"]);
     let new = Segment::direct(0, 7).commit(&["SET a 1"]).raw(&other_run.bytes);
-    Directory::of(vec![new]).ours().expect(&[("a", "1")]);
-    let other_shard = Segment::direct(1, 7).from_lsn(2).commit(&["SET old 2"]);
+    Directory::of([new]).ours().expect(&[("a", "1")]);
+    let other_shard = Segment::direct(1, 7).starting_at(2).commit(&["SET old 2"]);
     let new = Segment::direct(0, 7).commit(&["SET a 1"]).raw(&other_shard.bytes);
-    Directory::of(vec![new]).ours().expect(&[("a", "1")]);
+    Directory::of([new]).ours().expect(&[("a", "1")]);
 }
 
 #[test]
@@ -200,10 +200,10 @@ fn a_copy_of_the_log_inside_a_value_is_not_the_log() {
     value.extend_from_slice(text.as_bytes());
     value.extend_from_slice(b"\r\n");
     segment.push_commit(&value, 1);
-    let whole = Directory::of(vec![Segment { bytes: segment.bytes.clone(), ..two_commits() }]);
+    let whole = Directory::of([Segment { bytes: segment.bytes.clone(), ..two_commits() }]);
     whole.ours().expect(&[("a", "1"), ("b", "2"), ("v", text.as_str())]);
     // Damaged, the copies inside it prove nothing.
-    Directory::of(vec![segment.flip(2, 5)]).ours().expect(&[("a", "1"), ("b", "2")]);
+    Directory::of([segment.flip(2, 5)]).ours().expect(&[("a", "1"), ("b", "2")]);
 }
 
 #[test]
@@ -211,37 +211,37 @@ fn a_sealed_file_that_lost_its_last_commit_is_rot() {
     let mut segment = two_commits();
     segment.bytes.truncate(segment.offsets[1]);
     segment.push_end(2);
-    Directory::of(vec![segment]).ours().refused(&["LSN 2", "the end-of-log line", "covers it"]);
+    Directory::of([segment]).ours().refused(&["LSN 2", "the end-of-log line", "covers it"]);
     // The same with the commit damaged instead of gone.
     let flipped = two_commits().flip(1, 30).end();
-    Directory::of(vec![flipped]).ours().refused(&["bad checksum", "the end-of-log line"]);
+    Directory::of([flipped]).ours().refused(&["bad checksum", "the end-of-log line"]);
     // The same over files.
-    let second = Segment::new(0, 2).from_lsn(3).end();
-    Directory::of(vec![two_commits().torn(1), second]).ours().refused(&["LSN 2", "2.s0"]);
+    let second = Segment::new(0, 2).starting_at(3).end();
+    Directory::of([two_commits().torn(1), second]).ours().refused(&["LSN 2", "2.s0"]);
 }
 
 #[test]
 fn a_file_of_an_earlier_run_without_its_end_line_is_refused() {
     let later = || Segment::new(0, 2).of_run(77).commit(&["SET z 1"]);
-    Directory::of(vec![two_commits(), later()])
+    Directory::of([two_commits(), later()])
         .ours()
         .refused(&["appendonly.aof.1.s0.incr.aof", "has lost its end-of-log line"]);
-    let directory = Directory::of(vec![two_commits().end(), later()]).ours();
+    let directory = Directory::of([two_commits().end(), later()]).ours();
     directory.expect(&[("a", "1"), ("b", "2"), ("z", "1")]);
 }
 
 #[test]
 fn commits_behind_an_end_line_are_refused() {
     let segment = two_commits().end().commit(&["SET c 3"]);
-    Directory::of(vec![segment]).ours().refused(&["appendonly.aof.1.s0", "put together"]);
+    Directory::of([segment]).ours().refused(&["appendonly.aof.1.s0", "put together"]);
     let mut wrong = two_commits();
     wrong.push_end(1);
-    Directory::of(vec![wrong]).ours().refused(&["LSN 1", "LSN 2", "put together"]);
+    Directory::of([wrong]).ours().refused(&["LSN 1", "LSN 2", "put together"]);
 }
 
 #[test]
 fn unlisted_files_of_ours_are_leftovers() {
-    let directory = Directory::of(vec![two_commits()]).ours();
+    let directory = Directory::of([two_commits()]).ours();
     let stray = Segment::new(0, 5).commit(&["SET stray 1"]);
     directory.disk.put(&stray.name(), &stray.bytes);
     let summary = directory.expect(&[("a", "1"), ("b", "2")]);
@@ -252,15 +252,15 @@ fn unlisted_files_of_ours_are_leftovers() {
 #[test]
 fn epochs_are_replayed_in_order_and_global_commands_between_them() {
     let global = |number, line: &str| {
-        Segment::new(GLOBAL_SHARD, number).from_lsn(number).commit(&[line]).end()
+        Segment::new(GLOBAL_SHARD, number).starting_at(number).commit(&[line]).end()
     };
-    let directory = Directory::of(vec![
+    let directory = Directory::of([
         Segment::new(0, 1).commit(&["SET a 1"]),
         Segment::new(1, 2).commit(&["SET b 2"]),
         global(3, "FLUSHDB"),
-        Segment::new(0, 4).from_lsn(2).commit(&["SET c 3"]),
+        Segment::new(0, 4).starting_at(2).commit(&["SET c 3"]),
         global(5, "SWAPDB 0 1"),
-        Segment::new(1, 6).from_lsn(2).commit(&["SET d 4"]),
+        Segment::new(1, 6).starting_at(2).commit(&["SET d 4"]),
     ])
     .ours();
     directory.expect(&[("1:c", "3"), ("d", "4")]);
@@ -268,25 +268,26 @@ fn epochs_are_replayed_in_order_and_global_commands_between_them() {
 
 #[test]
 fn a_damaged_global_segment_is_rot() {
-    let global = Segment::new(GLOBAL_SHARD, 3).from_lsn(3).commit(&["FLUSHDB"]).end().flip(0, 30);
-    let directory = Directory::of(vec![Segment::new(0, 1).commit(&["SET a 1"]), global]).ours();
+    let global =
+        Segment::new(GLOBAL_SHARD, 3).starting_at(3).commit(&["FLUSHDB"]).end().flip(0, 30);
+    let directory = Directory::of([Segment::new(0, 1).commit(&["SET a 1"]), global]).ours();
     directory.refused(&["appendonly.aof.3.g.incr.aof", "bad checksum", "global command"]);
 }
 
 #[test]
 fn a_tail_lost_before_a_global_command_is_rot() {
-    let global = Segment::new(GLOBAL_SHARD, 3).from_lsn(3).commit(&["SWAPDB 0 1"]).end();
-    let mut next = Segment::new(0, 4).from_lsn(3);
+    let global = Segment::new(GLOBAL_SHARD, 3).starting_at(3).commit(&["SWAPDB 0 1"]).end();
+    let mut next = Segment::new(0, 4).starting_at(3);
     next.first_lsn = Some(3);
-    let directory = Directory::of(vec![two_commits().torn(1), global, next]).ours();
+    let directory = Directory::of([two_commits().torn(1), global, next]).ours();
     directory.refused(&["LSN 2", "the manifest says"]);
 }
 
 #[test]
 fn a_generation_that_began_late_needs_nothing_before_it() {
-    let mut first = Segment::new(0, 4).from_lsn(501).claim(500).commit(&["SET a 1"]);
+    let mut first = Segment::new(0, 4).starting_at(501).claim(500).commit(&["SET a 1"]);
     first.first_lsn = Some(501);
-    let directory = Directory::of(vec![first]).ours();
+    let directory = Directory::of([first]).ours();
     directory.expect(&[("a", "1")]);
 }
 
@@ -295,15 +296,15 @@ fn many_keys_on_many_shards_are_loaded_in_the_order_they_were_written_in() {
     let mut directory = Directory::new();
     for shard in 0..5 {
         let mut first = Segment::new(shard, 2 * u64::from(shard) + 1);
-        let mut second = Segment::new(shard, 2 * u64::from(shard) + 20).from_lsn(101);
+        let mut second = Segment::new(shard, 2 * u64::from(shard) + 20).starting_at(101);
         for round in 0..100 {
             let line = format!("SET k{shard}:{} {round}", round % 10);
             first.push_commit(&body(&[&line]), 1);
             let line = format!("APPEND k{shard}:{} +{round}", round % 10);
             second.push_commit(&body(&[&line]), 1);
         }
-        directory.add(first);
-        directory.add(second);
+        directory.add(&first);
+        directory.add(&second);
     }
     let value =
         |n: usize| (0..10).fold(format!("{}", 90 + n), |v, i| format!("{v}+{}", i * 10 + n));
@@ -318,7 +319,7 @@ fn many_keys_on_many_shards_are_loaded_in_the_order_they_were_written_in() {
 #[test]
 fn nothing_expires_while_it_is_replayed() {
     let lines = ["SET k 5 PXAT 1000", "INCRBY k 1"];
-    let directory = Directory::of(vec![Segment::new(0, 1).commit(&lines)]).ours();
+    let directory = Directory::of([Segment::new(0, 1).commit(&lines)]).ours();
     let (keys, _) = directory.recover(2).unwrap();
     let expected = (("6".to_owned(), Some(1000)), 1);
     assert_eq!((keys[&(0, "k".to_owned())].clone(), keys.len()), expected);
@@ -401,38 +402,38 @@ fn what_stock_appended_behind_the_end_line_is_replayed_last() {
     last.next = 1;
     let last = last.commit(&["SET a 1", "SET b 2"]).end().raw(&stock_tail());
     let next_run = Segment::new(0, 3).of_run(99).commit(&["SET b newest"]);
-    let directory = Directory::of(vec![run_a, last, next_run]).ours();
+    let directory = Directory::of([run_a, last, next_run]).ours();
     let expected = [("a", "new"), ("b", "newest"), ("c", "3"), ("s", "1"), ("t", "2")];
     directory.expect(&expected);
     // In the middle of a run its place is unknown.
-    Directory::of(vec![segment, other]).ours().refused(&["appendonly.aof.1.s0", "order"]);
+    Directory::of([segment, other]).ours().refused(&["appendonly.aof.1.s0", "order"]);
 }
 
 #[test]
 fn what_stock_appended_to_an_unrecovered_directory_is_replayed_last() {
     let expected = [("a", "new"), ("b", "2"), ("s", "1"), ("t", "2")];
     let buffered = || two_commits().raw(&stock_tail());
-    let summary = Directory::of(vec![buffered()]).ours().expect(&expected);
+    let summary = Directory::of([buffered()]).ours().expect(&expected);
     assert_eq!(summary.taken_over.as_deref(), Some("appendonly.aof.1.s0.incr.aof"));
     let direct = || {
         let segment = Segment::direct(0, 1).commit(&["SET a 1"]).claim(1).commit(&["SET b 2"]);
         segment.filled(1 << 16).raw(&stock_tail())
     };
-    Directory::of(vec![direct()]).ours().expect(&expected);
+    Directory::of([direct()]).ours().expect(&expected);
     // Redis 8 has rewritten the manifest, so nothing says how long the file was.
-    Directory::of(vec![direct()]).stocks().expect(&expected);
+    Directory::of([direct()]).stocks().expect(&expected);
     // A torn last command of the stock server's is cut off like stock would.
     let torn = [stock_tail(), b"*3\r\n$3\r\nSET".to_vec()].concat();
     let segment = Segment::direct(0, 1).commit(&["SET a 1", "SET b 2"]).filled(8192).raw(&torn);
-    Directory::of(vec![segment]).ours().expect(&expected);
-    Directory::of(vec![two_commits().raw(&torn)]).ours().expect(&expected);
+    Directory::of([segment]).ours().expect(&expected);
+    Directory::of([two_commits().raw(&torn)]).ours().expect(&expected);
 }
 
 #[test]
 fn what_stock_appended_over_a_torn_log_is_refused() {
     let torn = Segment::new(1, 1).commit(&["SET x 1"]).torn(3);
     let taken = Segment { number: 2, ..Segment::new(0, 2) }.commit(&["SET a 1"]).raw(&stock_tail());
-    let directory = Directory::of(vec![torn, taken]).ours();
+    let directory = Directory::of([torn, taken]).ours();
     directory.refused(&["appendonly.aof.2.s0", "Redis server appended", "appendonly.aof.1.s1"]);
 }
 
@@ -445,13 +446,13 @@ fn what_stock_appended_behind_the_whole_commands_of_a_torn_commit_is_not_dropped
     let left = segment.torn(whole.len() - half);
     let stock = |tail: &[u8]| Segment { bytes: left.bytes.clone(), ..Segment::new(0, 1) }.raw(tail);
     let words = ["appendonly.aof.1.s0", "Redis server appended", "BGREWRITEAOF"];
-    Directory::of(vec![stock(&stock_tail())]).ours().refused(&words);
+    Directory::of([stock(&stock_tail())]).ours().refused(&words);
     // Without a stock server: torn at a command's end, and torn while it went over databases.
-    Directory::of(vec![stock(b"")]).ours().expect(&[("a", "1")]);
+    Directory::of([stock(b"")]).ours().expect(&[("a", "1")]);
     let mut databases = Segment::new(0, 1).commit(&["SET a 1"]);
     databases.push_commit(&[body(&["SET b 2"]), resp("SELECT 1"), resp("SET c 3")].concat(), 2);
     let flipped = databases.flip(1, body(&["SET b 2"]).len() - 3);
-    Directory::of(vec![flipped]).ours().expect(&[("a", "1")]);
+    Directory::of([flipped]).ours().expect(&[("a", "1")]);
 }
 
 #[test]
@@ -475,7 +476,7 @@ fn the_rest_of_a_torn_commit_is_not_taken_for_a_stock_servers() {
         padded.bytes.push(b'\n');
         padded.filled(1 << 16)
     };
-    let directory = Directory::of(vec![segment]).ours();
+    let directory = Directory::of([segment]).ours();
     directory.expect(&[("a", "1")]);
 }
 
@@ -488,9 +489,9 @@ fn a_file_that_holds_our_commits_under_a_foreign_name_is_refused() {
 
 #[test]
 fn a_manifest_a_stock_server_rewrote_loses_nothing() {
-    let directory = Directory::of(vec![
+    let directory = Directory::of([
         two_commits(),
-        Segment::new(1, 2).from_lsn(501).claim(500).commit(&["SET c 3"]),
+        Segment::new(1, 2).starting_at(501).claim(500).commit(&["SET c 3"]),
         Segment::direct(2, 3).filled(8192),
     ])
     .stocks();

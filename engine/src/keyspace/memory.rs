@@ -83,13 +83,17 @@ pub(super) mod ledger {
     #[cfg(test)]
     thread_local! {
         static LIVE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+        static TAKEN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
     }
 
     /// Bytes were allocated.
     #[inline]
     pub(in super::super) fn took(bytes: usize) {
         #[cfg(test)]
-        LIVE.with(|live| live.set(live.get() + bytes));
+        {
+            LIVE.with(|live| live.set(live.get() + bytes));
+            TAKEN.with(|taken| taken.set(taken.get() + 1));
+        }
         #[cfg(not(test))]
         let _ = bytes;
     }
@@ -107,6 +111,12 @@ pub(super) mod ledger {
     #[cfg(test)]
     pub(in super::super) fn live() -> usize {
         LIVE.with(std::cell::Cell::get)
+    }
+
+    /// Allocations this thread has made.
+    #[cfg(test)]
+    pub(in super::super) fn taken() -> usize {
+        TAKEN.with(std::cell::Cell::get)
     }
 }
 

@@ -12,7 +12,7 @@ pub struct RecoveryError {
     /// Byte offset, where there is one.
     pub offset: Option<u64>,
     /// What is wrong.
-    pub kind: Refusal,
+    pub kind: Box<Refusal>,
 }
 
 /// What can be wrong with a log directory.
@@ -100,7 +100,7 @@ pub enum Proof {
 impl RecoveryError {
     /// About a file.
     pub fn new(file: impl Into<String>, kind: Refusal) -> Self {
-        Self { file: file.into(), offset: None, kind }
+        Self { file: file.into(), offset: None, kind: Box::new(kind) }
     }
 
     /// The same with a place in the file.
@@ -113,7 +113,7 @@ impl RecoveryError {
 impl From<StorageError> for RecoveryError {
     fn from(error: StorageError) -> Self {
         let file = error.path.display().to_string();
-        Self { file, offset: error.offset, kind: Refusal::Storage(error) }
+        Self { file, offset: error.offset, kind: Box::new(Refusal::Storage(error)) }
     }
 }
 
@@ -135,7 +135,7 @@ const RESTORE: &str = "restore the log directory from a backup, or move it away 
 
 impl fmt::Display for RecoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Refusal::Storage(error) = &self.kind {
+        if let Refusal::Storage(error) = &*self.kind {
             return write!(f, "{error}: check the disk and its permissions, then start again");
         }
         write!(f, "{}", self.file)?;
@@ -143,7 +143,7 @@ impl fmt::Display for RecoveryError {
             write!(f, " at offset {offset}")?;
         }
         f.write_str(": ")?;
-        match &self.kind {
+        match &*self.kind {
             Refusal::Storage(_) => Ok(()),
             Refusal::NoManifest { example } => write!(
                 f,

@@ -143,12 +143,12 @@ fn planned_files(
             (_, Some(OurFile::Global { number })) => Role::Global { number },
             (_, Some(OurFile::NewManifest) | None) => Role::Foreign,
         };
-        if let Role::Segment { number, .. } | Role::Global { number } = role {
-            if let Some(other) = numbers.insert(number, &entry.name) {
-                // Row G.
-                let other = other.to_owned();
-                return Err(RecoveryError::new(&entry.name, Refusal::DuplicateNumber { other }));
-            }
+        if let Role::Segment { number, .. } | Role::Global { number } = role
+            && let Some(other) = numbers.insert(number, &entry.name)
+        {
+            // Row G.
+            let other = other.to_owned();
+            return Err(RecoveryError::new(&entry.name, Refusal::DuplicateNumber { other }));
         }
         files.push(PlannedFile { entry: entry.clone(), bytes, role });
     }

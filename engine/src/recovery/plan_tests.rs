@@ -49,7 +49,7 @@ fn e_a_listed_file_that_is_missing_is_refused_by_name() {
         let lost = Some((manifest(&[(S0, 3, kind)]), Trailer::Valid));
         let error = go(&[MANIFEST, S1], lost).unwrap_err();
         assert_eq!(error.file, S0);
-        assert!(matches!(error.kind, Refusal::Missing));
+        assert!(matches!(*error.kind, Refusal::Missing));
     }
 }
 
@@ -96,7 +96,7 @@ fn k_a_start_that_crashed_before_its_first_segment_is_fresh() {
 #[test]
 fn l_an_emptied_manifest_beside_log_files_is_refused() {
     let error = go(&[MANIFEST, S0], Some((manifest(&[]), Trailer::Missing))).unwrap_err();
-    assert!(matches!(error.kind, Refusal::NoManifest { .. }));
+    assert!(matches!(*error.kind, Refusal::NoManifest { .. }));
 }
 
 #[test]

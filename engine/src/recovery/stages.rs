@@ -140,6 +140,6 @@ mod tests {
         let files = [segment(0, 1, true), segment(1, 1, false)];
         let error = stages(&files, &["first", "second"]).unwrap_err();
         assert_eq!(error.file, "first");
-        assert!(matches!(error.kind, Refusal::Misplaced));
+        assert!(matches!(*error.kind, Refusal::Misplaced));
     }
 }

@@ -81,7 +81,7 @@ impl Segment {
     }
 
     /// The first commit gets this LSN.
-    pub fn from_lsn(mut self, lsn: Lsn) -> Self {
+    pub fn starting_at(mut self, lsn: Lsn) -> Self {
         self.next = lsn;
         self
     }
@@ -187,13 +187,13 @@ impl Directory {
     }
 
     /// Segments, listed in this order.
-    pub fn of(segments: Vec<Segment>) -> Self {
+    pub fn of(segments: impl IntoIterator<Item = Segment>) -> Self {
         let mut directory = Self::new();
-        segments.into_iter().for_each(|segment| directory.add(segment));
+        segments.into_iter().for_each(|segment| directory.add(&segment));
         directory
     }
 
-    pub fn add(&mut self, segment: Segment) {
+    pub fn add(&mut self, segment: &Segment) {
         let seq = self.manifest.files.last().map_or(0, |entry| entry.seq).max(segment.number - 1);
         let mut entry = Entry::new(segment.name(), seq + 1, Kind::Incr);
         entry.run = Some(segment.run);
