@@ -253,6 +253,11 @@ fn stats(fields: &mut Fields, facts: Facts<'_>) {
     let shared = facts.shared;
     fields.add("total_connections_received", shared.sum(|s| &s.connections));
     fields.add("total_commands_processed", shared.sum(|s| &s.commands));
+    let rates = shared.rates.per_second();
+    let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    fields.add("instantaneous_ops_per_sec", rates.commands);
+    fields.add("instantaneous_input_kbps", kilobytes(rates.input_bytes));
+    fields.add("instantaneous_output_kbps", kilobytes(rates.output_bytes));
     fields.add("total_net_input_bytes", shared.sum(|s| &s.net_in));
     fields.add("total_net_output_bytes", shared.sum(|s| &s.net_out));
     fields.add("rejected_connections", shared.sum(|s| &s.rejected));

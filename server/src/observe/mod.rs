@@ -4,3 +4,4 @@ pub mod info;
 pub mod log;
 pub mod memory;
 pub mod progress;
+pub mod rates;

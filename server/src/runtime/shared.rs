@@ -5,6 +5,7 @@
 use super::control::Mailbox;
 use crate::{
     config::{Config, LiveConfig},
+    observe::rates::Rates,
     options::Options,
 };
 use quire_engine::{error::StorageError, mesh::Doorbell, recovery::Progress};
@@ -156,6 +157,8 @@ pub struct Shared {
     pub failure_generation: AtomicU64,
     /// Run id of this process, 40 hex digits, for INFO.
     pub run_id: String,
+    /// Commands and bytes per second.
+    pub rates: Rates,
     /// When the process started.
     pub started: Instant,
     /// A shutdown is under way.
@@ -203,6 +206,7 @@ impl Shared {
             log_failure: Mutex::new(None),
             failure_generation: AtomicU64::new(0),
             run_id,
+            rates: Rates::default(),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             forced: AtomicBool::new(false),

@@ -1,7 +1,10 @@
 //! What a core does a few times a second: expiry, idle clients, output limits, figures.
 
 use super::core::Core;
-use crate::net::connection::Connection;
+use crate::{
+    net::connection::Connection,
+    observe::{memory::note_peak, rates::Counts},
+};
 use quire_engine::command::ErrorCounts;
 use std::time::Duration;
 
@@ -19,7 +22,14 @@ impl Core {
         self.check_clients();
         self.publish_figures();
         if self.id == 0 {
-            crate::observe::memory::note_peak();
+            note_peak();
+            let shared = &self.shared;
+            let counts = Counts {
+                commands: shared.sum(|s| &s.commands),
+                input_bytes: shared.sum(|s| &s.net_in),
+                output_bytes: shared.sum(|s| &s.net_out),
+            };
+            shared.rates.sample(self.now, counts);
         }
     }
 
