@@ -233,19 +233,23 @@ fn info_counts_what_this_client_did_a_moment_ago() {
     };
     let before = errors(&client.ask(&["info", "stats"]).text());
     assert!(client.ask(&["nosuch"]).is_error("ERR"));
+    assert!(client.ask(&["set", "text", "x"]).is_ok());
+    assert!(client.ask(&["incr", "text"]).is_error("ERR"));
+    assert_eq!(client.ask(&["del", "text"]), Reply::Int(1));
     let info = client.ask(&["info", "everything"]).text();
     for expected in [
         "db0:keys=5,expires=1",
         "redis_version:7.0.15",
         "aof_enabled:0",
-        "cmdstat_set:calls=5",
+        "cmdstat_set:calls=6",
         "cmdstat_expire:calls=1",
-        "rdb_changes_since_last_save:6",
+        "rdb_changes_since_last_save:8",
         "shards:2",
+        "errorstat_ERR:count=2",
     ] {
         assert!(info.lines().any(|line| line == expected), "{expected} is not in {info}");
     }
-    assert_eq!(errors(&info), before + 1);
+    assert_eq!(errors(&info), before + 2);
     let field = |name: &str| -> u64 {
         let line = info.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} in {info}"))

@@ -38,4 +38,62 @@ impl CommandError {
     pub fn text(&self) -> &str {
         &self.0
     }
+
+    /// Its first word, which programs go by: `ERR`, `WRONGTYPE`, `MISCONF` ...
+    pub fn code(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+}
+
+/// How many errors of each code there were. Codes are few, so a list does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ErrorCounts(Vec<(String, u64)>);
+
+impl ErrorCounts {
+    /// Adds `n` errors of one code.
+    #[cold]
+    pub fn add(&mut self, code: &str, n: u64) {
+        match self.0.iter_mut().find(|(known, _)| known == code) {
+            Some((_, count)) => *count += n,
+            None => self.0.push((code.to_owned(), n)),
+        }
+    }
+
+    /// Adds all of another list.
+    pub fn merge(&mut self, other: &ErrorCounts) {
+        for (code, n) in &other.0 {
+            self.add(code, *n);
+        }
+    }
+
+    /// Errors of all codes.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|(_, n)| n).sum()
+    }
+
+    /// Codes and counts, by code.
+    pub fn sorted(&self) -> Vec<(&str, u64)> {
+        let mut all: Vec<(&str, u64)> =
+            self.0.iter().map(|(code, n)| (code.as_str(), *n)).collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_counted_by_their_first_word() {
+        let mut counts = ErrorCounts::default();
+        for error in [CommandError::SYNTAX, CommandError::WRONG_TYPE, CommandError::NO_SUCH_KEY] {
+            counts.add(error.code(), 1);
+        }
+        let mut all = ErrorCounts::default();
+        all.merge(&counts);
+        all.merge(&counts);
+        assert_eq!(all.sorted(), [("ERR", 4), ("WRONGTYPE", 2)]);
+        assert_eq!((counts.total(), all.total()), (3, 6));
+    }
 }

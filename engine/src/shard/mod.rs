@@ -21,7 +21,7 @@ pub use replay::ReplayError;
 
 use crate::{
     aof::{Lsn, Staging},
-    command::{AccessTime, Args, CommandSpec, Ctx, EFFECT_FRAME_BYTES, Flags, Groups, Mode, Reply},
+    command::{AccessTime, Args, CommandSpec, Ctx, EFFECT_FRAME_BYTES, ErrorCounts, Flags, Groups, Mode, Reply},
     digest::Digest,
     keyspace::{KeyHasher, Keyspace},
     slot,
@@ -40,6 +40,8 @@ pub struct ShardStats {
     pub commands: u64,
     /// Changes of keys.
     pub changes: u64,
+    /// Error replies.
+    pub errors: ErrorCounts,
 }
 
 /// One shard.
@@ -105,6 +107,7 @@ impl Shard {
         let admitted = spec.flags.has(Flags::WRITE);
         if admitted && let Err(error) = self.staging.admit(logged_bytes(args)) {
             Reply::new(out, resp3).error(error.text());
+            self.stats.errors.add(error.code(), 1);
             return 0;
         }
         self.staging.begin();
@@ -113,6 +116,7 @@ impl Shard {
         if let Err(error) = (spec.run)(&mut ctx, args) {
             ctx.reply.truncate(position);
             ctx.reply.error(error.text());
+            ctx.stats.errors.add(error.code(), 1);
         }
         let own = self.staging.end();
         own.max(self.staging.gate())

@@ -84,7 +84,7 @@ impl Task {
             Task::DigestValue => families::debug::digest_values_here(core, db, args, out),
             Task::ClientList => families::client::list_here(core, current.as_deref(), args, out),
             Task::ClientKill => families::client::kill_here(core, current, args, out),
-            Task::Figures => core.publish_figures(),
+            Task::Figures => families::information::publish_here(core, out),
             Task::Sleep => families::debug::sleep_here(args),
             Task::LogFault => families::debug::inject_fault_here(core, args),
             _ => return self.run_on_shard(core, db, args, out),
@@ -164,7 +164,7 @@ impl Task {
             Task::DigestValue => families::debug::join_digest_values(parts, out),
             Task::ClientList => families::client::join_lists(conn, parts, out),
             Task::ClientKill => families::client::join_kills(args, parts, out),
-            Task::Figures => families::information::join_figures(core, conn, args, out),
+            Task::Figures => families::information::join_figures(core, conn, args, parts, out),
             Task::Sleep | Task::LogFault => Reply::new(out, false).ok(),
             Task::Digest => families::debug::join_digests(parts, out),
             Task::Export | Task::Exists | Task::Import | Task::Discard => {

@@ -101,7 +101,10 @@ impl Core {
                     break;
                 }
                 Parsed::Error(error) => {
-                    self.reply_error(conn, &format!("ERR {error}"));
+                    let mut reply = Vec::new();
+                    error.write_reply(&mut reply);
+                    self.errors.add("ERR", 1);
+                    self.append_reply(conn, &reply);
                     conn.close_after_reply = true;
                     break;
                 }
@@ -257,19 +260,24 @@ impl Core {
     }
 
     fn reply_error(&mut self, conn: &mut Connection, text: &str) {
+        let mut reply = Vec::new();
+        Reply::new(&mut reply, conn.session.resp3).error(text);
+        self.append_reply(conn, &reply);
+    }
+
+    /// A whole reply that waits for nothing, behind those of earlier commands.
+    fn append_reply(&mut self, conn: &mut Connection, reply: &[u8]) {
         if conn.is_direct() {
-            Reply::new(&mut conn.out.buf, conn.session.resp3).error(text);
+            conn.out.buf.extend_from_slice(reply);
         } else {
-            let mut bytes = Vec::new();
-            Reply::new(&mut bytes, conn.session.resp3).error(text);
             let seq = conn.open_slot(self.id);
-            conn.fill_slot(seq, (self.id, 0), &bytes, self.turn);
+            conn.fill_slot(seq, (self.id, 0), reply, self.turn);
         }
     }
 
     /// Counts an error reply.
-    pub fn count_error(&mut self, _error: &CommandError) {
-        self.cell().stats.errors.add(1);
+    pub fn count_error(&mut self, error: &CommandError) {
+        self.errors.add(error.code(), 1);
     }
 
     fn unknown_command(&self, args: Args<'_>) -> CommandError {

@@ -5,10 +5,12 @@
 
 use super::{ServerSpec, Step, server_row};
 use crate::{
-    dispatch::everywhere::Task, net::connection::Connection, observe::info::Sections,
+    dispatch::everywhere::Task,
+    net::connection::Connection,
+    observe::info::{Facts, Sections},
     runtime::core::Core,
 };
-use quire_engine::command::{Args, CommandError, Flags, Reply};
+use quire_engine::command::{Args, CommandError, ErrorCounts, Flags, Reply};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) const SPECS: &[ServerSpec] = &[
@@ -42,10 +44,33 @@ fn info(
     Ok(Step::Everywhere(Task::Figures))
 }
 
+/// This core's part of INFO: figures go to where all cores see them; the part itself lists
+/// errors, `code count` on a line.
+pub fn publish_here(core: &mut Core, out: &mut Vec<u8>) {
+    core.publish_figures();
+    for (code, count) in core.error_counts().sorted() {
+        out.extend_from_slice(format!("{code} {count}\n").as_bytes());
+    }
+}
+
 /// INFO's reply, once every core has published its figures.
-pub fn join_figures(core: &Core, conn: &Connection, args: Args<'_>, out: &mut Vec<u8>) {
+pub fn join_figures(
+    core: &Core,
+    conn: &Connection,
+    args: Args<'_>,
+    parts: &[Vec<u8>],
+    out: &mut Vec<u8>,
+) {
+    let mut errors = ErrorCounts::default();
+    for line in parts.iter().flat_map(|part| part.split(|&b| b == b'\n')) {
+        let line = String::from_utf8_lossy(line);
+        if let Some((code, Ok(count))) = line.split_once(' ').map(|(c, n)| (c, n.parse())) {
+            errors.add(code, count);
+        }
+    }
     let sections = Sections::of(args.iter_from(1));
-    let text = crate::observe::info::text(&core.shared, &core.live, &sections);
+    let facts = Facts { shared: &core.shared, config: &core.live, errors: &errors };
+    let text = crate::observe::info::text(facts, &sections);
     Reply::new(out, conn.session.resp3).verbatim("txt", text.as_bytes());
 }
 

@@ -9,12 +9,23 @@ use crate::{
     families::REDIS_VERSION,
     runtime::shared::{Counter, Shared},
 };
-use quire_engine::families::table;
+use quire_engine::{command::ErrorCounts, families::table};
 use std::{
     fmt::{Display, Write as _},
     sync::atomic::Ordering,
     time::{SystemTime, UNIX_EPOCH},
 };
+
+/// What the text is made of.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// Figures of all cores.
+    pub shared: &'a Shared,
+    /// The configuration.
+    pub config: &'a Config,
+    /// Error replies by code.
+    pub errors: &'a ErrorCounts,
+}
 
 /// One section.
 struct Section {
@@ -24,19 +35,19 @@ struct Section {
     title: &'static str,
     /// Part of INFO without arguments.
     is_default: bool,
-    write: fn(&mut Fields, &Shared, &Config),
+    write: fn(&mut Fields, Facts<'_>),
 }
 
 const fn section(
     name: &'static str,
     title: &'static str,
     is_default: bool,
-    write: fn(&mut Fields, &Shared, &Config),
+    write: fn(&mut Fields, Facts<'_>),
 ) -> Section {
     Section { name, title, is_default, write }
 }
 
-const SECTIONS: [Section; 10] = [
+const SECTIONS: [Section; 11] = [
     section("server", "Server", true, server),
     section("clients", "Clients", true, clients),
     section("memory", "Memory", true, memory),
@@ -45,6 +56,7 @@ const SECTIONS: [Section; 10] = [
     section("replication", "Replication", true, replication),
     section("cpu", "CPU", true, cpu),
     section("commandstats", "Commandstats", false, command_stats),
+    section("errorstats", "Errorstats", true, error_stats),
     section("shards", "Shards", true, shards),
     section("keyspace", "Keyspace", true, keyspace),
 ];
@@ -92,13 +104,13 @@ impl Fields {
 }
 
 /// The text of the wanted sections.
-pub fn text(shared: &Shared, config: &Config, sections: &Sections) -> String {
+pub fn text(facts: Facts<'_>, sections: &Sections) -> String {
     let mut fields = Fields(String::new());
     for (section, wanted) in SECTIONS.iter().zip(sections.0) {
         if wanted {
             let separator = if fields.0.is_empty() { "" } else { "\r\n" };
             let _ = write!(fields.0, "{separator}# {}\r\n", section.title);
-            (section.write)(&mut fields, shared, config);
+            (section.write)(&mut fields, facts);
         }
     }
     fields.0
@@ -113,7 +125,8 @@ fn read_line(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
-fn server(fields: &mut Fields, shared: &Shared, config: &Config) {
+fn server(fields: &mut Fields, facts: Facts<'_>) {
+    let Facts { shared, config, .. } = facts;
     let uptime = shared.started.elapsed().as_secs();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let executable = std::env::current_exe().unwrap_or_default();
@@ -146,7 +159,8 @@ fn server(fields: &mut Fields, shared: &Shared, config: &Config) {
     fields.add("shards", shared.shards());
 }
 
-fn clients(fields: &mut Fields, shared: &Shared, config: &Config) {
+fn clients(fields: &mut Fields, facts: Facts<'_>) {
+    let Facts { shared, config, .. } = facts;
     fields.add("connected_clients", shared.sum(|s| &s.clients));
     fields.add("cluster_connections", 0);
     fields.add("maxclients", config.maxclients);
@@ -154,7 +168,8 @@ fn clients(fields: &mut Fields, shared: &Shared, config: &Config) {
     fields.add("tracking_clients", 0);
 }
 
-fn memory(fields: &mut Fields, shared: &Shared, _config: &Config) {
+fn memory(fields: &mut Fields, facts: Facts<'_>) {
+    let shared = facts.shared;
     let memory = Memory::sample();
     let dataset = shared.sum(|s| &s.keyspace_bytes);
     let ratio = |a: u64, b: u64| a as f64 / b.max(1) as f64;
@@ -185,7 +200,8 @@ fn memory(fields: &mut Fields, shared: &Shared, _config: &Config) {
     fields.add("mem_allocator", "jemalloc");
 }
 
-fn persistence(fields: &mut Fields, shared: &Shared, _config: &Config) {
+fn persistence(fields: &mut Fields, facts: Facts<'_>) {
+    let shared = facts.shared;
     let is_loading = shared.loading.load(Ordering::Acquire);
     let has_failed = shared.cores.iter().any(|core| core.failed.load(Ordering::Acquire));
     let most = |pick: fn(&crate::runtime::shared::CoreStats) -> &Counter| {
@@ -233,7 +249,8 @@ fn persistence(fields: &mut Fields, shared: &Shared, _config: &Config) {
     }
 }
 
-fn stats(fields: &mut Fields, shared: &Shared, _config: &Config) {
+fn stats(fields: &mut Fields, facts: Facts<'_>) {
+    let shared = facts.shared;
     fields.add("total_connections_received", shared.sum(|s| &s.connections));
     fields.add("total_commands_processed", shared.sum(|s| &s.commands));
     fields.add("total_net_input_bytes", shared.sum(|s| &s.net_in));
@@ -255,12 +272,12 @@ fn stats(fields: &mut Fields, shared: &Shared, _config: &Config) {
     fields.add("total_hop_batches", shared.sum(|s| &s.hop_batches_out));
 }
 
-fn replication(fields: &mut Fields, _shared: &Shared, _config: &Config) {
+fn replication(fields: &mut Fields, _facts: Facts<'_>) {
     fields.add("role", "master");
     fields.add("connected_slaves", 0);
 }
 
-fn cpu(fields: &mut Fields, _shared: &Shared, _config: &Config) {
+fn cpu(fields: &mut Fields, _facts: Facts<'_>) {
     for (who, suffix) in [(libc::RUSAGE_SELF, ""), (libc::RUSAGE_CHILDREN, "_children")] {
         // SAFETY: rusage is plain numbers, for which zero is a valid value.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -276,7 +293,8 @@ fn cpu(fields: &mut Fields, _shared: &Shared, _config: &Config) {
 }
 
 /// Calls of commands on shards; those of the server itself are not counted one by one.
-fn command_stats(fields: &mut Fields, shared: &Shared, _config: &Config) {
+fn command_stats(fields: &mut Fields, facts: Facts<'_>) {
+    let shared = facts.shared;
     for (id, spec) in table::SPECS.iter().enumerate() {
         let calls: u64 = shared.cores.iter().map(|core| core.stats.calls[id].get()).sum();
         if calls > 0 {
@@ -285,7 +303,14 @@ fn command_stats(fields: &mut Fields, shared: &Shared, _config: &Config) {
     }
 }
 
-fn shards(fields: &mut Fields, shared: &Shared, config: &Config) {
+fn error_stats(fields: &mut Fields, facts: Facts<'_>) {
+    for (code, count) in facts.errors.sorted() {
+        fields.add(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn shards(fields: &mut Fields, facts: Facts<'_>) {
+    let Facts { shared, config, .. } = facts;
     let policies = config.fsync_policies();
     for (id, core) in shared.cores.iter().enumerate() {
         let s = &core.stats;
@@ -314,7 +339,8 @@ fn shards(fields: &mut Fields, shared: &Shared, config: &Config) {
     }
 }
 
-fn keyspace(fields: &mut Fields, shared: &Shared, _config: &Config) {
+fn keyspace(fields: &mut Fields, facts: Facts<'_>) {
+    let shared = facts.shared;
     for db in 0..shared.options.databases {
         let keys = shared.sum(|s| &s.keys[db]);
         if keys > 0 {
@@ -354,11 +380,14 @@ mod tests {
         shared.cores[1].stats.keys[3].set(5);
         shared.cores[1].stats.expires[3].set(1);
         shared.cores[1].stats.calls[0].set(9);
-        let text = text(&shared, &config, &Sections::of(std::iter::once(&b"all"[..])));
+        let mut errors = ErrorCounts::default();
+        errors.add("WRONGTYPE", 2);
+        let facts = Facts { shared: &shared, config: &config, errors: &errors };
+        let text = text(facts, &Sections::of(std::iter::once(&b"all"[..])));
         for line in text.split("\r\n") {
             let field = line.split_once(':').is_some_and(|(name, _)| {
                 name.bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_|".contains(&b))
+                    .all(|b| b.is_ascii_alphabetic() || b.is_ascii_digit() || b"_|".contains(&b))
             });
             assert!(line.is_empty() || line.starts_with("# ") || field, "{line}");
         }
@@ -366,6 +395,7 @@ mod tests {
             "redis_version:7.0.15",
             "shards:2",
             "loading:1",
+            "errorstat_WRONGTYPE:count=2",
             "db3:keys=7,expires=1",
             "shard0:cpu=1,clients=0,keys=2,",
             "shard1:cpu=any,clients=0,keys=5,",

@@ -20,7 +20,7 @@ use crate::{
     net::{connection::Connection, listener::Listener},
 };
 use io_uring::{opcode, types};
-use quire_engine::{aof::LogWriter, command::Span, io::LogFault, manifest::Request, shard::Shard};
+use quire_engine::{aof::LogWriter, command::{ErrorCounts, Span}, io::LogFault, manifest::Request, shard::Shard};
 use std::{
     sync::{
         Arc,
@@ -82,6 +82,8 @@ pub struct Core {
     pub resume_later: Vec<u32>,
     /// Commands executed for this core's connections.
     pub commands: u64,
+    /// Commands refused before they reached a shard.
+    pub errors: ErrorCounts,
     /// Connections parked for want of staging space.
     pub stalled: Vec<u32>,
     /// Connections in WAITAOF.
@@ -153,6 +155,7 @@ impl Core {
             resume: Vec::new(),
             resume_later: Vec::new(),
             commands: 0,
+            errors: ErrorCounts::default(),
             stalled: Vec::new(),
             waiting_aof: Vec::new(),
             released_seen: vec![0; n],

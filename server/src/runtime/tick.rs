@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use crate::net::connection::Connection;
+use quire_engine::command::ErrorCounts;
 use std::time::Duration;
 
 /// Keys the active expiry may delete per tick and per round before clients get their turn.
@@ -73,6 +74,15 @@ impl Core {
         }
     }
 
+    /// Error replies of this core's shard, and of commands that did not reach one.
+    pub fn error_counts(&self) -> ErrorCounts {
+        let mut counts = self.errors.clone();
+        if let Some(shard) = self.shard.as_ref() {
+            counts.merge(&shard.stats.errors);
+        }
+        counts
+    }
+
     /// Everything INFO shows of this core.
     pub fn publish_figures(&mut self) {
         self.publish_key_counts();
@@ -89,6 +99,7 @@ impl Core {
         stats.turns.set(self.turn);
         stats.enters.set(self.ring.enters);
         stats.commands.set(self.commands);
+        stats.errors.set(self.error_counts().total());
         if let Some(shard) = self.shard.as_ref() {
             let bytes: usize = (0..shard.keyspace.databases())
                 .map(|db| shard.keyspace.db(db).memory_bytes())
