@@ -16,4 +16,4 @@ pub const LOG_BLOCK_BYTES: usize = 4096;
 pub const ANNOTATION_LINE_BYTES_MAX: usize = 1023;
 
 const _: () = assert!(GROUPS == SHARDS_MAX);
-const _: () = assert!(SLOTS % SLOTS_PER_GROUP == 0);
+const _: () = assert!(SLOTS.is_multiple_of(SLOTS_PER_GROUP));

@@ -5,6 +5,13 @@ use std::{fs, path::PathBuf};
 
 use crate::support::process::{Launch, fresh_dir};
 
+const VALUE: &[u8] = b"a value like no other";
+
+/// Where `part` first stands in `bytes`.
+fn contains(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
 /// A directory with data of one shard, cleanly stopped, and its log file.
 fn stopped() -> (tempfile::TempDir, Launch, PathBuf) {
     let dir = fresh_dir();
@@ -12,15 +19,14 @@ fn stopped() -> (tempfile::TempDir, Launch, PathBuf) {
     let server = launch.start();
     let mut client = server.client();
     for n in 0..500 {
-        assert!(client.ask(&["SET", &format!("key:{n}"), "a value"]).is_ok());
+        assert!(client.ask(&[b"SET", format!("key:{n}").as_bytes(), VALUE]).is_ok());
     }
     server.stop();
     let log = fs::read_dir(dir.path().join("appendonlydir"))
         .expect("the server has made it")
         .map(|entry| entry.expect("the directory is readable").path())
-        .filter(|path| path.extension().is_some_and(|e| e == "aof"))
-        .max_by_key(|path| fs::metadata(path).map_or(0, |m| m.len()))
-        .expect("there is a log file");
+        .find(|path| contains(&fs::read(path).unwrap_or_default(), VALUE).is_some())
+        .expect("values are logged as they are");
     (dir, launch, log)
 }
 
@@ -45,11 +51,7 @@ fn a_log_file_that_is_listed_and_missing_is_named() {
 fn a_flipped_byte_in_what_was_synced_is_named_with_its_file() {
     let (_dir, launch, log) = stopped();
     let mut bytes = fs::read(&log).expect("the file is readable");
-    let value = b"a value";
-    let middle = bytes
-        .windows(value.len())
-        .position(|window| window == value)
-        .expect("values are logged as they are");
+    let middle = contains(&bytes, VALUE).expect("the file was chosen for it");
     bytes[middle] ^= 1;
     fs::write(&log, bytes).expect("the file is ours");
     assert_refused(&launch, &name(&log));

@@ -6,9 +6,10 @@
 mod support; // processes, a client, the model of what was acknowledged
 
 mod clients; // programs people use: redis-cli, redis-benchmark, redis-py
-mod families; // commands about connections and the server, compared with stock Redis
 mod disk; // a full disk, a disk that reports errors
+mod families; // commands about connections and the server, compared with stock Redis
 mod interchange; // directories that move between Quire and stock Redis
 mod kill; // kill -9 under load, restart, nothing acknowledged is missing
 mod refusal; // starts that must not happen, and the sentence that says why
+mod stress; // sleeping and waking of the loop under bursts and gaps
 mod wire; // bytes on the wire, compared with stock Redis

@@ -180,6 +180,19 @@ pub struct Peer {
     pub deferred: Vec<Vec<u8>>,
 }
 
+impl Peer {
+    fn new(tx: Producer<Parcel>, rx: Consumer<Parcel>) -> Self {
+        Self {
+            tx,
+            rx,
+            staged: Vec::new(),
+            staged_commands: 0,
+            credits: CREDITS,
+            deferred: Vec::new(),
+        }
+    }
+}
+
 /// The mesh as one core sees it; `None` at its own index.
 pub struct Mesh {
     /// Peers by core.
@@ -195,27 +208,18 @@ impl Mesh {
 
     /// Meshes of `n` cores, all pairs connected.
     pub fn connect(n: usize) -> Vec<Mesh> {
-        let mut peers: Vec<Vec<Option<Peer>>> =
-            (0..n).map(|_| (0..n).map(|_| None).collect()).collect();
+        let mut cores: Vec<Vec<Option<Peer>>> = (0..n).map(|_| Vec::new()).collect();
         for a in 0..n {
+            // The rings towards cores before `a` were made in their turns.
+            cores[a].push(None);
             for b in a + 1..n {
                 let (to_b, from_a) = quire_engine::mesh::ring(RING_SLOTS);
                 let (to_a, from_b) = quire_engine::mesh::ring(RING_SLOTS);
-                let peer = |tx, rx| {
-                    Some(Peer {
-                        tx,
-                        rx,
-                        staged: Vec::new(),
-                        staged_commands: 0,
-                        credits: CREDITS,
-                        deferred: Vec::new(),
-                    })
-                };
-                peers[a][b] = peer(to_b, from_b);
-                peers[b][a] = peer(to_a, from_a);
+                cores[a].push(Some(Peer::new(to_b, from_b)));
+                cores[b].push(Some(Peer::new(to_a, from_a)));
             }
         }
-        peers.into_iter().map(Mesh::new).collect()
+        cores.into_iter().map(Mesh::new).collect()
     }
 
     /// Stages a command for core `to`.

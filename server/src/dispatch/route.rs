@@ -84,12 +84,7 @@ impl Core {
 
     /// A shard by chance, in proportion to its keys in a database.
     fn weighted_shard(&mut self, db: usize) -> u16 {
-        let weights: Vec<u64> = self
-            .shared
-            .cores
-            .iter()
-            .map(|c| c.stats.keys[db].get())
-            .collect();
+        let weights: Vec<u64> = self.shared.cores.iter().map(|c| c.stats.keys[db].get()).collect();
         let total: u64 = weights.iter().sum();
         let mut at = match self.shard.as_mut() {
             Some(shard) if total > 0 => shard.random.next() % total,

@@ -106,12 +106,7 @@ impl Transfer {
 }
 
 /// Looks at a finished step's replies: the next step, or none with the reply in `out`.
-pub fn advance(
-    steps: Steps,
-    parts: &[Vec<u8>],
-    out: &mut Vec<u8>,
-    resp3: bool,
-) -> Option<Steps> {
+pub fn advance(steps: Steps, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) -> Option<Steps> {
     if let Some(error) = parts.iter().find(|p| p.first() == Some(&b'-')) {
         out.extend_from_slice(error);
         return None;

@@ -173,7 +173,9 @@ fn shutdown(
             // There are no replicas to wait for.
             b"now" => {}
             b"force" => force = true,
-            b"abort" if args.len() == 2 => return Err(CommandError::new("ERR No shutdown in progress.")),
+            b"abort" if args.len() == 2 => {
+                return Err(CommandError::new("ERR No shutdown in progress."));
+            }
             _ => return Err(CommandError::SYNTAX),
         }
     }

@@ -4,9 +4,7 @@
 //! ever comes this way.
 
 use super::librarian::{Retirement, Segments};
-use quire_engine::{
-    aof::OpenSegment, error::StorageError, keyspace::Keyspace, manifest::Position,
-};
+use quire_engine::{aof::OpenSegment, error::StorageError, keyspace::Keyspace, manifest::Position};
 use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},

@@ -326,7 +326,14 @@ impl Core {
     fn pump_log(&mut self) {
         let Some(positions) = self.with_log(|log, staging, now, io| {
             log.pump(staging, now, io);
-            (log.written(), log.synced(), log.released(), log.take_want(), log.take_retired(), log.failed().cloned())
+            (
+                log.written(),
+                log.synced(),
+                log.released(),
+                log.take_want(),
+                log.take_retired(),
+                log.failed().cloned(),
+            )
         }) else {
             return;
         };

@@ -56,11 +56,7 @@ impl Librarian {
 ///
 /// # Errors
 /// Why the server must not start, in one sentence.
-pub fn keep(
-    shared: &Arc<Shared>,
-    run: u64,
-    inbox: &mpsc::Receiver<Request>,
-) -> Result<(), String> {
+pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Request>) -> Result<(), String> {
     let options = &shared.options;
     let names = Names::new(&options.append_file)
         .ok_or_else(|| format!("appendfilename '{}' cannot be a file name", options.append_file))?;
