@@ -305,16 +305,20 @@ pub fn list_here(core: &Core, current: Option<&Connection>, args: Args<'_>, out:
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Joins the parts of CLIENT LIST, oldest connection first.
+/// Joins the parts of CLIENT LIST.
 pub fn join_lists(conn: &Connection, parts: &[Vec<u8>], out: &mut Vec<u8>) {
+    Reply::new(out, conn.session.resp3).verbatim("txt", &in_order(parts));
+}
+
+/// The lines of all parts in the order of ids.
+fn in_order(parts: &[Vec<u8>]) -> Vec<u8> {
     let mut lines: Vec<(u64, &[u8])> = parts
         .iter()
         .flat_map(|part| part.split_inclusive(|&b| b == b'\n'))
         .map(|line| (id_of(line), line))
         .collect();
     lines.sort_unstable();
-    let text: Vec<u8> = lines.into_iter().flat_map(|(_, line)| line).copied().collect();
-    Reply::new(out, conn.session.resp3).verbatim("txt", &text);
+    lines.into_iter().flat_map(|(_, line)| line).copied().collect()
 }
 
 /// The number behind `id=`.
@@ -374,8 +378,8 @@ mod tests {
 
     #[test]
     fn lines_of_all_cores_are_in_the_order_of_ids() {
-        assert_eq!(id_of(b"id=120 addr=x\n"), 120);
-        assert_eq!(id_of(b"x"), 0);
+        let parts = [b"id=3 a\nid=120 b\n".to_vec(), Vec::new(), b"id=20 c\n".to_vec()];
+        assert_eq!(in_order(&parts), b"id=3 a\nid=20 c\nid=120 b\n");
     }
 
     #[test]
