@@ -21,7 +21,7 @@
 //! | i | commands in the last listed file, SELECT first, where the file ended before | a stock server's: kept, sealed behind them; torn as in h |
 //! | j | other commands | the rest of a torn commit: a break |
 //! | k | commands of i behind a break | refuse: the stock server may have seen what would be cut |
-//! | l | a torn last commit of which whole commands are left, then SELECT and others, in the last listed file | refuse, as k: a stock server has cut it and gone on |
+//! | l | the same behind damage that is the last thing of ours in the file, or behind what a stock server has left of a torn commit | refuse, as k |
 //! | m | commits of other runs, shards or files | nothing: a break if something else was due |
 //!
 //! Cross-shard transactions will narrow the cut: [`judge`] will take the LSN that the closure
@@ -128,6 +128,8 @@ struct Walk<'a> {
 struct InFile {
     /// Behind the last accepted thing.
     end: u64,
+    /// Behind the last valid commit, accepted or not.
+    seen: u64,
     sealed: bool,
     commits: u64,
     commands: bool,
@@ -174,6 +176,7 @@ impl Walk<'_> {
         }
         let mut state = InFile {
             end: 0,
+            seen: 0,
             sealed: false,
             commits: 0,
             commands: false,
@@ -226,11 +229,12 @@ impl Walk<'_> {
         state: &mut InFile,
         commits: Commits,
     ) -> Result<(), RecoveryError> {
-        if self.cut.is_none() && commits.first < self.next {
+        if commits.first < self.next {
             // Row f.
             let kind = Refusal::Contradiction { found: self.next - 1, sealed: commits.first - 1 };
             return Err(RecoveryError::new(file.name, kind).at(commits.start));
         }
+        state.seen = commits.end;
         if self.cut.is_none() && commits.first == self.next {
             self.next = commits.next;
             state.end = commits.end;
@@ -239,10 +243,6 @@ impl Walk<'_> {
         }
         let fault = Fault::Gap { expected: self.next, found: commits.first };
         self.break_at(file, commits.start, Some(fault));
-        if commits.first < self.next {
-            // Copies of this log inside a value: prove nothing.
-            return Ok(());
-        }
         if let Some(cut) = &mut self.cut {
             cut.commits += commits.count;
             cut.bytes += commits.end - commits.start;
@@ -386,8 +386,8 @@ fn is_stock(
     let to_the_end = commands.end == file.bytes && behind.is_none();
     match file.made {
         Some((Method::Direct, bytes)) => commands.start == bytes,
-        Some((Method::Buffered, _)) => commands.start == state.end,
-        None if commands.start == state.end => true,
+        Some((Method::Buffered, _)) => commands.start == state.seen,
+        None if commands.start == state.seen => true,
         None => to_the_end && commands.start.is_multiple_of(LOG_BLOCK_BYTES as u64),
     }
 }

@@ -47,11 +47,11 @@ pub enum Refusal {
     },
     /// A log of an earlier run that has no end-of-log line although a later run followed.
     Unsealed,
-    /// A sealed file that says otherwise than the commits in it.
+    /// A file that says that the log before it ended otherwise than it did.
     Contradiction {
-        /// LSN of its last batch.
+        /// LSN of the last batch before this place.
         found: Lsn,
-        /// Last LSN its end-of-log line names.
+        /// The last LSN before it as the file says: its end-of-log line, its next commit.
         sealed: Lsn,
     },
     /// A global segment that does not hold its one whole commit.
@@ -179,8 +179,8 @@ impl fmt::Display for RecoveryError {
             ),
             Refusal::Contradiction { found, sealed } => write!(
                 f,
-                "the end-of-log line names LSN {sealed} as the last one, but the log reaches LSN \
-                 {found}: the file was put together from different ones; {RESTORE}"
+                "here the log goes on behind LSN {sealed}, but it has reached LSN {found}: the \
+                 directory was put together from different ones; {RESTORE}"
             ),
             Refusal::Global(fault) => write!(
                 f,

@@ -15,7 +15,7 @@ type Opened = quire_engine::recovery::Opened<SimDisk>;
 
 const SEGMENT: WantSegment = WantSegment { method: Method::Direct, bytes: 8192 };
 
-fn opened(disk: &SimDisk) -> Opened {
+pub fn opened(disk: &SimDisk) -> Opened {
     let progress = Progress::new();
     let recovered = run(recover(disk, &super::builder::options(2), &progress)).unwrap();
     let (_, _, closed) = recovered.split();
