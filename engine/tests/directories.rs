@@ -216,6 +216,26 @@ fn a_copy_of_the_log_inside_a_value_is_not_the_log() {
 }
 
 #[test]
+fn a_torn_end_line_of_a_segment_that_was_being_sealed_loses_nothing() {
+    let next = || Segment::new(0, 2).starting_at(3).claim(2).commit(&["SET c 3"]);
+    let expected = [("a", "1"), ("b", "2"), ("c", "3")];
+    for torn in 1..68 {
+        let summary = Directory::of([two_commits().end().torn(torn), next()]).ours();
+        assert_eq!(summary.expect(&expected).cuts, [], "torn by {torn}");
+    }
+    // With something missing it stays a break.
+    let later = Segment::new(0, 2).starting_at(4).claim(3).commit(&["SET c 3"]);
+    let directory = Directory::of([two_commits().end().torn(9), later]).ours();
+    directory.refused(&["LSN 3", "appendonly.aof.1.s0"]);
+}
+
+#[test]
+fn damage_between_commits_that_follow_each_other_is_refused() {
+    let segment = two_commits().raw(b"damage").commit(&["SET c 3"]);
+    Directory::of([segment]).ours().refused(&["between two commits", "appendonly.aof.1.s0"]);
+}
+
+#[test]
 fn files_that_overlap_are_refused() {
     let again = Segment::new(0, 2).starting_at(2).commit(&["SET b 3"]);
     Directory::of([two_commits(), again]).ours().refused(&[

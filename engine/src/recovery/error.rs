@@ -54,6 +54,8 @@ pub enum Refusal {
         /// The last LSN before it as the file says: its end-of-log line, its next commit.
         sealed: Lsn,
     },
+    /// Damage between two commits that follow each other.
+    Between(Fault),
     /// A global segment that does not hold its one whole commit.
     Global(Fault),
     /// Something that is not a command where commands of a Redis server must be.
@@ -181,6 +183,11 @@ impl fmt::Display for RecoveryError {
                 f,
                 "here the log goes on behind LSN {sealed}, but it has reached LSN {found}: the \
                  directory was put together from different ones; {RESTORE}"
+            ),
+            Refusal::Between(fault) => write!(
+                f,
+                "{fault}, between two commits that follow each other: the disk changed stable \
+                 data; {RESTORE}"
             ),
             Refusal::Global(fault) => write!(
                 f,
