@@ -1,7 +1,10 @@
 //! Hand-built log directories, each in one odd state: what is loaded, or the sentence that says
 //! why the server does not start.
 
-use crate::recovery::builder::{Directory, RUN, Segment, body, resp};
+use crate::recovery::{
+    builder::{Directory, Segment, body, resp},
+    librarian::opened,
+};
 use quire_engine::manifest::{GLOBAL_SHARD, Kind};
 
 const MANIFEST: &str = "appendonly.aof.manifest";
@@ -204,6 +207,43 @@ fn a_copy_of_the_log_inside_a_value_is_not_the_log() {
     whole.ours().expect(&[("a", "1"), ("b", "2"), ("v", text.as_str())]);
     // Damaged, the copies inside it prove nothing.
     Directory::of([segment.flip(2, 5)]).ours().expect(&[("a", "1"), ("b", "2")]);
+    let mut other = two_commits().of_run(66);
+    other.push_end(9);
+    let end_line = other.bytes[other.bytes.len() - 68..other.bytes.len() - 1].to_vec();
+    let segment =
+        two_commits().commit(&[&format!("LSET {}", String::from_utf8(end_line).unwrap())]);
+    Directory::of([segment.flip(2, 5)]).ours().expect(&[("a", "1"), ("b", "2")]);
+}
+
+#[test]
+fn a_torn_end_line_of_a_segment_that_was_being_sealed_loses_nothing() {
+    let next = || Segment::new(0, 2).starting_at(3).claim(2).commit(&["SET c 3"]);
+    let expected = [("a", "1"), ("b", "2"), ("c", "3")];
+    for torn in 1..68 {
+        let summary = Directory::of([two_commits().end().torn(torn), next()]).ours();
+        assert_eq!(summary.expect(&expected).cuts, [], "torn by {torn}");
+    }
+    // With something missing it stays a break.
+    let later = Segment::new(0, 2).starting_at(4).claim(3).commit(&["SET c 3"]);
+    let directory = Directory::of([two_commits().end().torn(9), later]).ours();
+    directory.refused(&["LSN 3", "appendonly.aof.1.s0"]);
+}
+
+#[test]
+fn damage_between_commits_that_follow_each_other_is_refused() {
+    let segment = two_commits().raw(b"damage").commit(&["SET c 3"]);
+    Directory::of([segment]).ours().refused(&["between two commits", "appendonly.aof.1.s0"]);
+}
+
+#[test]
+fn files_that_overlap_are_refused() {
+    let again = Segment::new(0, 2).starting_at(2).commit(&["SET b 3"]);
+    Directory::of([two_commits(), again]).ours().refused(&[
+        "appendonly.aof.2.s0.incr.aof at offset 0",
+        "behind LSN 1",
+        "reached LSN 2",
+        "put together",
+    ]);
 }
 
 #[test]
@@ -427,6 +467,25 @@ fn what_stock_appended_to_an_unrecovered_directory_is_replayed_last() {
     let segment = Segment::direct(0, 1).commit(&["SET a 1", "SET b 2"]).filled(8192).raw(&torn);
     Directory::of([segment]).ours().expect(&expected);
     Directory::of([two_commits().raw(&torn)]).ours().expect(&expected);
+    let open = [stock_tail(), resp("MULTI"), resp("SET never 1")].concat();
+    Directory::of([two_commits().raw(&open)]).ours().expect(&expected);
+    Directory::of([two_commits().end().raw(&open)]).ours().expect(&expected);
+}
+
+#[test]
+fn what_no_stock_server_can_have_appended_is_the_rest_of_a_torn_commit() {
+    // A server that has just started selects its database first.
+    let summary = Directory::of([two_commits().raw(&resp("SET a new"))]).ours();
+    assert_eq!(summary.expect(&[("a", "1"), ("b", "2")]).cuts.len(), 1);
+    // What it appended behind damage is not dropped.
+    let words = ["Redis server appended", "appendonly.aof.1.s0"];
+    let damaged = || two_commits().flip(1, 30);
+    Directory::of([damaged().raw(&stock_tail())]).ours().refused(&words);
+    let later = damaged().commit(&["SET c 3"]).raw(&stock_tail());
+    Directory::of([later]).ours().refused(&words);
+    let torn = Segment::direct(0, 1).commit(&["SET a 1"]).claim(1).commit(&["SET b 2"]).flip(1, 30);
+    let taken = torn.filled(1 << 16).raw(&stock_tail());
+    Directory::of([taken]).ours().refused(&words);
 }
 
 #[test]
@@ -476,8 +535,11 @@ fn the_rest_of_a_torn_commit_is_not_taken_for_a_stock_servers() {
         padded.bytes.push(b'\n');
         padded.filled(1 << 16)
     };
-    let directory = Directory::of([segment]).ours();
-    directory.expect(&[("a", "1")]);
+    let bytes = segment.bytes.clone();
+    Directory::of([segment]).ours().expect(&[("a", "1")]);
+    // Nor when nothing says how long the file was.
+    let unknown = Segment { bytes, ..Segment::direct(0, 1) };
+    Directory::of([unknown]).stocks().expect(&[("a", "1")]);
 }
 
 #[test]
@@ -497,5 +559,8 @@ fn a_manifest_a_stock_server_rewrote_loses_nothing() {
     .stocks();
     let summary = directory.expect(&[("a", "1"), ("b", "2"), ("c", "3")]);
     assert!(!summary.ours);
-    assert_eq!(RUN, two_commits().run);
+    // From now on the manifest is ours again, and knows where the second log begins.
+    opened(&directory.disk);
+    let (keys, summary) = directory.recover(2).unwrap();
+    assert!(summary.ours && keys.len() == 3, "{keys:?}");
 }

@@ -2,6 +2,7 @@
 
 pub mod builder; // segments and directories, byte by byte
 mod crashes; // a crash after every operation of a life, and of recovery
-mod librarian; // the manifest's owner when operations fail
+pub mod librarian; // the manifest's owner when operations fail
+mod lives; // random lives of whole servers, one on what is left of the other
 mod real; // whole lives on a real disk
 mod stock; // directories handed to and fro between us and stock Redis

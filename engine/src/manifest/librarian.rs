@@ -223,7 +223,7 @@ impl<S: Storage> Librarian<S> {
         // A manifest without any file line is taken for a log by stock Redis' redis-check-aof.
         if end == 0 && self.manifest.files.len() > 1 {
             let mut new = self.manifest.clone();
-            new.files.retain(|entry| entry.name != name);
+            self.unlist_empty(&mut new, &name, shard);
             self.list(new).await?;
             doomed.push(name);
             return Ok(Event::Retired { number });
@@ -235,6 +235,21 @@ impl<S: Storage> Librarian<S> {
         };
         sealed.await.map_err(SwitchError::Before)?;
         Ok(Event::Retired { number })
+    }
+
+    /// Takes an empty segment out of `new`. What its line says of the LSN its shard goes on with
+    /// is said by the shard's next one from now on.
+    fn unlist_empty(&self, new: &mut Manifest, name: &str, shard: u16) {
+        let Some(at) = new.position(name) else { return };
+        let gone = new.files.remove(at);
+        let heir = new.files[at..].iter_mut().find(|entry| {
+            let file = self.names.recognise(&entry.name);
+            entry.run == gone.run
+                && matches!(file, Some(OurFile::Segment { shard: s, .. }) if s == shard)
+        });
+        if let Some(heir) = heir {
+            heir.first_lsn = heir.first_lsn.or(gone.first_lsn);
+        }
     }
 
     async fn global(

@@ -13,7 +13,15 @@ use std::{
 /// Held by the server that owns the directory.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing is not enough while a child process, just forked, still has the descriptor.
+        // When this fails the end of the process does it.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Why the directory is not ours.
@@ -81,7 +89,7 @@ impl DirectoryLock {
         file.set_len(0).map_err(failed("truncate"))?;
         file.seek(SeekFrom::Start(0)).map_err(failed("seek"))?;
         file.write_all(process.as_bytes()).map_err(failed("write"))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

@@ -2,7 +2,9 @@
 //! missing had been stable. Pure: pieces in, rulings out.
 //!
 //! LSNs are contiguous over the files of a (run, shard), in list order. The first place where
-//! the next batch is not found is a **break**. It is *rot* iff something valid behind it proves
+//! the next batch is not found is a **break**. Damage alone is none: if the next file goes on with
+//! the batch that was due, nothing is missing (a crash tore the end-of-log line of a segment that
+//! was being sealed). A break is *rot* iff something valid behind it proves
 //! that the missing batch had been synced: a commit whose `synced` reaches it, an end-of-log
 //! line, the manifest's word on where a later epoch began. Rot is refused. Anything else is the
 //! tail a crash left unsynced: it is cut there, and what follows is dropped, later files of the
@@ -21,8 +23,9 @@
 //! | i | commands in the last listed file, SELECT first, where the file ended before | a stock server's: kept, sealed behind them; torn as in h |
 //! | j | other commands | the rest of a torn commit: a break |
 //! | k | commands of i behind a break | refuse: the stock server may have seen what would be cut |
-//! | l | a torn last commit of which whole commands are left, then SELECT and others, in the last listed file | refuse, as k: a stock server has cut it and gone on |
-//! | m | commits of other runs, shards or files | nothing: a break if something else was due |
+//! | l | the same behind damage that is the last thing of ours in the file, or behind what a stock server has left of a torn commit | refuse, as k |
+//! | m | damage between two commits that follow each other in one file | refuse: no crash does that |
+//! | n | commits of other runs, shards or files | nothing: a break if something else was due |
 //!
 //! Cross-shard transactions will narrow the cut: [`judge`] will take the LSN that the closure
 //! over all shards allows, treat it as a break without proof, and skip that where row i or h says
@@ -121,6 +124,9 @@ pub struct Judgement {
 struct Walk<'a> {
     chain: &'a Chain<'a>,
     next: Lsn,
+    /// Damage that is a break if the next batch is not found behind it.
+    suspect: Option<Cut>,
+    /// The break.
     cut: Option<Cut>,
 }
 
@@ -128,6 +134,8 @@ struct Walk<'a> {
 struct InFile {
     /// Behind the last accepted thing.
     end: u64,
+    /// Behind the last valid commit, accepted or not.
+    seen: u64,
     sealed: bool,
     commits: u64,
     commands: bool,
@@ -138,14 +146,14 @@ struct InFile {
 /// Goes through the table.
 ///
 /// # Errors
-/// Rows d, e, f, g, k and l.
+/// Rows d, e, f, g, k, l and m.
 pub fn judge(chain: &Chain<'_>) -> Result<Judgement, RecoveryError> {
-    let mut walk = Walk { chain, next: start_lsn(chain), cut: None };
+    let mut walk = Walk { chain, next: start_lsn(chain), suspect: None, cut: None };
     let mut rulings = Vec::with_capacity(chain.files.len());
     for file in &chain.files {
         rulings.push(walk.file(file)?);
     }
-    Ok(Judgement { rulings, last_lsn: walk.next - 1, cut: walk.cut })
+    Ok(Judgement { rulings, last_lsn: walk.next - 1, cut: walk.cut.or(walk.suspect) })
 }
 
 fn start_lsn(chain: &Chain<'_>) -> Lsn {
@@ -174,6 +182,7 @@ impl Walk<'_> {
         }
         let mut state = InFile {
             end: 0,
+            seen: 0,
             sealed: false,
             commits: 0,
             commands: false,
@@ -226,12 +235,21 @@ impl Walk<'_> {
         state: &mut InFile,
         commits: Commits,
     ) -> Result<(), RecoveryError> {
-        if self.cut.is_none() && commits.first < self.next {
+        if commits.first < self.next {
             // Row f.
             let kind = Refusal::Contradiction { found: self.next - 1, sealed: commits.first - 1 };
             return Err(RecoveryError::new(file.name, kind).at(commits.start));
         }
+        state.seen = commits.end;
         if self.cut.is_none() && commits.first == self.next {
+            if let Some(suspect) = self.suspect.take_if(|suspect| suspect.file == file.name) {
+                // Row m.
+                let fault = suspect.fault.unwrap_or(Fault::Header);
+                return Err(
+                    RecoveryError::new(file.name, Refusal::Between(fault)).at(suspect.offset)
+                );
+            }
+            self.suspect = None;
             self.next = commits.next;
             state.end = commits.end;
             state.commits += commits.count;
@@ -239,10 +257,6 @@ impl Walk<'_> {
         }
         let fault = Fault::Gap { expected: self.next, found: commits.first };
         self.break_at(file, commits.start, Some(fault));
-        if commits.first < self.next {
-            // Copies of this log inside a value: prove nothing.
-            return Ok(());
-        }
         if let Some(cut) = &mut self.cut {
             cut.commits += commits.count;
             cut.bytes += commits.end - commits.start;
@@ -267,7 +281,8 @@ impl Walk<'_> {
             self.break_at(file, offset, None);
             return self.prove(line.last_lsn, || Proof::EndLine { file: file.name.to_owned() });
         }
-        let whole = self.cut.as_ref().is_none_or(|cut| cut.file != file.name);
+        let broken = self.cut.as_ref().or(self.suspect.as_ref());
+        let whole = broken.is_none_or(|cut| cut.file != file.name);
         if whole {
             state.sealed = true;
             state.end = offset + END_BYTES as u64;
@@ -285,15 +300,16 @@ impl Walk<'_> {
         let behind = file.scan.pieces.get(at + 1);
         let stock = is_stock(file, state, commands, behind);
         let noticed = matches!(behind, Some(Piece::End { .. }));
-        if self.cut.is_some() && stock {
+        let broken = self.cut.as_ref().or(self.suspect.as_ref());
+        if let (true, Some(broken)) = (stock, broken) {
             // Row k.
-            let torn = self.cut.as_ref().map(|cut| cut.file.clone()).unwrap_or_default();
+            let torn = broken.file.clone();
             let kind = Refusal::StockOverTorn { torn };
             return Err(RecoveryError::new(file.name, kind).at(commands.start));
         }
-        if !(state.sealed || stock || noticed && self.cut.is_none()) {
+        if !(state.sealed || stock || noticed && broken.is_none()) {
             // Row j.
-            self.break_at(file, commands.start, Some(Fault::Header));
+            self.suspect_at(file, commands.start, Fault::Header);
             return Ok(());
         }
         // Rows h and i.
@@ -331,27 +347,38 @@ impl Walk<'_> {
             // Row h: the torn last command goes.
             return Ok(());
         }
-        self.break_at(file, offset, Some(fault));
-        if let (Some(cut), Fault::Short(header) | Fault::Checksum(header)) = (&mut self.cut, fault)
-        {
+        self.suspect_at(file, offset, fault);
+        let broken = self.cut.as_mut().or(self.suspect.as_mut());
+        if let (Some(cut), Fault::Short(header) | Fault::Checksum(header)) = (broken, fault) {
             cut.commits += u64::from(header.first_lsn >= self.next);
             cut.bytes += header.body_bytes.min(file.bytes - offset);
         }
         Ok(())
     }
 
-    /// Row c, unless the log has broken before.
+    fn suspect_at(&mut self, file: &ChainFile<'_>, offset: u64, fault: Fault) {
+        if self.cut.is_none() && self.suspect.is_none() {
+            self.suspect = Some(self.cut_at(file, offset, Some(fault)));
+        }
+    }
+
+    fn cut_at(&self, file: &ChainFile<'_>, offset: u64, fault: Option<Fault>) -> Cut {
+        Cut {
+            shard: self.chain.shard,
+            file: file.name.to_owned(),
+            offset,
+            last_lsn: self.next - 1,
+            fault,
+            commits: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Row c, unless the log has broken before; at the damage before this place, if there is any.
     fn break_at(&mut self, file: &ChainFile<'_>, offset: u64, fault: Option<Fault>) {
         if self.cut.is_none() {
-            self.cut = Some(Cut {
-                shard: self.chain.shard,
-                file: file.name.to_owned(),
-                offset,
-                last_lsn: self.next - 1,
-                fault,
-                commits: 0,
-                bytes: 0,
-            });
+            let suspect = self.suspect.take();
+            self.cut = Some(suspect.unwrap_or_else(|| self.cut_at(file, offset, fault)));
         }
     }
 
@@ -386,8 +413,8 @@ fn is_stock(
     let to_the_end = commands.end == file.bytes && behind.is_none();
     match file.made {
         Some((Method::Direct, bytes)) => commands.start == bytes,
-        Some((Method::Buffered, _)) => commands.start == state.end,
-        None if commands.start == state.end => true,
+        Some((Method::Buffered, _)) => commands.start == state.seen,
+        None if commands.start == state.seen => true,
         None => to_the_end && commands.start.is_multiple_of(LOG_BLOCK_BYTES as u64),
     }
 }

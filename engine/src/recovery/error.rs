@@ -47,13 +47,15 @@ pub enum Refusal {
     },
     /// A log of an earlier run that has no end-of-log line although a later run followed.
     Unsealed,
-    /// A sealed file that says otherwise than the commits in it.
+    /// A file that says that the log before it ended otherwise than it did.
     Contradiction {
-        /// LSN of its last batch.
+        /// LSN of the last batch before this place.
         found: Lsn,
-        /// Last LSN its end-of-log line names.
+        /// The last LSN before it as the file says: its end-of-log line, its next commit.
         sealed: Lsn,
     },
+    /// Damage between two commits that follow each other.
+    Between(Fault),
     /// A global segment that does not hold its one whole commit.
     Global(Fault),
     /// Something that is not a command where commands of a Redis server must be.
@@ -179,8 +181,13 @@ impl fmt::Display for RecoveryError {
             ),
             Refusal::Contradiction { found, sealed } => write!(
                 f,
-                "the end-of-log line names LSN {sealed} as the last one, but the log reaches LSN \
-                 {found}: the file was put together from different ones; {RESTORE}"
+                "here the log goes on behind LSN {sealed}, but it has reached LSN {found}: the \
+                 directory was put together from different ones; {RESTORE}"
+            ),
+            Refusal::Between(fault) => write!(
+                f,
+                "{fault}, between two commits that follow each other: the disk changed stable \
+                 data; {RESTORE}"
             ),
             Refusal::Global(fault) => write!(
                 f,

@@ -177,7 +177,7 @@ fn check_global(scanned: &Scanned) -> Result<(), RecoveryError> {
         Err(RecoveryError::new(&scanned.file.entry.name, Refusal::Global(fault)).at(offset))
     };
     match scanned.scan.pieces.as_slice() {
-        [Piece::Commits(commits), Piece::End { .. }] if commits.count == 1 => Ok(()),
+        [Piece::Commits(_), Piece::End { .. }] => Ok(()),
         pieces => match pieces.iter().find_map(|piece| match piece {
             Piece::Damage { offset, fault } => Some((*offset, *fault)),
             Piece::Commands(commands) => Some((commands.start, Fault::Header)),

@@ -47,7 +47,7 @@ pub use summary::Summary;
 
 use crate::{
     aof::{header::END_BYTES, reader::Expect, seal_segment},
-    io::Storage,
+    io::{Method, Storage},
     keyspace::{KeyHasher, Keyspace},
     manifest::{self, GLOBAL_SHARD, LoadError, Manifest, Names},
 };
@@ -179,7 +179,8 @@ async fn scan_file<S: Storage>(
     let range = from..file.bytes;
     let mut scan = scan::scan(storage, name, range, expect, gap_max, progress).await?;
     if ours && last {
-        scan::find_overwritten(storage, name, file.bytes, &mut scan, progress).await?;
+        let made = file.entry.bytes.filter(|_| file.entry.method == Some(Method::Direct));
+        scan::find_overwritten(storage, name, file.bytes, made, &mut scan, progress).await?;
     }
     Ok(Scanned { file: file.clone(), from, scan })
 }

@@ -87,8 +87,7 @@ pub struct Scan {
     pub run: Option<u64>,
     /// Its pieces.
     pub pieces: Vec<Piece>,
-    /// A commit that was torn, cut off behind its last whole command, and appended to: a stock
-    /// server has been here. Where the commit begins.
+    /// Damage at the end that a stock server has appended to: where it begins.
     pub overwritten: Option<u64>,
 }
 
@@ -166,9 +165,13 @@ pub async fn scan<S: Storage>(
     Ok(scan)
 }
 
-/// Whether the last thing in the last listed file is a torn commit that a stock server has cut
-/// behind its last whole command and then appended to, beginning with SELECT. A commit that only
-/// was torn ends inside a command, or where its header says.
+/// Whether a stock server has appended behind damage at the end of the last listed file. `made` is
+/// the length the file was made, if it is known and that was its length when we wrote to it.
+///
+/// It loads what only our checksums find damaged, and of a torn commit it keeps the whole
+/// commands. Then it appends, SELECT first: behind what the file was made; or behind the commit;
+/// or, having cut it, somewhere in it. A commit that was torn and nothing else ends inside a
+/// command, or where its header says.
 ///
 /// # Errors
 /// The storage's.
@@ -176,28 +179,55 @@ pub async fn find_overwritten<S: Storage>(
     storage: &S,
     name: &str,
     bytes: u64,
+    made: Option<u64>,
     scan: &mut Scan,
     progress: &Progress,
 ) -> Result<(), RecoveryError> {
-    let Some(&Piece::Damage { offset, fault: Fault::Short(header) | Fault::Checksum(header) }) =
-        scan.pieces.last()
-    else {
-        return Ok(());
-    };
-    let body = offset + HEADER_BYTES as u64;
-    if body + header.body_bytes == bytes {
+    let Some(&Piece::Damage { offset, fault }) = scan.pieces.last() else { return Ok(()) };
+    if scan.pieces.iter().any(|p| matches!(p, Piece::Commands(_) | Piece::End { .. })) {
+        // Seen already.
         return Ok(());
     }
-    let nobody = Expect { shard: u16::MAX, seq: 0, run: None, next_lsn: None };
-    let rest = self::scan(storage, name, body..bytes, nobody, u64::MAX, progress).await?;
-    if let [Piece::Commands(commands)] = rest.pieces.as_slice()
-        && commands.start == body
-        && commands.end == bytes
-        && commands.selects_again
+    let (mut starts, mut inside) = (vec![made], None);
+    if let Fault::Short(header) | Fault::Checksum(header) = fault {
+        let body = offset + HEADER_BYTES as u64;
+        starts.push(body.checked_add(header.body_bytes));
+        inside = Some(body);
+    }
+    for start in starts.into_iter().flatten().filter(|&start| start < bytes) {
+        let appended = commands_from(storage, name, start..bytes, progress).await?;
+        if appended.is_some_and(|commands| commands.selects) {
+            scan.overwritten = Some(offset);
+            return Ok(());
+        }
+    }
+    let ends_with_commit = matches!(fault, Fault::Checksum(header)
+        if offset + HEADER_BYTES as u64 + header.body_bytes == bytes);
+    if let Some(body) = inside
+        && !ends_with_commit
     {
-        scan.overwritten = Some(offset);
+        let rest = commands_from(storage, name, body..bytes, progress).await?;
+        if rest.is_some_and(|commands| commands.end == bytes && commands.selects_again) {
+            scan.overwritten = Some(offset);
+        }
     }
     Ok(())
+}
+
+/// The commands a range begins with.
+async fn commands_from<S: Storage>(
+    storage: &S,
+    name: &str,
+    range: Range<u64>,
+    progress: &Progress,
+) -> Result<Option<Commands>, RecoveryError> {
+    let start = range.start;
+    let nobody = Expect { shard: u16::MAX, seq: 0, run: None, next_lsn: None };
+    let scan = self::scan(storage, name, range, nobody, u64::MAX, progress).await?;
+    Ok(match scan.pieces.first() {
+        Some(Piece::Commands(commands)) if commands.start == start => Some(*commands),
+        _ => None,
+    })
 }
 
 /// Looks for an end-of-log line behind damage: it proves what had been stable.

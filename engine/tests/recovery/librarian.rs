@@ -15,7 +15,7 @@ type Opened = quire_engine::recovery::Opened<SimDisk>;
 
 const SEGMENT: WantSegment = WantSegment { method: Method::Direct, bytes: 8192 };
 
-fn opened(disk: &SimDisk) -> Opened {
+pub fn opened(disk: &SimDisk) -> Opened {
     let progress = Progress::new();
     let recovered = run(recover(disk, &super::builder::options(2), &progress)).unwrap();
     let (_, _, closed) = recovered.split();
@@ -208,4 +208,21 @@ fn a_global_command_stands_before_everything_prepared_for_later() {
     let (manifest, _) = run(load(&disk, &Names::default())).unwrap().unwrap();
     let seqs: Vec<u64> = manifest.files.iter().map(|entry| entry.seq).collect();
     assert!(seqs.is_sorted_by(|a, b| a < b), "{seqs:?}");
+}
+
+#[test]
+fn the_first_lsn_of_a_generation_outlives_the_segment_it_was_said_of() {
+    let disk = SimDisk::new();
+    let mut opened = opened(&disk);
+    ask(&mut opened.librarian, prepare(0));
+    let mut positions = positions(&opened);
+    positions[0].last_lsn = 16;
+    ask(&mut opened.librarian, Request::NewGeneration { positions });
+    let (_, next) = opened.segments[0].clone();
+    let segment = RetiredSegment { segment: next, end: 0, last_lsn: 16 };
+    ask(&mut opened.librarian, Request::Retire { shard: 0, segment });
+    let (manifest, _) = run(load(&disk, &Names::default())).unwrap().unwrap();
+    let first: Vec<_> =
+        manifest.files.iter().map(|e| (e.name.contains("5.s0"), e.first_lsn)).collect();
+    assert_eq!(first, [(false, Some(1)), (true, Some(17))]);
 }
