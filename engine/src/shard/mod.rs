@@ -21,7 +21,10 @@ pub use replay::ReplayError;
 
 use crate::{
     aof::{Lsn, Staging},
-    command::{AccessTime, Args, CommandSpec, Ctx, EFFECT_FRAME_BYTES, ErrorCounts, Flags, Groups, Mode, Reply},
+    command::{
+        AccessTime, Args, CommandSpec, Ctx, EFFECT_FRAME_BYTES, ErrorCounts, Flags, Groups, Mode,
+        Reply,
+    },
     digest::Digest,
     keyspace::{KeyHasher, Keyspace},
     slot,

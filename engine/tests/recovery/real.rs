@@ -85,7 +85,7 @@ pub fn begin(
         directory: directory.to_owned(),
         options: options(shards),
         run,
-        segment: WantSegment { method: policy.method(), bytes: 64 * 1024 },
+        segments: vec![WantSegment { method: policy.method(), bytes: 64 * 1024 }; shards],
         threads: 1 + run as usize % 3,
     };
     let started = start(&what, &Progress::new())?;

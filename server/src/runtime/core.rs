@@ -20,7 +20,13 @@ use crate::{
     net::{connection::Connection, listener::Listener},
 };
 use io_uring::{opcode, types};
-use quire_engine::{aof::LogWriter, command::{ErrorCounts, Span}, io::LogFault, manifest::Request, shard::Shard};
+use quire_engine::{
+    aof::LogWriter,
+    command::{ErrorCounts, Span},
+    io::LogFault,
+    manifest::Request,
+    shard::Shard,
+};
 use std::{
     sync::{
         Arc,
