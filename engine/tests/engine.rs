@@ -1,5 +1,7 @@
 //! The single test binary of the engine.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod commands; // random commands: a shard answers byte for byte as redis-server does
 mod commands_driver; // a shard as a client sees it: names, arity, SELECT, RESP version
 mod commands_generator; // random command lines over few keys
