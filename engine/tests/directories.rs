@@ -5,7 +5,10 @@ use crate::recovery::{
     builder::{Directory, Segment, body, resp},
     librarian::opened,
 };
-use quire_engine::manifest::{GLOBAL_SHARD, Kind};
+use quire_engine::{
+    aof::header::END_BYTES,
+    manifest::{GLOBAL_SHARD, Kind},
+};
 
 const MANIFEST: &str = "appendonly.aof.manifest";
 
@@ -209,9 +212,10 @@ fn a_copy_of_the_log_inside_a_value_is_not_the_log() {
     Directory::of([segment.flip(2, 5)]).ours().expect(&[("a", "1"), ("b", "2")]);
     let mut other = two_commits().of_run(66);
     other.push_end(9);
-    let end_line = other.bytes[other.bytes.len() - 68..other.bytes.len() - 1].to_vec();
-    let segment =
-        two_commits().commit(&[&format!("LSET {}", String::from_utf8(end_line).unwrap())]);
+    let line = &other.bytes[other.bytes.len() - END_BYTES..];
+    let mut segment = two_commits();
+    let set = b"*3\r\n$3\r\nSET\r\n$1\r\nv\r\n$69\r\n";
+    segment.push_commit(&[set, line, b"\r\n"].concat(), 1);
     Directory::of([segment.flip(2, 5)]).ours().expect(&[("a", "1"), ("b", "2")]);
 }
 
@@ -219,7 +223,7 @@ fn a_copy_of_the_log_inside_a_value_is_not_the_log() {
 fn a_torn_end_line_of_a_segment_that_was_being_sealed_loses_nothing() {
     let next = || Segment::new(0, 2).starting_at(3).claim(2).commit(&["SET c 3"]);
     let expected = [("a", "1"), ("b", "2"), ("c", "3")];
-    for torn in 1..68 {
+    for torn in 1..END_BYTES {
         let summary = Directory::of([two_commits().end().torn(torn), next()]).ours();
         assert_eq!(summary.expect(&expected).cuts, [], "torn by {torn}");
     }

@@ -22,7 +22,7 @@
 //! | h | commands behind an end-of-log line | a stock server's: kept; a torn last one is cut off if the file is the last listed |
 //! | i | commands in the last listed file, SELECT first, where the file ended before | a stock server's: kept, sealed behind them; torn as in h |
 //! | j | other commands | the rest of a torn commit: a break |
-//! | k | commands of i behind a break | refuse: the stock server may have seen what would be cut |
+//! | k | commands of i, and a break in this chain or another of the run | refuse (`judge.rs`): the stock server may have seen what would be cut |
 //! | l | the same behind damage that is the last thing of ours in the file, or behind what a stock server has left of a torn commit | refuse, as k |
 //! | m | damage between two commits that follow each other in one file | refuse: no crash does that |
 //! | n | commits of other runs, shards or files | nothing: a break if something else was due |
@@ -146,7 +146,7 @@ struct InFile {
 /// Goes through the table.
 ///
 /// # Errors
-/// Rows d, e, f, g, k, l and m.
+/// Rows d, e, f, g, l and m.
 pub fn judge(chain: &Chain<'_>) -> Result<Judgement, RecoveryError> {
     let mut walk = Walk { chain, next: start_lsn(chain), suspect: None, cut: None };
     let mut rulings = Vec::with_capacity(chain.files.len());
@@ -300,19 +300,13 @@ impl Walk<'_> {
         let behind = file.scan.pieces.get(at + 1);
         let stock = is_stock(file, state, commands, behind);
         let noticed = matches!(behind, Some(Piece::End { .. }));
-        let broken = self.cut.as_ref().or(self.suspect.as_ref());
-        if let (true, Some(broken)) = (stock, broken) {
-            // Row k.
-            let torn = broken.file.clone();
-            let kind = Refusal::StockOverTorn { torn };
-            return Err(RecoveryError::new(file.name, kind).at(commands.start));
-        }
-        if !(state.sealed || stock || noticed && broken.is_none()) {
+        let broken = self.cut.is_some() || self.suspect.is_some();
+        if !(state.sealed || stock || noticed && !broken) {
             // Row j.
             self.suspect_at(file, commands.start, Fault::Header);
             return Ok(());
         }
-        // Rows h and i.
+        // Rows h and i, perhaps k.
         let torn = commands.whole_end < commands.end;
         if torn && !(file.last_listed && behind.is_none_or(|p| matches!(p, Piece::Damage { .. }))) {
             let fault = Fault::Command(crate::aof::CommandFault::Cut);
