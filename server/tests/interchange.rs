@@ -1,7 +1,10 @@
 //! Moving out is one restart: after a clean stop stock Redis loads the directory and has the same
 //! data. Moving in is one restart too.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::support::{
     client::{Client, Reply},
@@ -77,17 +80,53 @@ fn a_cleanly_stopped_directory_loads_in_stock_redis_with_the_same_digest() {
 
 #[test]
 fn a_directory_of_stock_redis_loads_with_the_same_digest() {
-    let dir = fresh_dir();
-    let launch = Launch::redis(dir.path()).with(&["--aof-use-rdb-preamble", "no"]);
-    let redis = launch.start();
-    fill(&mut redis.client());
-    let theirs = digest(&mut redis.client());
-    redis.stop();
-    for shards in ["1", "3"] {
-        let quire = Launch::quire(dir.path()).with(&["--shards", shards]).start();
-        assert_eq!(digest(&mut quire.client()), theirs, "{shards} shards");
-        quire.stop();
+    // Stock starts a directory with a base file without keys: RDB, or RESP if asked for.
+    for preamble in ["yes", "no"] {
+        let dir = fresh_dir();
+        let redis = Launch::redis(dir.path()).with(&["--aof-use-rdb-preamble", preamble]).start();
+        fill(&mut redis.client());
+        let theirs = digest(&mut redis.client());
+        redis.stop();
+        for shards in ["1", "3"] {
+            let quire = Launch::quire(dir.path()).with(&["--shards", shards]).start();
+            assert_eq!(digest(&mut quire.client()), theirs, "{shards} shards");
+            quire.stop();
+        }
     }
+}
+
+/// Rewrites the log of stock Redis, so that its base file holds all keys.
+fn rewritten(dir: &Path, preamble: &str) -> String {
+    let redis = Launch::redis(dir).with(&["--aof-use-rdb-preamble", preamble]).start();
+    let mut client = redis.client();
+    fill(&mut client);
+    assert!(!matches!(client.ask(&["BGREWRITEAOF"]), Reply::Error(_)));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while client.ask(&["INFO", "persistence"]).text().contains("aof_rewrite_in_progress:1")
+        || client.ask(&["INFO", "persistence"]).text().contains("aof_rewrite_scheduled:1")
+    {
+        assert!(Instant::now() < deadline, "the rewrite does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let theirs = digest(&mut client);
+    redis.stop();
+    theirs
+}
+
+#[test]
+fn a_base_file_of_stock_redis_loads_as_resp_and_is_refused_by_name_as_rdb() {
+    let dir = fresh_dir();
+    let theirs = rewritten(dir.path(), "no");
+    let quire = Launch::quire(dir.path()).with(&["--shards", "2"]).start();
+    assert_eq!(digest(&mut quire.client()), theirs);
+
+    let dir = fresh_dir();
+    rewritten(dir.path(), "yes");
+    let (status, said) = Launch::quire(dir.path()).with(&["--shards", "2"]).start_refused();
+    assert!(!status.success() && said.contains("appendonly.aof.2.base.rdb"), "{said}");
+    // Refused means untouched: stock Redis still loads it.
+    let redis = Launch::redis(dir.path()).start();
+    assert_eq!(digest(&mut redis.client()), theirs);
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Core {
         let seq = head.to.seq;
         match conn.slot(seq).and_then(|s| s.gather.take()) {
             Some(gather) => {
-                self.gathered(conn, seq, gather, head.to.part, (from, head.gate), reply)
+                self.gathered(conn, seq, gather, head.to.part, (from, head.gate), reply);
             }
             None => conn.fill_slot(seq, (from, head.gate), reply, self.turn),
         }

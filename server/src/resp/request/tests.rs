@@ -147,7 +147,6 @@ fn breaches_are_answered_as_redis_answers_them() {
 
 /// Asks a real server the same questions.
 #[test]
-#[ignore = "needs redis-server 7.0 on the PATH"]
 fn breaches_are_those_of_a_running_redis() {
     use std::io::{Read, Write};
     let dir = tempfile::tempdir().unwrap();
