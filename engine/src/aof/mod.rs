@@ -12,6 +12,7 @@
 //! docs/formats/aof.md.
 
 pub mod buffer;
+mod cohort;
 mod command_reader;
 mod encode;
 mod fill;

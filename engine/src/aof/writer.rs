@@ -26,6 +26,7 @@ use self::{
 use super::{
     Lsn, Staging,
     buffer::AlignedBuf,
+    cohort::Cohort,
     policy::{Ages, FsyncPolicy, Level, Progress},
     segment::{OpenSegment, RetiredSegment, Segments, WantSegment},
     stats::LogStats,
@@ -51,6 +52,9 @@ pub struct LogWriter {
     /// Somebody wants everything up to here synced now.
     sync_asked: Lsn,
     last_commit_us: u64,
+    cohort: Cohort,
+    /// A commit waits for company until then, us.
+    lingering_us: Option<u64>,
     /// Nothing but an empty commit followed the last one, or there was none.
     idle_closed: bool,
     rotate_after: Option<Lsn>,
@@ -79,6 +83,8 @@ impl LogWriter {
             ages: Ages::default(),
             sync_asked: 0,
             last_commit_us: 0,
+            cohort: Cohort::default(),
+            lingering_us: None,
             idle_closed: true,
             rotate_after: None,
             finishing: false,
@@ -238,7 +244,7 @@ impl LogWriter {
         } else {
             self.policy.idle_commit_due_us(self.last_commit_us)
         };
-        sync.into_iter().chain(idle).min()
+        sync.into_iter().chain(idle).chain(self.lingering_us).min()
     }
 
     /// The end of a turn: writes what was gathered, syncs what is due, releases what is reached.

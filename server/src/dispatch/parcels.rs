@@ -149,19 +149,5 @@ impl Core {
                 self.ring_doorbell(to);
             }
         }
-        for index in std::mem::take(&mut self.stalled) {
-            let Some(mut conn) = self.conns[index as usize].take() else { continue };
-            match conn.parked {
-                Parked::BackPressure(shard) if !self.mesh.is_full(shard) => self.unpark(&mut conn),
-                Parked::BackPressure(_) => self.stalled.push(index),
-                _ => {}
-            }
-            self.conns[index as usize] = Some(conn);
-        }
-    }
-
-    /// True once every core's ring runs.
-    pub fn all_rings_up(&self) -> bool {
-        self.shared.cores.iter().all(|c| c.ring_fd.load(Ordering::Acquire) >= 0)
     }
 }

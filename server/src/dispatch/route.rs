@@ -30,6 +30,11 @@ impl Core {
         id: u16,
         args: Args<'_>,
     ) -> Taken {
+        if is_write(spec) && self.is_log_full() {
+            conn.parked = Parked::LogFull;
+            self.stalled.push(conn.index);
+            return Taken::NotYet;
+        }
         if self.shards() == 1 {
             return self.run_here(conn, spec, args);
         }
@@ -38,6 +43,33 @@ impl Core {
             return self.run_at(conn, spec, id, args, shard);
         }
         self.route_widely(conn, spec, id, args)
+    }
+
+    /// True when this shard's clients write faster than its log is given room.
+    #[inline]
+    fn is_log_full(&self) -> bool {
+        self.shard.as_ref().is_some_and(|s| s.staging.is_backlogged() && !s.staging.is_failed())
+    }
+
+    /// End of turn: connections that waited for room go on where there is some.
+    pub fn unstall(&mut self) {
+        if self.stalled.is_empty() {
+            return;
+        }
+        for index in std::mem::take(&mut self.stalled) {
+            let Some(mut conn) = self.conns[index as usize].take() else { continue };
+            let waits = match conn.parked {
+                Parked::BackPressure(shard) => self.mesh.is_full(shard),
+                Parked::LogFull => self.is_log_full(),
+                _ => false,
+            };
+            if waits {
+                self.stalled.push(index);
+            } else if matches!(conn.parked, Parked::BackPressure(_) | Parked::LogFull) {
+                self.unpark(&mut conn);
+            }
+            self.conns[index as usize] = Some(conn);
+        }
     }
 
     fn route_widely(

@@ -23,6 +23,8 @@ pub enum Parked {
     Order(Option<u16>),
     /// The staging buffer towards a shard is full.
     BackPressure(u16),
+    /// More is staged for the log than it has room for.
+    LogFull,
     /// A command of this connection is being carried out elsewhere (global, WAITAOF ..).
     Blocked,
     /// Nothing executes until a global operation is published.

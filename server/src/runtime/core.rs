@@ -242,6 +242,7 @@ impl Core {
         self.after_pump();
         self.flush_connections();
         self.send_parcels();
+        self.unstall();
     }
 
     /// One `enter`: sleeps unless there is work at hand.
@@ -298,8 +299,9 @@ impl Core {
             }
             Op::LogSync => {
                 if c.token.index == 1 {
-                    let result = self.write.synced(c.result, self.fault);
-                    self.log_write_done(result);
+                    if let Some(result) = self.write.synced(c.result, self.fault) {
+                        self.log_write_done(result);
+                    }
                 } else {
                     let result = if c.result < 0 { Err(-c.result) } else { Ok(()) };
                     let result = self.fault.sync.map_or(result, Err);

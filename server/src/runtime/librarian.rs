@@ -116,13 +116,17 @@ fn tell(shared: &Shared, event: Event) {
         Event::GlobalDone { .. } | Event::GenerationDone { .. } => {
             post(0, Control::Published(Ok(())));
         }
-        Event::Refused { what, error } | Event::Failed { what, error } => {
+        Event::Refused { ref what, ref error } | Event::Failed { ref what, ref error } => {
             tracing::warn!("Could not {what}: {error}");
+            if matches!(event, Event::Failed { .. }) {
+                // Which manifest a restart would find is unknown.
+                shared.fail_log(error);
+            }
             match what.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()) {
                 Some(number) if what.starts_with("retire") => {
                     shared.broadcast(|| Control::Retired(number, Some(error.clone())));
                 }
-                _ => post(0, Control::Published(Err(error))),
+                _ => post(0, Control::Published(Err(error.clone()))),
             }
         }
         Event::LeftBehind { error } => {

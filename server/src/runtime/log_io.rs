@@ -15,42 +15,37 @@ pub struct InjectedFault {
 }
 
 /// The write in flight (there is at most one): what its completions must say.
-#[derive(Debug)]
+///
+/// Of a write with a sync linked behind it, success is reported by the sync alone (one completion,
+/// one wake-up less); a failed or short write reports itself and cuts the link, and whatever the
+/// sync then says is void.
+#[derive(Debug, Default)]
 pub struct WriteInFlight {
     len: usize,
-    linked: bool,
-    result: Result<usize, LogFault>,
-}
-
-impl Default for WriteInFlight {
-    fn default() -> Self {
-        Self { len: 0, linked: false, result: Ok(0) }
-    }
+    running: bool,
 }
 
 impl WriteInFlight {
-    /// Takes the write's own completion; the outcome when nothing is linked behind it.
+    /// Takes the write's own completion: the outcome.
     pub fn written(
         &mut self,
         result: i32,
         fault: InjectedFault,
     ) -> Option<Result<usize, LogFault>> {
         let errno = fault.write.or((result < 0).then_some(-result));
-        self.result = errno.map_or(Ok(result as usize), |e| Err(LogFault::Write(e)));
-        if self.linked { None } else { Some(self.result) }
+        let outcome = errno.map_or(Ok(result as usize), |e| Err(LogFault::Write(e)));
+        std::mem::take(&mut self.running).then_some(outcome)
     }
 
     /// Takes the completion of the sync linked behind the write: the outcome of both.
-    pub fn synced(&mut self, result: i32, fault: InjectedFault) -> Result<usize, LogFault> {
-        match self.result {
-            // A short or failed write cuts the link: what it did is the outcome.
-            Ok(bytes) if bytes == self.len => {}
-            outcome => return outcome,
-        }
-        match fault.sync.or((result < 0).then_some(-result)) {
-            None => self.result,
-            Some(errno) => Err(LogFault::Sync(errno)),
-        }
+    pub fn synced(&mut self, result: i32, fault: InjectedFault) -> Option<Result<usize, LogFault>> {
+        let sync = fault.sync.or((result < 0).then_some(-result));
+        let outcome = match (fault.write, sync) {
+            (Some(errno), _) => Err(LogFault::Write(errno)),
+            (None, Some(errno)) => Err(LogFault::Sync(errno)),
+            (None, None) => Ok(self.len),
+        };
+        std::mem::take(&mut self.running).then_some(outcome)
     }
 }
 
@@ -99,10 +94,11 @@ impl LogIo for RingLogIo<'_> {
     ) {
         let write = opcode::Write::new(types::Fd(file), bytes, len as u32).offset(offset).build();
         let write_token = Token::new(Op::LogWrite, 0);
-        *self.write = WriteInFlight { len, linked: then_sync, result: Ok(0) };
+        *self.write = WriteInFlight { len, running: true };
         // SAFETY: the caller keeps `bytes` unchanged until the completion is reported.
         unsafe {
             if then_sync {
+                let write = write.flags(squeue::Flags::SKIP_SUCCESS);
                 let sync =
                     opcode::Fsync::new(types::Fd(file)).flags(types::FsyncFlags::DATASYNC).build();
                 self.ring.push_linked((write, write_token), (sync, Token::new(Op::LogSync, 1)));
@@ -117,5 +113,27 @@ impl LogIo for RingLogIo<'_> {
         let sync = opcode::Fsync::new(types::Fd(file)).flags(types::FsyncFlags::DATASYNC).build();
         // SAFETY: an fsync points to no memory.
         unsafe { self.ring.push(sync, Token::new(Op::LogSync, 0)) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_FAULT: InjectedFault = InjectedFault { sync: None, write: None };
+
+    #[test]
+    fn a_write_that_was_cut_short_is_reported_once_and_its_sync_is_void() {
+        let mut write = WriteInFlight { len: 8192, running: true };
+        assert_eq!(write.written(4096, NO_FAULT), Some(Ok(4096)));
+        assert_eq!(write.synced(-libc::ECANCELED, NO_FAULT), None);
+    }
+
+    #[test]
+    fn a_failed_sync_is_never_taken_for_a_failed_write() {
+        let mut write = WriteInFlight { len: 8192, running: true };
+        assert_eq!(write.synced(-libc::EIO, NO_FAULT), Some(Err(LogFault::Sync(libc::EIO))));
+        let mut write = WriteInFlight { len: 8192, running: true };
+        assert_eq!(write.synced(0, NO_FAULT), Some(Ok(8192)));
     }
 }

@@ -52,6 +52,7 @@ impl Core {
             Control::GlobalDone { origin, result, gates } => {
                 self.global_done(origin, result, gates);
             }
+            Control::Look => {}
             Control::Shutdown => self.stop(),
         }
     }
@@ -89,15 +90,7 @@ impl Core {
              acknowledged is lost. Free space or replace the device, then restart",
             self.id
         );
-        let mut failure = self.shared.log_failure.lock().unwrap_or_else(|e| e.into_inner());
-        failure.get_or_insert_with(|| error.clone());
-        drop(failure);
-        self.shared.failure_generation.fetch_add(1, Ordering::AcqRel);
-        for peer in 0..self.shards() {
-            if peer != self.id as usize {
-                self.ring_doorbell(peer);
-            }
-        }
+        self.shared.fail_log(error);
     }
 
     /// Stops: no new connections or commands; the log commits and syncs what is staged.

@@ -227,6 +227,16 @@ impl Shared {
         }
     }
 
+    /// Nothing more may be acknowledged: writes stop on all shards, since transactions tie them
+    /// together. The first failure is the one clients are told.
+    pub fn fail_log(&self, error: &StorageError) {
+        let mut failure = self.log_failure.lock().unwrap_or_else(|e| e.into_inner());
+        failure.get_or_insert_with(|| error.clone());
+        drop(failure);
+        self.failure_generation.fetch_add(1, Ordering::AcqRel);
+        self.broadcast(|| super::control::Control::Look);
+    }
+
     /// The log's directory.
     pub fn log_dir(&self) -> std::path::PathBuf {
         self.options.dir.join(&self.options.append_dir)

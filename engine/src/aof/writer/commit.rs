@@ -63,10 +63,30 @@ impl LogWriter {
             // ORDER: the old segment's last sync comes before a commit here may count as synced.
             return;
         }
+        if body && self.waits_for_company(staging, now_us) {
+            return;
+        }
         self.last_commit_us = now_us;
         self.idle_closed = !body;
         let flight = self.build(staging, now_us);
         self.write(flight, now_us, io);
+    }
+
+    /// True while a synced commit should let the clients come back that were just answered.
+    fn waits_for_company(&mut self, staging: &Staging, now_us: u64) -> bool {
+        self.lingering_us = None;
+        let in_a_hurry = self.finishing
+            || self.rotate_after.is_some()
+            || self.sync_asked > self.synced
+            || self.policy.level() != Level::Synced;
+        let staged = staging.last_lsn().saturating_sub(self.written);
+        if !in_a_hurry {
+            self.lingering_us = self.cohort.wait_until_us(staged, now_us);
+        }
+        if self.lingering_us.is_none() {
+            self.cohort.started(staged, now_us);
+        }
+        self.lingering_us.is_some()
     }
 
     fn idle_commit_due(&self, now_us: u64) -> bool {
@@ -185,7 +205,13 @@ impl LogWriter {
         now_us: u64,
         io: &mut impl LogIo,
     ) {
+        let before = self.synced;
         self.write_done(result, now_us, io);
+        if self.synced > before {
+            let staged = staging.last_lsn().saturating_sub(self.written);
+            let flight_us = now_us.saturating_sub(self.last_commit_us);
+            self.cohort.completed(self.synced - before, staged, flight_us, now_us);
+        }
         self.settle(staging, now_us);
     }
 
