@@ -10,7 +10,6 @@ use crate::{
     runtime::core::Core,
 };
 use quire_engine::{command::Args, families::table};
-use std::sync::atomic::Ordering;
 
 impl Core {
     /// Takes everything the other cores have sent.
