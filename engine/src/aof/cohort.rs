@@ -60,6 +60,11 @@ impl Cohort {
         (now_us < until).then_some(until)
     }
 
+    /// Batches that are waited for while [`Cohort::wait_until_us`] says so, `staged` being there.
+    pub fn missing(&self, staged: u64) -> u64 {
+        (self.expected * 7).div_ceil(8).saturating_sub(staged)
+    }
+
     /// A commit of `staged` batches starts: did waiting pay?
     pub fn started(&mut self, staged: u64, now_us: u64) {
         let waited_us = now_us.saturating_sub(self.completed_us);

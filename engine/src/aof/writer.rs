@@ -247,6 +247,13 @@ impl LogWriter {
         sync.into_iter().chain(idle).chain(self.lingering_us).min()
     }
 
+    /// Batches that a commit waits for before it starts, at most until
+    /// [`LogWriter::next_deadline_us`]: nothing else needs this thread sooner for the log's sake.
+    pub fn company_missing(&self, staging: &Staging) -> Option<u64> {
+        let staged = staging.last_lsn().saturating_sub(self.written);
+        self.lingering_us.map(|_| self.cohort.missing(staged))
+    }
+
     /// The end of a turn: writes what was gathered, syncs what is due, releases what is reached.
     pub fn pump(&mut self, staging: &mut Staging, now_us: u64, io: &mut impl LogIo) {
         if self.failed.is_some() {

@@ -35,6 +35,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+/// Most completions slept for at a time.
+const WAKE_COMPLETIONS_MAX: u64 = 16;
+
 /// Everything one shard thread owns.
 pub struct Core {
     /// Index of core and shard.
@@ -86,6 +89,8 @@ pub struct Core {
     pub resume: Vec<u32>,
     /// Connections that stopped because this core is frozen.
     pub resume_later: Vec<u32>,
+    /// Receives since the log last took everything that was staged.
+    pub receives: u64,
     /// Commands executed for this core's connections.
     pub commands: u64,
     /// Commands refused before they reached a shard.
@@ -160,6 +165,7 @@ impl Core {
             gated: Vec::new(),
             resume: Vec::new(),
             resume_later: Vec::new(),
+            receives: 0,
             commands: 0,
             errors: ErrorCounts::default(),
             stalled: Vec::new(),
@@ -248,7 +254,7 @@ impl Core {
     /// One `enter`: sleeps unless there is work at hand.
     fn sleep(&mut self) {
         if self.has_work() {
-            self.ring.enter(None);
+            self.ring.enter(None, 1);
             return;
         }
         let until = Instant::now();
@@ -259,7 +265,7 @@ impl Core {
         if self.live.spin > 0 {
             let spin_end = until + Duration::from_micros(u64::from(self.live.spin));
             while Instant::now() < spin_end {
-                self.ring.enter(None);
+                self.ring.enter(None, 1);
                 if self.ring.has_completions() || self.has_work() {
                     return;
                 }
@@ -270,12 +276,24 @@ impl Core {
         self.shared.cores[self.id as usize].doorbell.prepare_sleep();
         if self.mesh.has_mail() {
             self.shared.cores[self.id as usize].doorbell.awake();
-            self.ring.enter(None);
+            self.ring.enter(None, 1);
             return;
         }
         let wait = wake.saturating_duration_since(Instant::now());
-        self.ring.enter(Some(wait.max(Duration::from_micros(1))));
+        let want = self.completions_worth_waking();
+        self.ring.enter(Some(wait.max(Duration::from_micros(1))), want);
         self.shared.cores[self.id as usize].doorbell.awake();
+    }
+
+    /// How many completions to sleep for: one, unless a commit waits for clients to come back.
+    /// Then waking for each of them would cost more than it brings; the wait is bounded by the
+    /// commit's own deadline.
+    fn completions_worth_waking(&self) -> usize {
+        let (Some(log), Some(shard)) = (self.log.as_ref(), self.shard.as_ref()) else { return 1 };
+        let Some(missing) = log.company_missing(&shard.staging) else { return 1 };
+        let staged = shard.staging.last_lsn().saturating_sub(log.written());
+        let per_receive = staged.div_ceil(self.receives.max(1)).max(1);
+        (missing / per_receive).clamp(1, WAKE_COMPLETIONS_MAX) as usize
     }
 
     fn has_work(&mut self) -> bool {
@@ -334,6 +352,7 @@ impl Core {
     fn pump_log(&mut self) {
         let Some(positions) = self.with_log(|log, staging, now, io| {
             log.pump(staging, now, io);
+            let taken = staging.staged_bytes() == 0;
             (
                 log.written(),
                 log.synced(),
@@ -345,7 +364,10 @@ impl Core {
         }) else {
             return;
         };
-        let (written, synced, released, want, retired, failed) = positions;
+        let (written, synced, released, want, retired, failed, taken) = positions;
+        if taken {
+            self.receives = 0;
+        }
         if let Some(want) = want {
             self.librarian.prepare(self.id, want);
         }

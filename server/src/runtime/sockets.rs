@@ -186,6 +186,7 @@ impl Core {
         }
         if let Some(id) = c.buffer() {
             if c.result > 0 && !conn.closing {
+                self.receives += 1;
                 self.cell().stats.net_in.add(c.result as u64);
                 // The buffer leaves `self` while its bytes are worked on and cannot be given
                 // back before: `detach` hands out memory the kernel does not own meanwhile.
