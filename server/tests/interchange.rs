@@ -18,11 +18,12 @@ fn digest(client: &mut Client) -> String {
 }
 
 /// Stops `server` in order, and compares with stock Redis on a copy of its directory `data`:
-/// check tool and digest. `scratch` is where the copy goes.
-pub fn stock_redis_agrees(server: ServerProcess, data: &Path, scratch: &Path) {
+/// check tool and digest.
+pub fn stock_redis_agrees(server: ServerProcess, data: &Path) {
     let ours = digest(&mut server.client());
     server.stop();
-    let copy = scratch.join("copy");
+    let scratch = fresh_dir();
+    let copy = scratch.path().join("copy");
     copy_tree(data, &copy);
     let manifest = copy.join("appendonlydir/appendonly.aof.manifest");
     let said = run("redis-check-aof", &[manifest.to_str().expect("test paths are UTF-8")]);
@@ -74,7 +75,7 @@ fn a_cleanly_stopped_directory_loads_in_stock_redis_with_the_same_digest() {
         let launch = Launch::quire(&data).with(&["--shards", "3", "--appendfsync", policy]);
         let server = launch.start();
         fill(&mut server.client());
-        stock_redis_agrees(server, &data, dir.path());
+        stock_redis_agrees(server, &data);
     }
 }
 

@@ -360,6 +360,7 @@ impl Core {
                 log.take_want(),
                 log.take_retired(),
                 log.failed().cloned(),
+                taken,
             )
         }) else {
             return;
