@@ -3,7 +3,12 @@
 use glommio::{LocalExecutorBuilder, Placement};
 use quire_engine::{
     aof::{fill_segment, header::EndLine, seal_segment},
-    io::{Method, Storage, glommio::GlommioStorage, sim::SimDisk, sim::run},
+    io::{
+        Method, Storage,
+        glommio::GlommioStorage,
+        sim::{SimDisk, run},
+        system::{SystemStorage, run_ready},
+    },
 };
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -79,6 +84,16 @@ fn the_real_disk_keeps_the_contract() {
     let path = dir.path().join("new").join("appendonlydir");
     on_glommio(move || async move {
         let storage = GlommioStorage::open_or_create(&path).await.unwrap();
+        keeps_the_contract(&storage).await;
+        prepares_and_seals(&storage).await;
+    });
+}
+
+#[test]
+fn plain_system_calls_keep_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = SystemStorage::new(dir.path());
+    run_ready(async {
         keeps_the_contract(&storage).await;
         prepares_and_seals(&storage).await;
     });

@@ -275,7 +275,7 @@ fn open(path: &Path, flags: libc::c_int) -> io::Result<FileId> {
 }
 
 /// Regular files only; names that are not UTF-8 are not ours.
-fn list(dir: &Path) -> io::Result<Vec<(String, u64)>> {
+pub(super) fn list(dir: &Path) -> io::Result<Vec<(String, u64)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;

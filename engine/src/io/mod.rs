@@ -7,6 +7,7 @@
 pub mod glommio;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod system;
 
 use crate::error::StorageError;
 

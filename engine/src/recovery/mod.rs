@@ -96,7 +96,7 @@ pub async fn recover<S: Storage>(
     options: &Options,
     progress: &Progress,
 ) -> Result<Recovered, RecoveryError> {
-    recover_with::<Alone<S>>(storage, None, options, progress).await
+    recover_with::<S, Alone<S>>(storage, None, options, progress).await
 }
 
 /// Reads the whole directory with the threads of a team, which are gone when it returns. Nothing
@@ -105,8 +105,8 @@ pub async fn recover<S: Storage>(
 ///
 /// # Errors
 /// Why the server must not start, in one sentence for its operator.
-pub async fn recover_with<R: Readers>(
-    storage: &R::Storage,
+pub async fn recover_with<S: Storage, R: Readers>(
+    storage: &S,
     team: Option<&Team<'_, R>>,
     options: &Options,
     progress: &Progress,
@@ -146,8 +146,8 @@ async fn read_plan<S: Storage>(storage: &S, names: &Names) -> Result<Plan, Recov
     plan::plan(names, &listing, manifest)
 }
 
-async fn scan_files<R: Readers>(
-    storage: &R::Storage,
+async fn scan_files<S: Storage, R: Readers>(
+    storage: &S,
     team: Option<&Team<'_, R>>,
     plan: &Plan,
     progress: &Progress,
@@ -243,8 +243,8 @@ fn replay_bytes(stages: &[Stage], sealed: &[Sealed]) -> u64 {
     stages.iter().map(of_stage).sum()
 }
 
-async fn replay_stage<R: Readers>(
-    storage: &R::Storage,
+async fn replay_stage<S: Storage, R: Readers>(
+    storage: &S,
     team: Option<&Team<'_, R>>,
     stage: &Stage,
     sealed: &[Sealed],

@@ -7,7 +7,10 @@ use super::{
 use crate::{
     aof::{OpenSegment, WantSegment},
     error::StorageError,
-    io::glommio::GlommioStorage,
+    io::{
+        glommio::GlommioStorage,
+        system::{SystemStorage, run_ready},
+    },
     keyspace::Keyspace,
     manifest::{DirectoryLock, Librarian, LockError, storage_executor},
 };
@@ -73,24 +76,20 @@ pub struct Start {
     pub run: u64,
     /// What each shard's log begins with.
     pub segments: Vec<WantSegment>,
-    /// Threads that read; every shard has a thread that loads besides. At most 1: all on the
-    /// calling thread.
+    /// Threads that read, at least 1; every shard has a thread that loads besides.
     pub threads: usize,
 }
 
-/// A storage executor for every thread that reads.
+/// Every thread that reads has nothing else to do and blocks.
 struct DirectoryReaders<'a> {
     directory: &'a Path,
 }
 
 impl Readers for DirectoryReaders<'_> {
-    type Storage = GlommioStorage;
+    type Storage = SystemStorage;
 
-    fn run<T>(&self, work: impl AsyncFnOnce(&GlommioStorage) -> T) -> Result<T, StorageError> {
-        storage_executor("reader")?.run(async {
-            let storage = GlommioStorage::open_or_create(self.directory).await?;
-            Ok(work(&storage).await)
-        })
+    fn run<T>(&self, work: impl AsyncFnOnce(&SystemStorage) -> T) -> Result<T, StorageError> {
+        Ok(run_ready(work(&SystemStorage::new(self.directory))))
     }
 }
 
@@ -105,9 +104,8 @@ pub fn start(start: &Start, progress: &Progress) -> Result<Started, StartError> 
         let storage = GlommioStorage::open_or_create(directory).await?;
         // ORDER: before the first look at the directory: whoever holds the lock may change it.
         let lock = DirectoryLock::acquire(directory).map_err(StartError::Lock)?;
-        let team = Team { readers: &DirectoryReaders { directory }, threads: *threads };
-        let team = (*threads > 1).then_some(&team);
-        let recovered = recover_with(&storage, team, options, progress).await?;
+        let team = Team { readers: &DirectoryReaders { directory }, threads: (*threads).max(1) };
+        let recovered = recover_with(&storage, Some(&team), options, progress).await?;
         let (keyspaces, summary, closed) = recovered.split();
         let opening = Opening {
             directory: directory.clone(),
