@@ -2,15 +2,14 @@
 //! dropped. Both understand the same directives, so a setup is the same words for both.
 
 use std::{
-    fs,
-    io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    fs, io,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::{load::ReplyCutter, system, usage};
+use crate::{client::Client, system, usage};
 
 /// What a server is asked to make durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +86,15 @@ impl Server {
         Ok(server)
     }
 
+    fn answers(&self) -> bool {
+        let reply = Client::connect(self.addr).and_then(|mut client| client.ask(&["PING"]));
+        reply.is_ok_and(|reply| reply.text() == Some("PONG"))
+    }
+
     fn wait_ready(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            if self.ask(&["PING"]).is_ok_and(|reply| reply == "+PONG") {
+            if self.answers() {
                 return Ok(());
             }
             let ended = self.child.try_wait()?;
@@ -120,36 +124,10 @@ impl Server {
         usage::process_rss(self.pid())
     }
 
-    /// Sends one command over a connection of its own; the raw reply, line ends trimmed.
-    ///
-    /// # Errors
-    /// Of the connection.
-    pub fn ask(&self, command: &[&str]) -> io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&self.addr, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let mut request = format!("*{}\r\n", command.len());
-        for part in command {
-            request.push_str(&format!("${}\r\n{part}\r\n", part.len()));
-        }
-        stream.write_all(request.as_bytes())?;
-        let (mut cutter, mut reply, mut buffer) = (ReplyCutter::default(), Vec::new(), [0; 4096]);
-        loop {
-            let n = stream.read(&mut buffer)?;
-            if n == 0 {
-                return Err(io::Error::other("connection closed"));
-            }
-            reply.extend_from_slice(&buffer[..n]);
-            if cutter.feed(&buffer[..n]).replies > 0 {
-                return Ok(String::from_utf8_lossy(&reply).trim_end().to_owned());
-            }
-        }
-    }
-
     /// A field of INFO, such as `redis_version`.
     pub fn info(&self, field: &str) -> Option<String> {
-        let info = self.ask(&["INFO"]).ok()?;
-        let line = info.lines().find(|l| l.split(':').next() == Some(field))?;
-        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+        let info = Client::connect(self.addr).and_then(|mut c| c.info("everything")).ok()?;
+        info.field(field).map(str::to_owned)
     }
 }
 

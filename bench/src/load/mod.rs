@@ -7,6 +7,7 @@
 //! Being closed-loop, it slows down with the server: percentiles are those of clients that wait,
 //! not of requests that arrive at a rate.
 
+mod keys;
 mod reply;
 mod workload;
 
@@ -20,8 +21,9 @@ use std::{
 use hdrhistogram::Histogram;
 
 pub use self::{
-    reply::ReplyCutter,
-    workload::{Order, Verb, Workload},
+    keys::{KeySource, Keys, Order},
+    reply::{Kind, ReplyCutter},
+    workload::{Verb, Workload},
 };
 use crate::system::Readiness;
 
@@ -100,7 +102,11 @@ impl Connection {
             stream,
             role,
             pipeline: shape.pipeline,
-            workload: Workload::new(shape.verb, shape.keys, shape.order, shape.value_bytes, seed),
+            workload: Workload::new(
+                shape.verb,
+                KeySource::new(&Keys::new(shape.keys, shape.order), seed, 0, 1),
+                shape.value_bytes,
+            ),
             cutter: ReplyCutter::default(),
             outstanding: 0,
             sent_at: Instant::now(),
@@ -238,16 +244,22 @@ fn receive(
         Err(e) => return Err(e),
     };
     let latency = connection.sent_at.elapsed().as_nanos() as u64;
-    let completed = connection.cutter.feed(&input[..n]);
-    if let Some(error) = completed.error {
+    let (mut replies, mut error) = (0, None);
+    connection.cutter.feed(&input[..n], |kind| {
+        replies += 1;
+        if let Kind::Error(text) = kind {
+            error.get_or_insert_with(|| String::from_utf8_lossy(text).into_owned());
+        }
+    });
+    if let Some(error) = error {
         return Err(broken(format!("the server answered -{error}")));
     }
-    if completed.replies > connection.outstanding {
+    if replies > connection.outstanding {
         return Err(broken("the server sent more replies than there were requests"));
     }
-    connection.outstanding -= completed.replies;
+    connection.outstanding -= replies;
     let result = &mut results[connection.role];
-    result.replies += completed.replies as u64;
-    result.latency_ns.saturating_record_n(latency.max(1_000), completed.replies as u64);
+    result.replies += replies as u64;
+    result.latency_ns.saturating_record_n(latency.max(1_000), replies as u64);
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! Finds the ends of replies in a stream of bytes, without looking at what they say, except that
 //! errors are noticed. RESP2 and the parts of RESP3 a server may send to a RESP2 client: none.
 
-/// What a piece of input completed.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Completed {
-    /// Whole replies.
-    pub replies: usize,
-    /// The first error reply among them.
-    pub error: Option<String>,
+/// What a whole reply is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// Anything but the others.
+    Value,
+    /// A null: the key was not there.
+    Null,
+    /// An error with its text.
+    Error(&'a [u8]),
 }
 
 /// Cuts the bytes of one connection into replies; keeps an incomplete rest.
@@ -17,32 +19,31 @@ pub struct ReplyCutter {
 }
 
 impl ReplyCutter {
-    /// Takes the next bytes of the connection.
-    pub fn feed(&mut self, bytes: &[u8]) -> Completed {
-        let mut completed = Completed::default();
+    /// Takes the next bytes of the connection and tells `each` of every reply they complete.
+    pub fn feed(&mut self, bytes: &[u8], each: impl FnMut(Kind<'_>)) {
         if self.rest.is_empty() {
             // The usual case: replies arrive whole, nothing is copied.
-            let used = cut(bytes, &mut completed);
+            let used = cut(bytes, each);
             self.rest.extend_from_slice(&bytes[used..]);
         } else {
             self.rest.extend_from_slice(bytes);
-            let used = cut(&self.rest, &mut completed);
+            let used = cut(&self.rest, each);
             self.rest.drain(..used);
         }
-        completed
     }
 }
 
-/// Counts the whole replies at the front of `bytes`; returns how long they are together.
-fn cut(bytes: &[u8], completed: &mut Completed) -> usize {
+/// Names the whole replies at the front of `bytes`; returns how long they are together.
+fn cut(bytes: &[u8], mut each: impl FnMut(Kind<'_>)) -> usize {
     let mut at = 0;
     while let Some(length) = reply_length(&bytes[at..]) {
-        if bytes[at] == b'-' && completed.error.is_none() {
-            let text = bytes[at + 1..at + length].trim_ascii_end();
-            completed.error = Some(String::from_utf8_lossy(text).into_owned());
-        }
+        let reply = &bytes[at..at + length];
+        each(match reply {
+            [b'-', text @ ..] => Kind::Error(text.trim_ascii_end()),
+            b"$-1\r\n" | b"*-1\r\n" | b"_\r\n" => Kind::Null,
+            _ => Kind::Value,
+        });
         at += length;
-        completed.replies += 1;
     }
     at
 }
@@ -77,23 +78,42 @@ mod tests {
     const STREAM: &[u8] =
         b"+OK\r\n$5\r\na\r\nbc\r\n$-1\r\n:42\r\n*2\r\n$1\r\nx\r\n*1\r\n:1\r\n-ERR no\r\n$0\r\n\r\n";
 
+    #[derive(Debug, Default, PartialEq)]
+    struct Seen {
+        values: usize,
+        nulls: usize,
+        errors: Vec<String>,
+    }
+
+    impl Seen {
+        fn feed(&mut self, cutter: &mut ReplyCutter, bytes: &[u8]) {
+            cutter.feed(bytes, |kind| match kind {
+                Kind::Value => self.values += 1,
+                Kind::Null => self.nulls += 1,
+                Kind::Error(text) => self.errors.push(String::from_utf8_lossy(text).into_owned()),
+            });
+        }
+    }
+
     #[test]
-    fn every_reply_is_counted_once_wherever_the_stream_is_torn() {
+    fn every_reply_is_named_once_wherever_the_stream_is_torn() {
         for split in 0..=STREAM.len() {
-            let mut cutter = ReplyCutter::default();
-            let first = cutter.feed(&STREAM[..split]);
-            let second = cutter.feed(&STREAM[split..]);
-            assert_eq!(first.replies + second.replies, 7, "torn at {split}");
-            assert_eq!(first.error.or(second.error).as_deref(), Some("ERR no"));
+            let (mut cutter, mut seen) = (ReplyCutter::default(), Seen::default());
+            seen.feed(&mut cutter, &STREAM[..split]);
+            seen.feed(&mut cutter, &STREAM[split..]);
+            let all = Seen { values: 5, nulls: 1, errors: vec!["ERR no".to_owned()] };
+            assert_eq!(seen, all, "torn at {split}");
             assert!(cutter.rest.is_empty());
         }
     }
 
     #[test]
-    fn an_unfinished_reply_is_not_counted() {
-        let mut cutter = ReplyCutter::default();
-        assert_eq!(cutter.feed(b"$10\r\n12345").replies, 0);
-        assert_eq!(cutter.feed(b"67890\r").replies, 0);
-        assert_eq!(cutter.feed(b"\n").replies, 1);
+    fn an_unfinished_reply_is_not_named() {
+        let (mut cutter, mut seen) = (ReplyCutter::default(), Seen::default());
+        seen.feed(&mut cutter, b"$10\r\n12345");
+        seen.feed(&mut cutter, b"67890\r");
+        assert_eq!(seen, Seen::default());
+        seen.feed(&mut cutter, b"\n");
+        assert_eq!(seen.values, 1);
     }
 }

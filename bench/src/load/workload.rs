@@ -7,6 +7,8 @@ use std::io::Write as _;
 
 use clap::ValueEnum;
 
+use super::keys::KeySource;
+
 /// The command of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Verb {
@@ -35,49 +37,19 @@ impl Verb {
 /// Keys that one `MSET` sets.
 const MSET_KEYS: usize = 10;
 
-/// How keys are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Each with equal chance.
-    Uniform,
-    /// Each once, in order, then from the start: to fill a data set.
-    Sequential,
-}
-
 /// A source of requests.
 #[derive(Debug, Clone)]
 pub struct Workload {
     verb: Verb,
-    keys: u64,
-    order: Order,
+    keys: KeySource,
     value: Vec<u8>,
-    state: u64,
-    next: u64,
 }
 
 impl Workload {
-    /// Requests of `verb` over `keys` keys with values of `value_bytes`.
-    pub fn new(verb: Verb, keys: u64, order: Order, value_bytes: usize, seed: u64) -> Self {
+    /// Requests of `verb` with values of `value_bytes`.
+    pub fn new(verb: Verb, keys: KeySource, value_bytes: usize) -> Self {
         let value = (0..value_bytes).map(|i| b'a' + (i % 26) as u8).collect();
-        // xorshift must not start at 0.
-        Self { verb, keys, order, value, state: seed.wrapping_mul(2) + 1, next: 0 }
-    }
-
-    fn key(&mut self) -> u64 {
-        match self.order {
-            Order::Sequential => {
-                self.next += 1;
-                (self.next - 1) % self.keys
-            }
-            Order::Uniform => {
-                // xorshift64* (Vigna, 2016); the high bits are the good ones.
-                self.state ^= self.state >> 12;
-                self.state ^= self.state << 25;
-                self.state ^= self.state >> 27;
-                let bits = self.state.wrapping_mul(0x2545_F491_4F6C_DD1D);
-                ((u128::from(bits) * u128::from(self.keys)) >> 64) as u64
-            }
-        }
+        Self { verb, keys, value }
     }
 
     fn push_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -88,7 +60,7 @@ impl Workload {
     }
 
     fn push_key(&mut self, prefix: &str, out: &mut Vec<u8>) {
-        let key = self.key();
+        let key = self.keys.next();
         let _ = write!(out, "$16\r\n{prefix}{key:012}\r\n");
     }
 
@@ -121,22 +93,16 @@ impl Workload {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::keys::{Keys, Order},
+        *,
+    };
 
     #[test]
     fn requests_are_resp() {
         let mut out = Vec::new();
-        Workload::new(Verb::Set, 10, Order::Sequential, 3, 1).push_request(&mut out);
+        let keys = KeySource::new(&Keys::new(10, Order::Sequential), 1, 0, 1);
+        Workload::new(Verb::Set, keys, 3).push_request(&mut out);
         assert_eq!(out, b"*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000000\r\n$3\r\nabc\r\n");
-    }
-
-    #[test]
-    fn sequential_order_names_every_key_and_uniform_order_nearly_all() {
-        for (order, least) in [(Order::Sequential, 1000), (Order::Uniform, 600)] {
-            let mut workload = Workload::new(Verb::Get, 1000, order, 0, 7);
-            let seen: std::collections::HashSet<u64> = (0..1000).map(|_| workload.key()).collect();
-            assert!(seen.len() >= least, "{order:?}: {}", seen.len());
-            assert!(seen.iter().all(|&k| k < 1000));
-        }
     }
 }
