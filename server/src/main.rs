@@ -1,7 +1,8 @@
 //! The server's entry: arguments, configuration, preflight, start, exit code.
 
 use quire_server::{
-    config::{Config, Invocation, parse_arguments, usage},
+    config::{Config, Invocation, command_names, parse_arguments, usage},
+    dispatch::table,
     observe::log,
     runtime::{affinity::Cpus, preflight},
     start,
@@ -37,6 +38,9 @@ fn serve() -> Result<i32, String> {
     let cpus = Cpus::detect();
     let mut config = Config::from_lines(&lines).map_err(|e| e.to_string())?;
     config.resolve(cpus.usable()).map_err(|e| e.to_string())?;
+    if !config.rename_command.is_empty() {
+        table::rename(command_names(&config)?);
+    }
     config.dir = std::path::absolute(&config.dir)
         .map_err(|e| format!("dir {}: {e}", config.dir.display()))?;
     std::env::set_current_dir(&config.dir)

@@ -2,7 +2,7 @@
 //! errors are Redis' own, since CONFIG SET gives them to clients; configuration files add what
 //! is allowed.
 
-use super::{Config, ConfigError, Line, directives, foreign};
+use super::{Config, ConfigError, Line, alias, directives, foreign, rename};
 use crate::resp::{split_args, strict_number};
 use quire_engine::command::OwnedArgs;
 
@@ -11,6 +11,8 @@ use quire_engine::command::OwnedArgs;
 pub enum When {
     /// In the file and on the command line only.
     Startup,
+    /// By CONFIG SET too, from clients that `enable-protected-configs` allows.
+    Protected,
     /// By CONFIG SET too.
     Anytime,
 }
@@ -170,14 +172,21 @@ fn one_of(names: &[&str]) -> String {
     format!("argument(s) must be one of the following: {}", names.join(", "))
 }
 
-/// Every directive of Quire.
-pub fn table() -> &'static [Directive] {
-    directives::TABLE
+/// Every directive of Quire, by subject.
+pub fn groups() -> &'static [(&'static str, &'static [Directive])] {
+    directives::GROUPS
 }
 
-/// The directive of this name, in any case of letters.
+/// Every directive of Quire.
+pub fn table() -> impl Iterator<Item = &'static Directive> {
+    groups().iter().flat_map(|(_, rows)| rows.iter())
+}
+
+/// The directive of this name, old names included, in any case of letters.
 pub fn find(name: &[u8]) -> Option<&'static Directive> {
-    directives::TABLE.iter().find(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
+    let name = str::from_utf8(name).ok()?.to_ascii_lowercase();
+    let name = alias::current(&name);
+    table().find(|row| row.name == name)
 }
 
 /// Obeys one line of a file or of the command line.
@@ -186,8 +195,9 @@ pub(super) fn apply_line(config: &mut Config, line: &Line) -> Result<(), ConfigE
     let error = |reason: String| ConfigError::at(&line.origin, &name, reason);
     let values: Vec<&[u8]> = line.words[1..].iter().map(Vec::as_slice).collect();
     let Some(row) = find(&line.words[0]) else {
-        return match foreign::find(&name) {
+        return match foreign::find(alias::current(&name)) {
             Some(row) => row.check(&values).map_err(error),
+            None if name == "rename-command" => rename::add(config, &values).map_err(error),
             None => Err(error(unknown(&name))),
         };
     };
@@ -207,7 +217,7 @@ pub(super) fn apply_line(config: &mut Config, line: &Line) -> Result<(), ConfigE
 }
 
 fn unknown(name: &str) -> String {
-    let names = directives::TABLE.iter().map(|row| row.name);
+    let names = table().map(|row| row.name);
     let nearest = names.map(|known| (edits(name, known), known)).min();
     match nearest {
         Some((distance, known)) if distance <= 1 + known.len() / 4 => {

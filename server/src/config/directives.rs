@@ -2,9 +2,9 @@
 
 use super::directive::{
     Directive, Kind,
-    When::{self, Anytime, Startup},
+    When::{self, Anytime, Protected, Startup},
 };
-use super::{Config, DebugCommand, FsyncPolicy, LogLevel, ShardPolicy, output_limit};
+use super::{Config, FsyncPolicy, ShardPolicy, output_limit};
 use quire_engine::limits::{SHARDS_MAX, STRING_BYTES_MAX};
 use std::path::PathBuf;
 
@@ -52,6 +52,17 @@ macro_rules! memory {
     };
 }
 
+macro_rules! text {
+    ($name:literal, $when:ident, $check:expr, $field:ident, $doc:literal) => {
+        row(
+            $name,
+            $when,
+            Kind::Text { check: $check, get: |c| c.$field.clone(), set: |c, v| c.$field = v },
+            $doc,
+        )
+    };
+}
+
 macro_rules! choice {
     ($name:literal, $when:ident, $type:ident, $field:ident, $doc:literal) => {
         row(
@@ -66,6 +77,8 @@ macro_rules! choice {
         )
     };
 }
+
+mod process;
 
 fn any_text(_: &str) -> Result<(), &'static str> {
     Ok(())
@@ -130,8 +143,17 @@ fn show_shard_policies(config: &Config) -> String {
 }
 
 /// Every directive, by subject.
-pub(super) static TABLE: &[Directive] = &[
-    // Network
+pub(super) static GROUPS: &[(&str, &[Directive])] = &[
+    ("Network", NETWORK),
+    ("Access", ACCESS),
+    ("Protected commands and directives", process::ACCESS),
+    ("Cores", CORES),
+    ("Persistence", PERSISTENCE),
+    ("Log for operators", process::LOG),
+    ("Process", process::PROCESS),
+];
+
+static NETWORK: &[Directive] = &[
     row(
         "bind",
         Startup,
@@ -163,6 +185,13 @@ pub(super) static TABLE: &[Directive] = &[
         tcp_backlog,
         "Connections that may wait to \
         be accepted; the kernel's net.core.somaxconn caps it."
+    ),
+    int!(
+        "socket-mark-id",
+        Startup,
+        0..=u32::MAX as i64,
+        socket_mark_id,
+        "Mark of the sockets for firewalls and routing (SO_MARK); 0 = none."
     ),
     int!(
         "timeout",
@@ -221,22 +250,16 @@ pub(super) static TABLE: &[Directive] = &[
         "<class> <hard> <soft> <seconds>: close a client of class normal, replica or pubsub \
          above hard unsent bytes, or above soft for so many seconds.",
     ),
-    // Access
-    row(
-        "requirepass",
-        Anytime,
-        Kind::Bytes { get: |c| &c.requirepass, set: |c, v| c.requirepass = v },
-        "Password of the default user; empty = none.",
-    ),
-    choice!(
-        "enable-debug-command",
-        Startup,
-        DebugCommand,
-        enable_debug_command,
-        "Who may use \
-        DEBUG: nobody, everybody, or clients on this machine."
-    ),
-    // Cores
+];
+
+static ACCESS: &[Directive] = &[row(
+    "requirepass",
+    Anytime,
+    Kind::Bytes { get: |c| &c.requirepass, set: |c, v| c.requirepass = v },
+    "Password of the default user; empty = none.",
+)];
+
+static CORES: &[Directive] = &[
     int!(
         "shards",
         Startup,
@@ -273,10 +296,13 @@ pub(super) static TABLE: &[Directive] = &[
         },
         "Rounds a second of background work (expiry, timeouts), 1 to 500.",
     ),
-    // Persistence
+    bool!("dynamic-hz", Anytime, dynamic_hz, "More rounds with many clients."),
+];
+
+static PERSISTENCE: &[Directive] = &[
     row(
         "dir",
-        Startup,
+        Protected,
         Kind::Text {
             check: directory_name,
             get: |c| c.dir.display().to_string(),
@@ -334,13 +360,5 @@ pub(super) static TABLE: &[Directive] = &[
         aof_segment_size,
         "Largest log \
         file, bytes."
-    ),
-    // Process
-    choice!("loglevel", Anytime, LogLevel, loglevel, "How much is logged."),
-    row(
-        "logfile",
-        Startup,
-        Kind::Text { check: any_text, get: |c| c.logfile.clone(), set: |c, v| c.logfile = v },
-        "Where to log; empty = standard output.",
     ),
 ];

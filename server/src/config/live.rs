@@ -4,7 +4,7 @@
 //! A core compares the number once a turn and fetches the new `Arc` only when it changed.
 //! CONFIG SET is all or nothing: everything is checked on a copy, then applied, then published.
 
-use super::{Config, Directive, When, directive, foreign};
+use super::{Config, Directive, When, alias, directive, foreign};
 use quire_engine::glob;
 use std::{
     fmt,
@@ -102,17 +102,28 @@ impl LiveConfig {
             let shown = |name: &str| {
                 if has_wildcard { name.as_bytes().to_vec() } else { pattern.to_vec() }
             };
-            for row in directive::table().iter().filter(|row| names(row.name)) {
+            for row in directive::table().filter(|row| names(row.name)) {
                 add(shown(row.name), row.get(&config));
             }
-            for row in foreign::TABLE.iter().filter(|row| row.is_fact && names(row.name)) {
-                add(shown(row.name), row.value.unwrap_or_default().into());
+            for row in foreign::TABLE.iter().filter(|row| names(row.name)) {
+                if let Some(value) = row.value()
+                    && !(has_wildcard && row.is_hidden)
+                {
+                    add(shown(row.name), value.into());
+                }
+            }
+            for (old, now) in alias::ALIASES.iter().filter(|(old, _)| names(old)) {
+                if let Some(row) = directive::find(now.as_bytes()) {
+                    add(shown(old), row.get(&config));
+                } else if let Some(value) = foreign::find(now).and_then(|row| row.value()) {
+                    add(shown(old), value.into());
+                }
             }
         }
         found
     }
 
-    /// Sets all of `pairs`, or none. `apply` is called with the old and the new configuration
+    /// Sets all of `pairs`, or none; protected directives only if `may_protected`. `apply` is called with the old and the new configuration
     /// before the new one is published; it does what takes more than reading it and may refuse,
     /// naming the directive and the reason.
     ///
@@ -121,11 +132,12 @@ impl LiveConfig {
     pub fn set(
         &self,
         pairs: &[(&[u8], &[u8])],
+        may_protected: bool,
         apply: impl FnOnce(&Config, &Config) -> Result<(), (&'static str, String)>,
     ) -> Result<(), SetError> {
         let mut current = self.lock();
         let mut changed = Config::clone(&current);
-        let rows = find_all(pairs)?;
+        let rows = find_all(pairs, may_protected)?;
         for (row, (_, value)) in rows.iter().zip(pairs) {
             match row {
                 Row::Own(row) => row
@@ -157,18 +169,30 @@ impl Row {
             Row::Foreign(row) => row.name,
         }
     }
+
+    fn when(self) -> When {
+        match self {
+            Row::Own(row) => row.when,
+            Row::Foreign(row) => row.when,
+        }
+    }
 }
 
 /// The rows of all names, before any value is looked at.
-fn find_all(pairs: &[(&[u8], &[u8])]) -> Result<Vec<Row>, SetError> {
+fn find_all(pairs: &[(&[u8], &[u8])], may_protected: bool) -> Result<Vec<Row>, SetError> {
     let mut rows: Vec<Row> = Vec::with_capacity(pairs.len());
     for (name, _) in pairs {
         let text = String::from_utf8_lossy(name).into_owned();
-        let foreign = || foreign::find(&text.to_ascii_lowercase()).map(Row::Foreign);
+        let lower = text.to_ascii_lowercase();
+        let foreign = || foreign::find(alias::current(&lower)).map(Row::Foreign);
         let row = directive::find(name).map(Row::Own).or_else(foreign);
         let row = row.ok_or_else(|| SetError::Unknown(text.clone()))?;
-        if matches!(row, Row::Own(row) if row.when == When::Startup) {
-            return Err(SetError::failed(&text, "can't set immutable config"));
+        match row.when() {
+            When::Startup => return Err(SetError::failed(&text, "can't set immutable config")),
+            When::Protected if !may_protected => {
+                return Err(SetError::failed(&text, "can't set protected config"));
+            }
+            When::Protected | When::Anytime => {}
         }
         if rows.iter().any(|known| known.name() == row.name()) {
             return Err(SetError::failed(&text, "duplicate parameter"));

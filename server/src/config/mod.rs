@@ -7,7 +7,9 @@
 //! `directives.rs` holds one row per directive, `foreign.rs` one row per directive of Redis whose
 //! only possible value here is given; adding a directive is adding a row and a field.
 
+mod alias;
 mod cli;
+pub mod cpus;
 mod directive;
 mod directives;
 mod error;
@@ -16,56 +18,27 @@ mod foreign;
 mod live;
 mod output_limit;
 mod policy;
+mod process;
+mod rename;
+mod rewrite;
+pub mod title;
 
 pub use cli::{Invocation, parse_arguments, usage};
-pub use directive::{Directive, Kind, When, find, table};
+pub use directive::{Directive, Kind, When, find, groups, table};
 pub use error::{ConfigError, Origin};
 pub use file::{Line, read_file, read_text};
 pub use live::{LiveConfig, SetError};
 pub use output_limit::{ClientClass, OutputLimit};
 pub use policy::ShardPolicy;
+pub use process::{
+    Allowed, LogFormat, LogLevel, OomScoreAdj, ShutdownOptions, Supervised, SyslogFacility,
+};
 pub use quire_engine::aof::FsyncPolicy;
+pub use rename::{CommandNames, names as command_names};
+pub use rewrite::{replace_file, rewritten};
 
 use quire_engine::limits::{SHARDS_MAX, STRING_BYTES_MAX};
 use std::path::PathBuf;
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// Much.
-    Verbose,
-    /// What an operator wants to know.
-    Notice,
-    /// What an operator must know.
-    Warning,
-}
-
-impl LogLevel {
-    /// Every level, most talkative first.
-    pub const ALL: [LogLevel; 4] = [Self::Debug, Self::Verbose, Self::Notice, Self::Warning];
-    /// Their names in the configuration, in the order of [`Self::ALL`].
-    pub const NAMES: [&'static str; 4] = ["debug", "verbose", "notice", "warning"];
-}
-
-/// Who may use DEBUG.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DebugCommand {
-    /// Nobody.
-    No,
-    /// Everybody.
-    Yes,
-    /// Clients on this machine.
-    Local,
-}
-
-impl DebugCommand {
-    /// Every value.
-    pub const ALL: [DebugCommand; 3] = [Self::No, Self::Yes, Self::Local];
-    /// Their names in the configuration, in the order of [`Self::ALL`].
-    pub const NAMES: [&'static str; 3] = ["no", "yes", "local"];
-}
 
 /// Every setting, with its value. What a setting means is said in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +64,8 @@ pub struct Config {
     pub aof_segment_size: u64,
     /// 0 until [`Config::resolve`]: one per CPU.
     pub shards: u32,
+    /// True when the number of shards was left to [`Config::resolve`].
+    pub shards_by_cpus: bool,
     pub storage_threads: u32,
     pub spin: u32,
     pub proto_max_bulk_len: u64,
@@ -98,8 +73,30 @@ pub struct Config {
     pub client_output_buffer_limit: [OutputLimit; 3],
     pub loglevel: LogLevel,
     pub logfile: String,
+    pub log_format: LogFormat,
+    pub syslog_enabled: bool,
+    pub syslog_ident: String,
+    pub syslog_facility: SyslogFacility,
+    pub crash_log_enabled: bool,
     pub hz: u32,
-    pub enable_debug_command: DebugCommand,
+    pub dynamic_hz: bool,
+    pub enable_debug_command: Allowed,
+    pub enable_protected_configs: Allowed,
+    pub supervised: Supervised,
+    pub pidfile: String,
+    pub always_show_logo: bool,
+    pub set_proc_title: bool,
+    pub proc_title_template: String,
+    pub oom_score_adj: OomScoreAdj,
+    pub oom_score_adj_values: [i32; 3],
+    pub disable_thp: bool,
+    pub server_cpulist: String,
+    pub bio_cpulist: String,
+    pub socket_mark_id: u32,
+    pub shutdown_on_sigint: ShutdownOptions,
+    pub shutdown_on_sigterm: ShutdownOptions,
+    /// Names that commands no longer have, and the ones they have instead; empty = none.
+    pub rename_command: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Config {
@@ -123,9 +120,17 @@ impl Config {
     pub fn resolve(&mut self, usable_cpus: usize) -> Result<(), ConfigError> {
         if self.shards == 0 {
             self.shards = usable_cpus.clamp(1, SHARDS_MAX) as u32;
+            self.shards_by_cpus = true;
         }
         policy::check(&self.appendfsync_shard, self.shards)
             .map_err(|reason| ConfigError::whole("appendfsync-shard", reason))?;
+        if self.supervised == Supervised::Upstart {
+            let reason = "upstart is not supported: it is no longer maintained; run Quire under \
+                          systemd with `supervised systemd`, or start it in the foreground with \
+                          `supervised no` from whatever supervises it"
+                .to_owned();
+            return Err(ConfigError::whole("supervised", reason));
+        }
         if (self.port == 0 || self.bind.is_empty()) && self.unixsocket.is_none() {
             let reason = "nowhere to listen: port is 0 (or bind is empty) and there is no \
                           unixsocket"
@@ -163,6 +168,7 @@ impl Default for Config {
             appendfsync_shard: Vec::new(),
             aof_segment_size: 64 << 20,
             shards: 0,
+            shards_by_cpus: false,
             storage_threads: 1,
             spin: 0,
             proto_max_bulk_len: STRING_BYTES_MAX as u64,
@@ -170,8 +176,29 @@ impl Default for Config {
             client_output_buffer_limit: OutputLimit::DEFAULTS,
             loglevel: LogLevel::Notice,
             logfile: String::new(),
+            log_format: LogFormat::Text,
+            syslog_enabled: false,
+            syslog_ident: "quire".to_owned(),
+            syslog_facility: SyslogFacility::Local0,
+            crash_log_enabled: true,
             hz: 10,
-            enable_debug_command: DebugCommand::No,
+            dynamic_hz: true,
+            enable_debug_command: Allowed::No,
+            enable_protected_configs: Allowed::No,
+            supervised: Supervised::No,
+            pidfile: String::new(),
+            always_show_logo: false,
+            set_proc_title: true,
+            proc_title_template: "{title} {listen-addr} {server-mode}".to_owned(),
+            oom_score_adj: OomScoreAdj::No,
+            oom_score_adj_values: [0, 200, 800],
+            disable_thp: false,
+            server_cpulist: String::new(),
+            bio_cpulist: String::new(),
+            socket_mark_id: 0,
+            shutdown_on_sigint: ShutdownOptions::default(),
+            shutdown_on_sigterm: ShutdownOptions::default(),
+            rename_command: Vec::new(),
         }
     }
 }

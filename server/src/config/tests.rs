@@ -32,7 +32,7 @@ fn get(live: &LiveConfig, patterns: &[&str]) -> Vec<(String, String)> {
 
 fn set(live: &LiveConfig, pairs: &[(&str, &str)]) -> Result<(), String> {
     let pairs: Vec<_> = pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    live.set(&pairs, |_, _| Ok(())).map_err(|error| error.to_string())
+    live.set(&pairs, false, |_, _| Ok(())).map_err(|error| error.to_string())
 }
 
 fn sample(name: &str) -> PathBuf {
@@ -61,17 +61,18 @@ fn default_sample_spells_out_the_defaults() {
     assert_eq!(written, expected);
     // ... and nearly every directive that has one.
     let missing: Vec<_> = table()
-        .iter()
         .filter(|row| !lines.iter().any(|line| line.words[0] == row.name.as_bytes()))
         .map(|row| row.name)
         .collect();
-    assert_eq!(missing, ["unixsocket", "unixsocketperm", "requirepass", "appendfsync-shard"]);
+    let commented = ["unixsocket", "unixsocketperm", "requirepass", "appendfsync-shard"];
+    assert_eq!(missing, commented);
 }
 
 #[test]
 fn names_are_unique_and_every_default_can_be_set() {
     let mut names: Vec<_> =
-        table().iter().map(|r| r.name).chain(foreign::TABLE.iter().map(|r| r.name)).collect();
+        table().map(|r| r.name).chain(foreign::TABLE.iter().map(|r| r.name)).collect();
+    names.extend(alias::ALIASES.iter().map(|(old, _)| *old));
     names.sort_unstable();
     let count = names.len();
     names.dedup();
@@ -144,12 +145,12 @@ fn errors_name_the_place_the_directive_and_what_is_allowed() {
         ),
         (
             "replicaof h 1",
-            "standard input:1: replicaof: not supported: Quire does not replicate \
+            "standard input:1: replicaof: only \"\" is accepted: Quire does not replicate \
             yet",
         ),
         (
             "tls-cert-file x",
-            "standard input:1: tls-cert-file: not supported: Quire does not \
+            "standard input:1: tls-cert-file: only \"\" is accepted: Quire does not \
             speak TLS",
         ),
     ];
@@ -183,10 +184,81 @@ fn included_files_count_where_they_stand() {
     assert_eq!(error.origin, Origin::File(path("inner.conf"), 2));
 
     write("inner.conf", format!("include {}\n", path("outer.conf").display()));
-    let error = read_file(&path("outer.conf")).unwrap_err().to_string();
-    assert!(error.contains("more than 16 files deep"), "{error}");
+    let error = read_file(&path("outer.conf")).unwrap_err();
+    assert_eq!(error.origin, Origin::File(path("inner.conf"), 1));
+    let [outer, inner] = ["outer.conf", "inner.conf"].map(|name| path(name).display().to_string());
+    let chain = format!("a file includes itself: {outer} -> {inner} -> {outer}");
+    assert_eq!(error.reason, chain);
+    for n in 0..20 {
+        write(&n.to_string(), format!("include {}", path(&(n + 1).to_string()).display()));
+    }
+    let error = read_file(&path("0")).unwrap_err().to_string();
+    assert!(error.contains("more than 16 deep"), "{error}");
     let error = read_file(&path("none.conf")).unwrap_err().to_string();
     assert!(error.ends_with("none.conf: No such file or directory"), "{error}");
+}
+
+#[test]
+fn patterns_include_every_file_they_match_in_order_and_may_match_none() {
+    let dir = tempfile::Builder::new().prefix("odd[1]").tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+    write("conf.d/20-b.conf", "port 20\n");
+    write("conf.d/10-a.conf", "port 10\nhz 30\n");
+    write("conf.d/.hidden.conf", "port 99\n");
+    write("conf.d/readme", "no directive\n");
+    // As in Redis relative names start from where the lines before have moved the server to.
+    let here = dir.path().display();
+    let lines = |text: String| read_text(text.as_bytes(), Origin::StandardInput);
+    let text = format!("dir \"{here}\"\ninclude conf.d/*.conf\ninclude conf.d/[xy]*\ntimeout 3");
+    let config = Config::from_lines(&lines(text).unwrap()).unwrap();
+    assert_eq!((config.port, config.hz, config.timeout), (20, 30, 3));
+    let text = format!("dir \"{here}/conf.d\"\ninclude 10-a.conf");
+    assert_eq!(Config::from_lines(&lines(text).unwrap()).unwrap().port, 10);
+    let error = lines(format!("dir \"{here}\"\ninclude 10-a.conf")).unwrap_err().to_string();
+    assert!(error.starts_with("standard input:2: include: cannot read"), "{error}");
+}
+
+#[test]
+fn renamed_commands_are_checked_when_they_are_read() {
+    let names = |text: &str| command_names(&load(text).unwrap()).unwrap();
+    let renamed = names(
+        "rename-command FLUSHALL \"\"\nrename-command get Fetch\n\
+                         rename-command fetch get",
+    );
+    assert_eq!(renamed.get(b"get".as_slice()), Some(&"get"));
+    assert!(!renamed.contains_key(b"flushall".as_slice()));
+    assert!(!renamed.contains_key(b"fetch".as_slice()));
+    let swapped = names("rename-command get x\nrename-command set get\nrename-command x set");
+    assert_eq!(swapped.get(b"get".as_slice()), Some(&"set"));
+    for (text, reason) in [
+        ("rename-command nothing x", "No such command in rename-command"),
+        ("rename-command get set", "Target command name already exists"),
+        ("rename-command config|get x", "No such command in rename-command"),
+        ("rename-command get", "wrong number of arguments"),
+    ] {
+        assert!(refusal(text).ends_with(reason), "{}", refusal(text));
+    }
+}
+
+#[test]
+fn old_names_mean_what_the_new_ones_mean() {
+    let live = live(
+        "slave-read-only yes\nlua-time-limit 5000\nhash-max-ziplist-value 64\n\
+                     ignore-warnings ARM64-COW-BUG\nlist-max-ziplist-value 7",
+    );
+    let found = get(&live, &["*of", "slave-priority", "key-load-delay"]);
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let expected = [
+        pair("replicaof", ""),
+        pair("slaveof", ""),
+        pair("slave-priority", "100"),
+        pair("key-load-delay", "0"),
+    ];
+    assert_eq!(found, expected);
+    assert!(get(&live, &["*"]).iter().all(|(name, _)| name != "key-load-delay"));
+    set(&live, &[("slave-priority", "100")]).unwrap();
+    assert!(set(&live, &[("slave-priority", "100"), ("replica-priority", "100")]).is_err());
 }
 
 #[test]
@@ -211,7 +283,7 @@ fn command_line_is_read_as_redis_reads_it() {
         ask(&["-x"]).unwrap_err().to_string(),
         "command line: `-x` is neither a configuration file nor a --directive"
     );
-    assert!(table().iter().all(|row| usage().contains(row.doc)));
+    assert!(table().all(|row| usage().contains(row.doc)));
 }
 
 #[test]
@@ -260,7 +332,7 @@ fn config_get_shows_values_as_redis_does() {
     assert_eq!(get(&live, &["PORT", "port"]), [pair("PORT", "6379"), pair("port", "6379")]);
     assert_eq!(get(&live, &["requirep?ss"]), [pair("requirepass", "a b")]);
     assert_eq!(get(&live, &["unixsocketperm"]), [pair("unixsocketperm", "770")]);
-    assert_eq!(get(&live, &["bind", "bi*"]), [pair("bind", "127.0.0.1 -::1")]);
+    assert_eq!(get(&live, &["bind", "bin?"]), [pair("bind", "127.0.0.1 -::1")]);
     assert_eq!(get(&live, &["shards"]), [pair("shards", "4")]);
     assert_eq!(get(&live, &["save", "nothing"]), [pair("save", "")]);
     assert_eq!(
@@ -268,7 +340,9 @@ fn config_get_shows_values_as_redis_does() {
         [
             pair("maxmemory", "0"),
             pair("maxmemory-policy", "noeviction"),
-            pair("maxmemory-clients", "0")
+            pair("maxmemory-clients", "0"),
+            pair("maxmemory-samples", "5"),
+            pair("maxmemory-eviction-tenacity", "10")
         ]
     );
     assert_eq!(
@@ -286,7 +360,7 @@ fn config_set_is_all_or_nothing() {
     let before = live.generation();
     assert!(set(&live, &[("timeout", "5"), ("hz", "x")]).is_err());
     assert!(set(&live, &[("timeout", "5"), ("port", "1")]).is_err());
-    let refuse = live.set(&[(b"timeout", b"5")], |_, new| {
+    let refuse = live.set(&[(b"timeout", b"5")], false, |_, new| {
         assert_eq!(new.timeout, 5);
         Err(("timeout", "no".to_owned()))
     });
@@ -307,6 +381,16 @@ fn config_set_errors_are_redis_own() {
             &[("APPENDONLY", "no")],
             "ERR CONFIG SET failed (possibly related to argument 'APPENDONLY') - can't set \
              immutable config",
+        ),
+        (
+            &[("daemonize", "yes")],
+            "ERR CONFIG SET failed (possibly related to argument 'daemonize') - can't set \
+             immutable config",
+        ),
+        (
+            &[("dir", "/tmp")],
+            "ERR CONFIG SET failed (possibly related to argument 'dir') - can't set protected \
+             config",
         ),
         (
             &[("hz", "1"), ("hz", "2")],

@@ -227,6 +227,7 @@ impl Core {
             }
             Step::Everywhere(task) => self.run_everywhere(conn, task, args),
             Step::Global(op) => self.start_global(conn, op),
+            Step::RewriteConfig { all } => self.start_rewrite(conn, all),
         }
         Taken::Yes
     }

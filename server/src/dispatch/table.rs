@@ -1,11 +1,17 @@
 //! One lookup for all commands: those of shards (engine) and those of the server.
 
-use crate::families::{self, ServerSpec};
+use crate::{
+    config::CommandNames,
+    families::{self, ServerSpec},
+};
 use quire_engine::{
     command::{Args, CommandSpec},
     families::table,
 };
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, OnceLock},
+};
 
 /// Who executes a command.
 #[derive(Debug, Clone, Copy)]
@@ -28,10 +34,39 @@ static SERVER: LazyLock<HashMap<&'static str, &'static ServerSpec>> =
 static CONTAINERS: LazyLock<Vec<bool>> =
     LazyLock::new(|| table::SPECS.iter().map(|spec| table::is_container(spec)).collect());
 
+/// What clients call commands, once and if `rename-command` changed that.
+static RENAMED: OnceLock<CommandNames> = OnceLock::new();
+
+/// Has commands found by these names only, from now on. At start, once.
+pub fn rename(names: CommandNames) {
+    // Fails for a second server in one process, which tests do not rename.
+    let _ = RENAMED.set(names);
+}
+
+/// The own names of all commands.
+pub fn command_names() -> impl Iterator<Item = &'static str> {
+    let engine = table::SPECS.iter().map(|spec| spec.name).filter(|name| !name.contains('|'));
+    engine.chain(families::all().map(|spec| spec.name))
+}
+
+/// The own name of the command that clients call `name`, if `rename-command` left one.
+#[inline]
+pub fn own_name(name: &[u8]) -> Option<&[u8]> {
+    match RENAMED.get() {
+        None => Some(name),
+        Some(names) => names.get(&name.to_ascii_lowercase()).map(|own| own.as_bytes()),
+    }
+}
+
+/// True when some name leads to the command of this own name.
+pub fn is_callable(own: &str) -> bool {
+    RENAMED.get().is_none_or(|names| names.values().any(|name| *name == own))
+}
+
 /// The command these arguments name, in any case; of a container, the sub-command.
 #[inline]
 pub fn lookup(args: Args<'_>) -> Option<Target> {
-    let name = args.get(0);
+    let name = own_name(args.get(0))?;
     if let Some(mut id) = table::find(name) {
         if CONTAINERS[id as usize]
             && let Some(sub) = args.try_get(1)

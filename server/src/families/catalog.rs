@@ -4,6 +4,7 @@
 //! from flags and group, as in Redis, plus those a row names.
 
 use super::{ServerSpec, all};
+use crate::dispatch::table::{is_callable, own_name};
 use quire_engine::{
     command::{Args, CommandSpec, Flags, Group, KeySpec},
     families::table,
@@ -96,13 +97,14 @@ fn of_server(spec: &'static ServerSpec) -> Entry {
 /// Every command, without sub-commands.
 pub(super) fn entries() -> impl Iterator<Item = Entry> {
     let engine = table::SPECS.iter().filter(|spec| !spec.name.contains('|'));
-    engine.map(|spec| of_engine(spec)).chain(all().map(of_server))
+    let all = engine.map(|spec| of_engine(spec)).chain(all().map(of_server));
+    all.filter(|entry| is_callable(entry.name))
 }
 
 /// The command of that name, in any case; `client|kill` is a name too.
 pub(super) fn find(name: &[u8]) -> Option<Entry> {
     let mut parts = name.splitn(2, |&b| b == b'|');
-    let container = parts.next().unwrap_or_default();
+    let container = own_name(parts.next().unwrap_or_default())?;
     let entry = entries().find(|e| e.name.as_bytes().eq_ignore_ascii_case(container))?;
     match parts.next() {
         None => Some(entry),

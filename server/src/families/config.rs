@@ -1,11 +1,15 @@
-//! CONFIG GET, SET, RESETSTAT: the configuration of the running server.
+//! CONFIG GET, SET, REWRITE: the configuration of the running server.
 
-use super::{ServerSpec, Step, connection::authenticate, help, server_row};
+use super::{ServerSpec, Step, allows, connection::authenticate, help, server_row};
 use crate::{
-    config::Config,
+    config::{Config, replace_file, rewritten},
     net::connection::Connection,
     observe::log,
-    runtime::{core::Core, preflight},
+    runtime::{
+        control::{Control, Origin},
+        core::Core,
+        preflight,
+    },
 };
 use quire_engine::command::{Args, CommandError, Flags, Reply};
 
@@ -22,6 +26,14 @@ pub(super) const SPECS: &[ServerSpec] = &[ServerSpec {
             complexity: "O(N) when N is the number of configuration parameters provided",
             ..server_row("config|set", -4, ADMIN, "2.0.0", "Changes directives", set)
         },
+        server_row(
+            "config|rewrite",
+            2,
+            ADMIN,
+            "2.8.0",
+            "Brings the configuration file up to date",
+            rewrite,
+        ),
         server_row(
             "config|help",
             2,
@@ -70,7 +82,7 @@ fn set(
         (2..args.len()).step_by(2).map(|at| (args.get(at), args.get(at + 1))).collect();
     core.shared
         .config
-        .set(&pairs, apply)
+        .set(&pairs, allows(core.live.enable_protected_configs, conn), apply)
         .map_err(|error| CommandError::owned(error.to_string()))?;
     Reply::new(out, conn.session.resp3).ok();
     Ok(Step::Reply)
@@ -101,7 +113,57 @@ fn apply(old: &Config, new: &Config) -> Result<(), (&'static str, String)> {
     Ok(())
 }
 
+fn rewrite(
+    core: &mut Core,
+    _conn: &mut Connection,
+    _args: Args<'_>,
+    _out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    if core.shared.options.config_file.is_none() {
+        return Err(CommandError::new("ERR The server is running without a config file"));
+    }
+    Ok(Step::RewriteConfig { all: false })
+}
+
+/// Rewrites the file; the error is a reply.
+fn rewrite_file(path: &std::path::Path, config: &Config, all: bool) -> Result<(), String> {
+    match replace_file(path, |old| rewritten(old, config, all)) {
+        Ok(()) => {
+            tracing::warn!("CONFIG REWRITE executed with success.");
+            Ok(())
+        }
+        Err(error) => {
+            let reason = preflight::reason(&error);
+            tracing::warn!("CONFIG REWRITE failed: {}: {reason}", path.display());
+            Err(format!("ERR Rewriting config file: {reason}"))
+        }
+    }
+}
+
 impl Core {
+    /// Has the configuration file rewritten by a thread of its own, since that waits for the
+    /// disk; the connection's reply comes when it is done.
+    pub fn start_rewrite(&mut self, conn: &mut Connection, all: bool) {
+        let seq = conn.open_slot(self.id);
+        let origin =
+            Origin { core: self.id as usize, conn: conn.index, client: conn.session.id, seq };
+        let shared = std::sync::Arc::clone(&self.shared);
+        let path = shared.options.config_file.clone().unwrap_or_default();
+        let thread = std::thread::Builder::new().name("config-rewrite".to_owned());
+        let spawned = thread.spawn(move || {
+            // Two at a time would both be whole, but the older one could win.
+            static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+            let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let result = rewrite_file(&path, &shared.config.load(), all);
+            let done = Control::GlobalDone { origin, result, gates: Vec::new() };
+            shared.cores[origin.core].mailbox.post(done);
+        });
+        if let Err(error) = spawned {
+            let result = Err(format!("ERR Rewriting config file: {}", preflight::reason(&error)));
+            self.global_done(origin, result, Vec::new());
+        }
+    }
+
     /// Brings what connections keep of the settings in line with new ones.
     pub fn settings_changed(&mut self) {
         let is_open = self.live.requirepass.is_empty();
@@ -127,6 +189,8 @@ fn config_help(
         "    Return parameters matching the glob-like <pattern> and their values.",
         "SET <directive> <value>",
         "    Set the configuration <directive> to <value>.",
+        "REWRITE",
+        "    Rewrite the configuration file.",
     ];
     help::write("CONFIG", &lines, conn, out);
     Ok(Step::Reply)

@@ -1,13 +1,11 @@
 //! DEBUG: digests of the data set, sleeping, a disk that fails. Whatever else Redis' DEBUG can do
 //! is refused.
 
-use super::{ServerSpec, Step, help, server_row};
+use super::{ServerSpec, Step, allows, help, server_row};
 use crate::{
-    config::DebugCommand,
     dispatch::{everywhere::Task, gather::elements},
     net::connection::Connection,
     runtime::{core::Core, log_io::InjectedFault},
-    session::Peer,
 };
 use quire_engine::{
     command::{Args, CommandError, Flags, Reply},
@@ -30,15 +28,7 @@ pub(super) const SPECS: &[ServerSpec] = &[ServerSpec {
 
 /// True when the client may use DEBUG.
 fn is_allowed(core: &Core, conn: &Connection) -> bool {
-    let is_local = match &conn.session.peer {
-        Peer::Tcp { remote, .. } => remote.ip().to_canonical().is_loopback(),
-        Peer::Unix(_) => true,
-    };
-    match core.live.enable_debug_command {
-        DebugCommand::No => false,
-        DebugCommand::Yes => true,
-        DebugCommand::Local => is_local,
-    }
+    allows(core.live.enable_debug_command, conn)
 }
 
 fn debug(
@@ -57,6 +47,7 @@ fn debug(
     let name = args.get(1);
     match (name.to_ascii_lowercase().as_slice(), args.len()) {
         (b"sleep", 3) => Ok(Step::Everywhere(Task::Sleep)),
+        (b"config-rewrite-force-all", 2) => Ok(Step::RewriteConfig { all: true }),
         (b"digest", 2) => Ok(Step::Everywhere(Task::Digest)),
         (b"digest-value", _) => Ok(Step::Everywhere(Task::DigestValue)),
         (b"log-fault", 5) => {
@@ -79,6 +70,9 @@ fn debug(
 
 fn debug_help(conn: &Connection, out: &mut Vec<u8>) {
     let lines = [
+        "CONFIG-REWRITE-FORCE-ALL",
+        "    Like CONFIG REWRITE but writes all configuration options, including",
+        "    keywords not listed in original configuration file or default values.",
         "DIGEST",
         "    Output a hex signature representing the current DB content.",
         "DIGEST-VALUE <key> [<key> ...]",

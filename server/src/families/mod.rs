@@ -3,9 +3,11 @@
 //! They run on the core of their connection, after everything before them in its pipeline.
 
 use crate::{
+    config::Allowed,
     dispatch::everywhere::Task,
     net::connection::Connection,
     runtime::{control::GlobalOp, core::Core},
+    session::Peer,
 };
 use quire_engine::command::{Args, CommandError, Flags, Group, KeySpec};
 
@@ -24,6 +26,11 @@ pub enum Step {
     Everywhere(Task),
     /// Change the whole data set.
     Global(GlobalOp),
+    /// Rewrite the configuration file, with every directive if `all`.
+    RewriteConfig {
+        /// Defaults too.
+        all: bool,
+    },
 }
 
 /// A server command's function: appends its reply to the buffer.
@@ -86,6 +93,18 @@ impl ServerSpec {
 /// Every server command.
 pub fn all() -> impl Iterator<Item = &'static ServerSpec> {
     FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// True when `config` allows this client what it is about.
+fn allows(config: Allowed, conn: &Connection) -> bool {
+    match config {
+        Allowed::No => false,
+        Allowed::Yes => true,
+        Allowed::Local => match &conn.session.peer {
+            Peer::Tcp { remote, .. } => remote.ip().to_canonical().is_loopback(),
+            Peer::Unix(_) => true,
+        },
+    }
 }
 
 /// One line per family.

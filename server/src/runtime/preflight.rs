@@ -123,7 +123,7 @@ fn explain_ring(error: &io::Error, disabled: u32) -> Refusal {
 }
 
 /// The system's words for an error, without its number.
-fn reason(error: &io::Error) -> String {
+pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
