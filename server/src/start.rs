@@ -41,13 +41,12 @@ pub fn run(
     let run = random_u64()?;
     // Not derived from the log's run id: whoever knew that one could put lines into values that
     // pass for commits.
-    let run_id =
-        format!("{:016x}{:016x}{:08x}", random_u64()?, random_u64()?, random_u64()? as u32);
+    let ids = [random_id()?, random_id()?];
     let listeners = listener::open(&options).map_err(|e| e.to_string())?;
     if listeners.is_empty() {
         return Err("nothing to listen on: port is 0 and there is no unixsocket".to_owned());
     }
-    let shared = Shared::new(options, config, run_id).map_err(|e| format!("eventfd: {e}"))?;
+    let shared = Shared::new(options, config, ids).map_err(|e| format!("eventfd: {e}"))?;
     let shared = Arc::new(shared);
     let (mut pipe, waker) = UnixStream::pair().map_err(|e| format!("socketpair: {e}"))?;
     for signal in [libc::SIGTERM, libc::SIGINT] {
@@ -154,6 +153,11 @@ fn wait_for_the_end(shared: &Shared, pipe: &mut UnixStream) {
             Err(_) => return,
         }
     }
+}
+
+/// 40 random hex digits.
+fn random_id() -> Result<String, String> {
+    Ok(format!("{:016x}{:016x}{:08x}", random_u64()?, random_u64()?, random_u64()? as u32))
 }
 
 /// Eight bytes from the kernel's generator.

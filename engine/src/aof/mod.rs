@@ -31,7 +31,7 @@ pub use fill::{fill_segment, seal_segment};
 pub use policy::{FsyncPolicy, Level, Progress};
 pub use segment::{OpenSegment, RetiredSegment, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WantSegment};
 pub use staging::{Gathered, Staging};
-pub use stats::{LATENCY_BUCKETS, LogStats};
+pub use stats::{Durations, LogStats};
 pub use writer::LogWriter;
 
 /// Per-shard sequence number of batches; 0 = none.

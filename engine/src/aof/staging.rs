@@ -317,6 +317,11 @@ impl Staging {
 
     /// Bytes the commit being gathered can be sure of.
     #[inline]
+    /// Room in the log's prepared segments that is given to writes, bytes.
+    pub fn reserved(&self) -> u64 {
+        self.reserved
+    }
+
     pub(crate) fn set_reserved(&mut self, bytes: u64) {
         self.reserved = bytes;
     }

@@ -45,12 +45,13 @@ impl CommandError {
     }
 }
 
-/// How many errors of each code there were. Codes are few, so a list does.
+/// How many errors there were of each code, or of each command. Those that err are few, so a
+/// list does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ErrorCounts(Vec<(String, u64)>);
 
 impl ErrorCounts {
-    /// Adds `n` errors of one code.
+    /// Adds `n` errors of one code (or command).
     #[cold]
     pub fn add(&mut self, code: &str, n: u64) {
         match self.0.iter_mut().find(|(known, _)| known == code) {
@@ -64,6 +65,11 @@ impl ErrorCounts {
         for (code, n) in &other.0 {
             self.add(code, *n);
         }
+    }
+
+    /// Errors of one code (or command).
+    pub fn of(&self, code: &str) -> u64 {
+        self.0.iter().find(|(known, _)| known == code).map_or(0, |(_, n)| *n)
     }
 
     /// Errors of all codes.

@@ -74,6 +74,11 @@ impl Database {
         self.with_deadline
     }
 
+    /// How long keys with a deadline have left on average, ms: an estimate from the index.
+    pub fn mean_time_left_ms(&self, now_ms: i64) -> u64 {
+        self.deadlines.mean_distance_ms(now_ms)
+    }
+
     /// Bytes of entries, tables and deadline index.
     pub fn memory_bytes(&self) -> usize {
         self.entry_bytes + self.table_memory_bytes() + self.deadlines.memory_bytes()

@@ -117,6 +117,18 @@ impl Deadlines {
         None
     }
 
+    /// Mean distance of what is filed from `now_ms`, ms; what lies in the past counts as now.
+    /// Good to the width of the slots, and as far as references are not stale.
+    pub(super) fn mean_distance_ms(&self, now_ms: i64) -> u64 {
+        let (mut total, mut count) = (0u128, 0u128);
+        for (at_ms, slot) in self.slots.iter().chain(&self.old) {
+            let distance = at_ms.saturating_sub(now_ms).max(0) as u128;
+            total += distance * slot.len() as u128;
+            count += slot.len() as u128;
+        }
+        total.checked_div(count).unwrap_or(0) as u64
+    }
+
     /// When `pop` has something next, Unix time, ms.
     pub(super) fn next_ms(&self) -> Option<i64> {
         let first = |slots: &Slots| slots.first_key_value().map(|(at, _)| *at);

@@ -43,8 +43,12 @@ pub struct ShardStats {
     pub commands: u64,
     /// Changes of keys.
     pub changes: u64,
-    /// Error replies.
+    /// Error replies, by code.
     pub errors: ErrorCounts,
+    /// Executions that ended in an error, by command.
+    pub failed: ErrorCounts,
+    /// Executions the log did not admit, by command.
+    pub refused: ErrorCounts,
 }
 
 /// One shard.
@@ -111,6 +115,7 @@ impl Shard {
         if admitted && let Err(error) = self.staging.admit(logged_bytes(args)) {
             Reply::new(out, resp3).error(error.text());
             self.stats.errors.add(error.code(), 1);
+            self.stats.refused.add(spec.name, 1);
             return 0;
         }
         self.staging.begin();
@@ -120,6 +125,7 @@ impl Shard {
             ctx.reply.truncate(position);
             ctx.reply.error(error.text());
             ctx.stats.errors.add(error.code(), 1);
+            ctx.stats.failed.add(spec.name, 1);
         }
         let own = self.staging.end();
         own.max(self.staging.gate())

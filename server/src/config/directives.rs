@@ -78,6 +78,7 @@ macro_rules! choice {
     };
 }
 
+mod latency;
 mod process;
 
 fn any_text(_: &str) -> Result<(), &'static str> {
@@ -149,6 +150,7 @@ pub(super) static GROUPS: &[(&str, &[Directive])] = &[
     ("Protected commands and directives", process::ACCESS),
     ("Cores", CORES),
     ("Persistence", PERSISTENCE),
+    ("Latency", latency::LATENCY),
     ("Log for operators", process::LOG),
     ("Process", process::PROCESS),
 ];

@@ -74,7 +74,6 @@ const FOREGROUND: &str = "Quire stays in the foreground: let a service manager r
                           configs/systemd/quire.service), or start it with `&` or setsid";
 const OWN_THREADS: &str = "each shard serves its own connections: set `shards`";
 const AT_ONCE: &str = "values are freed where they are removed";
-const NO_SLOWLOG: &str = "Quire keeps no slow log yet";
 
 pub(super) static TABLE: &[Foreign] = &[
     // Snapshots
@@ -150,15 +149,6 @@ pub(super) static TABLE: &[Foreign] = &[
     // Observing
     only("notify-keyspace-events", &[""], "Quire has no pub/sub yet"),
     only("tracking-table-max-keys", &["1000000"], "Quire does not track keys for clients"),
-    only("latency-monitor-threshold", &["0"], "Quire has no latency monitor yet"),
-    only("latency-tracking", &["no"], "Quire does not track latencies by command yet"),
-    only(
-        "latency-tracking-info-percentiles",
-        &["50 99 99.9"],
-        "Quire does not track latencies by command yet",
-    ),
-    only("slowlog-log-slower-than", &["-1"], NO_SLOWLOG),
-    only("slowlog-max-len", &["128"], NO_SLOWLOG),
     only("busy-reply-threshold", &["5000"], "Quire runs no scripts yet"),
     // Access
     fixed("aclfile", &[""], NO_ACL),

@@ -17,6 +17,7 @@ mod file;
 mod foreign;
 mod live;
 mod output_limit;
+mod percentile;
 mod policy;
 mod process;
 mod rename;
@@ -29,6 +30,7 @@ pub use error::{ConfigError, Origin};
 pub use file::{Line, read_file, read_text};
 pub use live::{LiveConfig, SetError};
 pub use output_limit::{ClientClass, OutputLimit};
+pub use percentile::Percentile;
 pub use policy::ShardPolicy;
 pub use process::{
     Allowed, LogFormat, LogLevel, OomScoreAdj, ShutdownOptions, Supervised, SyslogFacility,
@@ -97,6 +99,11 @@ pub struct Config {
     pub shutdown_on_sigterm: ShutdownOptions,
     /// Names that commands no longer have, and the ones they have instead; empty = none.
     pub rename_command: Vec<(Vec<u8>, Vec<u8>)>,
+    pub slowlog_log_slower_than: i64,
+    pub slowlog_max_len: i64,
+    pub latency_monitor_threshold: i64,
+    pub latency_tracking: bool,
+    pub latency_tracking_info_percentiles: Vec<Percentile>,
 }
 
 impl Config {
@@ -199,6 +206,11 @@ impl Default for Config {
             shutdown_on_sigint: ShutdownOptions::default(),
             shutdown_on_sigterm: ShutdownOptions::default(),
             rename_command: Vec::new(),
+            slowlog_log_slower_than: 10_000,
+            slowlog_max_len: 128,
+            latency_monitor_threshold: 0,
+            latency_tracking: true,
+            latency_tracking_info_percentiles: percentile::DEFAULTS.to_vec(),
         }
     }
 }

@@ -37,13 +37,17 @@ pub enum Task {
     ClientKill,
     /// Publish the figures that INFO shows.
     Figures,
+    /// The same for LATENCY HISTOGRAM.
+    Histograms,
+    /// Set the counts of CONFIG RESETSTAT back.
+    ResetStat,
     /// Do nothing for a while.
     Sleep,
     /// Make the log's operations fail.
     LogFault,
 }
 
-const TASKS: [Task; 11] = [
+const TASKS: [Task; 13] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -53,6 +57,8 @@ const TASKS: [Task; 11] = [
     Task::ClientList,
     Task::ClientKill,
     Task::Figures,
+    Task::Histograms,
+    Task::ResetStat,
     Task::Sleep,
     Task::LogFault,
 ];
@@ -84,7 +90,9 @@ impl Task {
             Task::DigestValue => families::debug::digest_values_here(core, db, args, out),
             Task::ClientList => families::client::list_here(core, current.as_deref(), args, out),
             Task::ClientKill => families::client::kill_here(core, current, args, out),
-            Task::Figures => families::information::publish_here(core, out),
+            Task::Figures => families::information::publish_here(core, args),
+            Task::Histograms => core.report(true),
+            Task::ResetStat => families::config::reset_here(core),
             Task::Sleep => families::debug::sleep_here(args),
             Task::LogFault => families::debug::inject_fault_here(core, args),
             _ => return self.run_on_shard(core, db, args, out),
@@ -139,6 +147,8 @@ impl Task {
             | Task::ClientList
             | Task::ClientKill
             | Task::Figures
+            | Task::Histograms
+            | Task::ResetStat
             | Task::Sleep
             | Task::LogFault => Ok(0),
         };
@@ -164,7 +174,12 @@ impl Task {
             Task::DigestValue => families::debug::join_digest_values(parts, out),
             Task::ClientList => families::client::join_lists(conn, parts, out),
             Task::ClientKill => families::client::join_kills(args, parts, out),
-            Task::Figures => families::information::join_figures(core, conn, args, parts, out),
+            Task::Figures => families::information::join_figures(core, conn, args, out),
+            Task::Histograms => families::latency::join_histograms(core, conn, args, out),
+            Task::ResetStat => {
+                core.shared.reset_counts();
+                Reply::new(out, false).ok();
+            }
             Task::Sleep | Task::LogFault => Reply::new(out, false).ok(),
             Task::Digest => families::debug::join_digests(parts, out),
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
@@ -207,12 +222,17 @@ impl Core {
         let to = Return { seq, part, ..self.return_to(conn) };
         if shard != self.id {
             conn.sent_out(shard);
-            let head = RequestHead { to, what: task.number(), db, resp3: conn.session.resp3 };
+            let (what, resp3) = (task.number(), conn.session.resp3);
+            let head = RequestHead { to, what, db, resp3, is_part: true };
             self.mesh.stage(shard, head, args.iter_from(0));
             return;
         }
         let mut answer = Vec::new();
         let gate = task.run(self, Some(conn), db as usize, args, &mut answer);
+        if conn.slot(seq).is_some_and(|slot| slot.call.is_some()) {
+            let ticks = self.timings.lap();
+            self.charge(conn, seq, ticks);
+        }
         if gate != 0 && matches!(task, Task::Import | Task::Discard) {
             conn.wrote(shard, gate);
         }

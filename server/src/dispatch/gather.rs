@@ -6,6 +6,7 @@
 
 use super::{
     Taken,
+    account::Call,
     hop::Return,
     is_write,
     steps::{self, Steps},
@@ -75,7 +76,7 @@ impl Core {
         }
         match spec.fanout {
             Fanout::TwoKeys | Fanout::AllOrNothing | Fanout::Whole => {
-                return self.start_steps(conn, spec, args);
+                return self.start_steps(conn, spec, id, args);
             }
             _ => {}
         }
@@ -85,7 +86,8 @@ impl Core {
             Fanout::Gather => Join::Order(parts.iter().map(|p| p.keys.clone()).collect()),
             _ => Join::Ok,
         };
-        let seq = self.open_gather(conn, join, parts.len());
+        let call = Call::new(id, spec.flags, args);
+        let seq = self.open_gather(conn, join, parts.len(), call);
         for (number, part) in parts.into_iter().enumerate() {
             let to = Return { seq, part: number as u16, ..self.return_to(conn) };
             self.part_at(conn, part.shard, spec, id, to, part.args.as_args());
@@ -120,11 +122,19 @@ impl Core {
     }
 
     /// Opens a slot for a reply of `parts` parts.
-    pub fn open_gather(&mut self, conn: &mut Connection, join: Join, parts: usize) -> u32 {
+    pub fn open_gather(
+        &mut self,
+        conn: &mut Connection,
+        join: Join,
+        parts: usize,
+        call: Box<Call>,
+    ) -> u32 {
         let seq = conn.open_slot(self.id);
         let silent = Self::muted(conn);
+        self.timings.start();
         if let Some(slot) = conn.slot(seq) {
             slot.silent = silent;
+            slot.call = Some(call);
             slot.gather =
                 Some(Box::new(Gather { join, parts: vec![Vec::new(); parts], left: parts }));
         }
@@ -142,13 +152,16 @@ impl Core {
         args: Args<'_>,
     ) {
         if shard != self.id {
-            self.send_part(conn, shard, id, to, args.iter_from(0));
+            self.send_part(conn, shard, id, to, true, args.iter_from(0));
+            self.timings.start();
             return;
         }
         let (db, resp3, now) = (conn.session.db, conn.session.resp3, self.now_ms);
         let Some(own) = self.shard.as_mut() else { return };
         let mut reply = Vec::new();
         let gate = own.execute(spec, db, now, resp3, args, &mut reply);
+        let ticks = self.timings.lap();
+        self.charge(conn, to.seq, ticks);
         if gate != 0 && is_write(spec) {
             conn.wrote(shard, gate);
         }
@@ -170,7 +183,7 @@ impl Core {
             Fanout::EveryShardSum => Join::Sum,
             _ => Join::Concat,
         };
-        let seq = self.open_gather(conn, join, n);
+        let seq = self.open_gather(conn, join, n, Call::new(id, spec.flags, args));
         for shard in 0..n as u16 {
             let to = Return { seq, part: shard, ..self.return_to(conn) };
             self.part_at(conn, shard, spec, id, to, args);
@@ -215,6 +228,7 @@ impl Core {
             }
             join => join_replies(&join, &parts, &mut out, conn.session.resp3),
         }
+        self.account_split(conn, seq);
         conn.fill_slot(seq, (0, 0), &out, self.turn);
     }
 

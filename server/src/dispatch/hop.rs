@@ -11,6 +11,7 @@ use quire_engine::{
     command::Span,
     mesh::{Consumer, Producer},
 };
+use std::{collections::VecDeque, time::Instant};
 
 /// Request parcels a core may have unanswered at one peer.
 pub const CREDITS: usize = 8;
@@ -53,6 +54,8 @@ pub struct RequestHead {
     pub db: u16,
     /// Reply in RESP3.
     pub resp3: bool,
+    /// Part of a command that was split: whoever asks for it counts it.
+    pub is_part: bool,
 }
 
 /// A reply's head.
@@ -64,7 +67,16 @@ pub struct ReplyHead {
     pub gate: Lsn,
     /// The command logged something.
     pub wrote: bool,
+    /// No reply but a note that the command was slow.
+    pub is_slow: bool,
+    /// How long a part of a split command took, ticks (a multiple of 16).
+    pub ticks: u64,
 }
+
+const WROTE: u16 = 1;
+const SLOW: u16 = 2;
+/// Bytes of a reply's head.
+const REPLY_HEAD_BYTES: usize = 32;
 
 fn put(out: &mut Vec<u8>, words: &[u32]) {
     for w in words {
@@ -82,7 +94,7 @@ pub fn put_request(out: &mut Vec<u8>, head: RequestHead, args: impl Iterator<Ite
             head.to.generation,
             head.to.seq,
             u32::from(head.to.part) << 16 | u32::from(head.what),
-            u32::from(head.db) << 16 | u32::from(head.resp3),
+            u32::from(head.db) << 16 | u32::from(head.is_part) << 1 | u32::from(head.resp3),
             0,
         ],
     );
@@ -134,7 +146,8 @@ impl<'a> BatchReader<'a> {
             spans.push(Span { start: self.at as u32, len });
             self.at += len as usize;
         }
-        let head = RequestHead { to, what, db: (mix >> 16) as u16, resp3: mix & 1 == 1 };
+        let (resp3, is_part) = (mix & 1 == 1, mix & 2 == 2);
+        let head = RequestHead { to, what, db: (mix >> 16) as u16, resp3, is_part };
         Some((head, self.bytes))
     }
 
@@ -146,22 +159,67 @@ impl<'a> BatchReader<'a> {
         let (to, flags) = self.to();
         let gate = u64::from(self.word()) | u64::from(self.word()) << 32;
         let len = self.word() as usize;
+        let ticks = u64::from(self.word()) * 16;
         let reply = &self.bytes[self.at..self.at + len];
         self.at += len;
-        Some((ReplyHead { to, gate, wrote: flags & 1 == 1 }, reply))
+        let (wrote, is_slow) = (flags & WROTE != 0, flags & SLOW != 0);
+        Some((ReplyHead { to, gate, wrote, is_slow, ticks }, reply))
     }
 }
 
-/// Appends a reply: `write` puts its bytes behind the head and says gate and whether it wrote.
-pub fn put_reply(out: &mut Vec<u8>, to: Return, write: impl FnOnce(&mut Vec<u8>) -> (Lsn, bool)) {
+/// What writing a reply's bytes says about it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Written {
+    /// LSN it waits for; 0 = none.
+    pub gate: Lsn,
+    /// The command logged something.
+    pub wrote: bool,
+    /// How long a part of a split command took, ticks.
+    pub ticks: u64,
+}
+
+/// Appends a reply: `write` puts its bytes behind the head and says the rest.
+pub fn put_reply(out: &mut Vec<u8>, to: Return, write: impl FnOnce(&mut Vec<u8>) -> Written) {
     let start = out.len();
-    put(out, &[to.conn, to.generation, to.seq, u32::from(to.part) << 16, 0, 0, 0]);
-    let body = out.len();
-    let (gate, wrote) = write(out);
-    let len = (out.len() - body) as u32;
-    out[start + 12..start + 14].copy_from_slice(&u16::from(wrote).to_ne_bytes());
-    out[start + 16..start + 24].copy_from_slice(&gate.to_ne_bytes());
-    out[start + 24..start + 28].copy_from_slice(&len.to_ne_bytes());
+    put(out, &[to.conn, to.generation, to.seq, u32::from(to.part) << 16, 0, 0, 0, 0]);
+    let Written { gate, wrote, ticks } = write(out);
+    let len = (out.len() - start - REPLY_HEAD_BYTES) as u32;
+    let flags = if wrote { WROTE } else { 0 };
+    // To 16 ticks, so that half a minute fits.
+    let ticks = u32::try_from(ticks / 16).unwrap_or(u32::MAX);
+    let head = &mut out[start..start + REPLY_HEAD_BYTES];
+    head[12..14].copy_from_slice(&flags.to_ne_bytes());
+    head[16..24].copy_from_slice(&gate.to_ne_bytes());
+    head[24..28].copy_from_slice(&len.to_ne_bytes());
+    head[28..32].copy_from_slice(&ticks.to_ne_bytes());
+}
+
+/// Appends a note that a command was slow: how long it took, and its arguments.
+#[cold]
+pub fn put_slow(out: &mut Vec<u8>, to: Return, us: u64, args: impl Iterator<Item: AsRef<[u8]>>) {
+    let start = out.len();
+    put_reply(out, to, |out| {
+        out.extend_from_slice(&us.to_ne_bytes());
+        for arg in args {
+            put(out, &[arg.as_ref().len() as u32]);
+            out.extend_from_slice(arg.as_ref());
+        }
+        Written::default()
+    });
+    out[start + 12..start + 14].copy_from_slice(&SLOW.to_ne_bytes());
+}
+
+/// Reads such a note's bytes: us, arguments.
+pub fn read_slow(bytes: &[u8]) -> (u64, Vec<Vec<u8>>) {
+    let mut reader = BatchReader::new(bytes);
+    let us = u64::from(reader.word()) | u64::from(reader.word()) << 32;
+    let mut args = Vec::new();
+    while reader.at < bytes.len() {
+        let len = reader.word() as usize;
+        args.push(bytes[reader.at..reader.at + len].to_vec());
+        reader.at += len;
+    }
+    (us, args)
 }
 
 /// One peer core.
@@ -176,6 +234,8 @@ pub struct Peer {
     pub staged_commands: u64,
     /// Request parcels it may still be sent.
     pub credits: usize,
+    /// When those that are unanswered were sent, oldest first.
+    pub sent_at: VecDeque<Instant>,
     /// Request parcels received while this core is frozen.
     pub deferred: Vec<Vec<u8>>,
 }
@@ -188,6 +248,7 @@ impl Peer {
             staged: Vec::new(),
             staged_commands: 0,
             credits: CREDITS,
+            sent_at: VecDeque::with_capacity(CREDITS),
             deferred: Vec::new(),
         }
     }
@@ -267,30 +328,40 @@ mod tests {
     #[test]
     fn requests_and_replies_come_out_as_they_went_in() {
         let to = Return { conn: 7, generation: 9, seq: u32::MAX, part: 65_535 };
-        let head = RequestHead { to, what: 12, db: 15, resp3: true };
+        let head = RequestHead { to, what: 12, db: 15, resp3: true, is_part: true };
         let mut batch = Vec::new();
         let parts: [&[u8]; 3] = [b"set", b"", b"value"];
         put_request(&mut batch, head, parts.iter());
-        put_request(&mut batch, RequestHead { resp3: false, ..head }, parts[..1].iter());
+        put_request(
+            &mut batch,
+            RequestHead { resp3: false, is_part: false, ..head },
+            parts[..1].iter(),
+        );
         let mut reader = BatchReader::new(&batch);
         let mut spans = Vec::new();
         let (h, bytes) = reader.next_request(&mut spans).unwrap();
         assert_eq!(h, head);
         let args = Args::new(bytes, &spans);
         assert_eq!(args.iter_from(0).collect::<Vec<_>>(), parts);
-        assert!(!reader.next_request(&mut spans).unwrap().0.resp3);
+        let second = reader.next_request(&mut spans).unwrap().0;
+        assert!(!second.resp3 && !second.is_part);
         assert!(reader.next_request(&mut spans).is_none());
 
         let mut batch = Vec::new();
         put_reply(&mut batch, to, |out| {
             out.extend_from_slice(b"+OK\r\n");
-            (1 << 40, true)
+            Written { gate: 1 << 40, wrote: true, ticks: 80 }
         });
-        put_reply(&mut batch, to, |_| (0, false));
+        put_slow(&mut batch, to, 1 << 33, parts.iter());
+        put_reply(&mut batch, to, |_| Written { ticks: 1 << 40, ..Written::default() });
         let mut reader = BatchReader::new(&batch);
-        let expected = ReplyHead { to, gate: 1 << 40, wrote: true };
+        let expected = ReplyHead { to, gate: 1 << 40, wrote: true, is_slow: false, ticks: 80 };
         assert_eq!(reader.next_reply(), Some((expected, &b"+OK\r\n"[..])));
-        let expected = ReplyHead { to, gate: 0, wrote: false };
+        let (head, note) = reader.next_reply().unwrap();
+        assert!(head.is_slow);
+        assert_eq!(read_slow(note), (1 << 33, parts.map(<[u8]>::to_vec).to_vec()));
+        let ticks = u64::from(u32::MAX) * 16;
+        let expected = ReplyHead { to, gate: 0, wrote: false, is_slow: false, ticks };
         assert_eq!(reader.next_reply(), Some((expected, &b""[..])));
         assert!(reader.next_reply().is_none());
     }

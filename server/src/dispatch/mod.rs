@@ -5,11 +5,13 @@
 //! everything before them. A command that may not run yet parks its connection: the bytes stay
 //! where they are and are looked at again when something came back.
 
+pub mod account;
 pub mod everywhere;
 pub mod gather;
 pub mod global;
 pub mod hop;
 pub mod parcels;
+pub mod redact;
 pub mod route;
 pub mod steps;
 pub mod table;
@@ -84,6 +86,7 @@ impl Core {
         let mut at = 0;
         conn.input_need = 0;
         let mut spans = std::mem::take(&mut self.spans);
+        self.timings.start();
         while at < data.len() && !conn.close_after_reply && !conn.closing && !self.frozen {
             let rest = &data[at..];
             let (taken, consumed) = match conn.parser.parse(rest, &mut spans) {
@@ -134,22 +137,21 @@ impl Core {
         match target {
             Target::Shard { spec, id } => {
                 if !spec.accepts(args.len()) {
-                    return self.refuse(conn, |_, _| CommandError::arity(spec.name));
+                    return self.reject(conn, id, CommandError::arity(spec.name));
                 }
                 if !conn.session.authenticated {
-                    return self.refuse(conn, |_, _| NOAUTH);
+                    return self.reject(conn, id, NOAUTH);
                 }
                 if self.shard.is_none() {
-                    return self.refuse(conn, |_, _| LOADING);
+                    return self.reject(conn, id, LOADING);
                 }
                 let taken = self.route(conn, spec, id, args);
                 if taken == Taken::Yes {
                     self.note_command(conn, spec.name);
-                    self.cell().stats.calls[id as usize].add(1);
                 }
                 taken
             }
-            Target::Server(spec) => self.server_command(conn, spec, args),
+            Target::Server { spec, id } => self.server_command(conn, spec, id, args),
         }
     }
 
@@ -178,6 +180,7 @@ impl Core {
         &mut self,
         conn: &mut Connection,
         spec: &'static ServerSpec,
+        id: u16,
         args: Args<'_>,
     ) -> Taken {
         // Barriers: they see, and are seen by, everything before and after them.
@@ -185,15 +188,16 @@ impl Core {
             conn.parked = Parked::Order(None);
             return Taken::NotYet;
         }
-        let spec = match spec.resolve(args) {
-            Ok(spec) => spec,
-            Err(error) => return self.refuse(conn, |_, _| error),
+        let (spec, id) = match spec.resolve(args) {
+            Ok((spec, offset)) => (spec, id + offset),
+            Err((error, None)) => return self.refuse(conn, |_, _| error),
+            Err((error, Some(offset))) => return self.reject(conn, id + offset, error),
         };
         if !conn.session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
-            return self.refuse(conn, |_, _| NOAUTH);
+            return self.reject(conn, id, NOAUTH);
         }
         if self.shard.is_none() && !spec.flags.has(Flags::LOADING) {
-            return self.refuse(conn, |_, _| LOADING);
+            return self.reject(conn, id, LOADING);
         }
         self.note_command(conn, spec.name);
         let mode = conn.session.reply_mode;
@@ -206,6 +210,7 @@ impl Core {
             Err(error) => {
                 conn.out.buf.truncate(at);
                 self.count_error(&error);
+                self.timings.failed(id);
                 Reply::new(&mut conn.out.buf, conn.session.resp3).error(error.text());
                 Step::Reply
             }
@@ -229,6 +234,8 @@ impl Core {
             Step::Global(op) => self.start_global(conn, op),
             Step::RewriteConfig { all } => self.start_rewrite(conn, all),
         }
+        let ticks = self.timings.lap();
+        self.account(conn, id, spec.flags, args, ticks);
         Taken::Yes
     }
 
@@ -243,6 +250,13 @@ impl Core {
                 true
             }
         }
+    }
+
+    /// Answers a command with an error instead of executing it.
+    #[cold]
+    pub fn reject(&mut self, conn: &mut Connection, id: u16, error: CommandError) -> Taken {
+        self.timings.rejected(id);
+        self.refuse(conn, |_, _| error)
     }
 
     /// Answers with an error, in order.

@@ -2,11 +2,12 @@
 
 use super::{
     everywhere,
-    hop::{BatchReader, Parcel, ReplyHead, put_reply},
+    hop::{BatchReader, Parcel, ReplyHead, Written, put_reply, read_slow},
     is_write,
 };
 use crate::{
     net::connection::{Connection, Parked},
+    observe::latency::Event,
     runtime::core::Core,
 };
 use quire_engine::{command::Args, families::table};
@@ -29,6 +30,10 @@ impl Core {
                     Parcel::Replies(batch) => {
                         if let Some(p) = self.mesh.peers[peer].as_mut() {
                             p.credits += 1;
+                            if let Some(sent_at) = p.sent_at.pop_front() {
+                                let time = self.now.saturating_duration_since(sent_at);
+                                self.note_latency(Event::Hop, time);
+                            }
                         }
                         self.deliver_batch(peer as u16, &batch);
                         self.mesh.recycle(batch);
@@ -53,25 +58,35 @@ impl Core {
         let mut spans = std::mem::take(&mut self.spans);
         let mut reader = BatchReader::new(&batch);
         let mut count = 0;
+        self.timings.start();
         while let Some((head, bytes)) = reader.next_request(&mut spans) {
             count += 1;
             let args = Args::new(bytes, &spans);
             if let Some(task) = everywhere::task_of(head.what) {
                 put_reply(&mut replies, head.to, |out| {
-                    (task.run(self, None, head.db as usize, args, out), false)
+                    let gate = task.run(self, None, head.db as usize, args, out);
+                    Written { gate, wrote: false, ticks: self.timings.lap() }
                 });
                 continue;
             }
             let spec = table::SPECS[head.what as usize];
             let (now, db) = (self.now_ms, head.db as usize);
             let Some(shard) = self.shard.as_mut() else { break };
+            let timings = &mut self.timings;
+            let mut ticks = 0;
             put_reply(&mut replies, head.to, |out| {
                 let gate = shard.execute(spec, db, now, head.resp3, args, out);
-                (gate, gate != 0 && is_write(spec))
+                ticks = timings.lap();
+                let part_ticks = if head.is_part { ticks } else { 0 };
+                Written { gate, wrote: gate != 0 && is_write(spec), ticks: part_ticks }
             });
+            if !head.is_part {
+                self.account_for(head.to, head.what, args, ticks, &mut replies);
+            }
         }
         self.spans = spans;
         self.cell().stats.hops_in.add(count);
+        self.cell().stats.hop_batches_in.add(1);
         self.mesh.recycle(batch);
         self.parcels_out.push((from, replies));
     }
@@ -84,7 +99,10 @@ impl Core {
                 continue;
             }
             let Some(mut conn) = self.conns[index].take() else { continue };
-            if !conn.closing {
+            if head.is_slow {
+                let (us, args) = read_slow(reply);
+                self.push_slow(&conn, us, args);
+            } else if !conn.closing {
                 self.deliver(&mut conn, from, head, reply);
             }
             self.put_back(conn);
@@ -97,6 +115,7 @@ impl Core {
             conn.wrote(from, head.gate);
         }
         let seq = head.to.seq;
+        self.charge(conn, seq, head.ticks);
         match conn.slot(seq).and_then(|s| s.gather.take()) {
             Some(gather) => {
                 self.gathered(conn, seq, gather, head.to.part, (from, head.gate), reply);
@@ -134,6 +153,7 @@ impl Core {
             let mut sent = rang >> (to % 64) & 1 == 1;
             if !peer.staged.is_empty() && peer.credits > 0 {
                 peer.credits -= 1;
+                peer.sent_at.push_back(self.now);
                 let batch = std::mem::take(&mut peer.staged);
                 let commands = std::mem::take(&mut peer.staged_commands);
                 if peer.tx.push(Parcel::Requests(batch)).is_err() {

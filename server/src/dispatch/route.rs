@@ -36,7 +36,7 @@ impl Core {
             return Taken::NotYet;
         }
         if self.shards() == 1 {
-            return self.run_here(conn, spec, args);
+            return self.run_here(conn, spec, id, args);
         }
         if spec.keys == KeySpec::ONE {
             let shard = self.owner_of(args.get(1));
@@ -95,7 +95,7 @@ impl Core {
         }
         let mut owners = spec.keys.positions(args).map(|i| self.owner_of(args.get(i)));
         let Some(first) = owners.next() else {
-            return self.run_here(conn, spec, args);
+            return self.run_here(conn, spec, id, args);
         };
         if owners.all(|o| o == first) {
             return self.run_at(conn, spec, id, args, first);
@@ -146,7 +146,7 @@ impl Core {
             return Taken::NotYet;
         }
         if shard == self.id {
-            return self.run_here(conn, spec, args);
+            return self.run_here(conn, spec, id, args);
         }
         if self.mesh.is_full(shard) {
             conn.parked = Parked::BackPressure(shard);
@@ -159,7 +159,10 @@ impl Core {
         {
             slot.silent = true;
         }
-        self.send_part(conn, shard, id, Return { seq, ..self.return_to(conn) }, args.iter_from(0));
+        let to = Return { seq, ..self.return_to(conn) };
+        self.send_part(conn, shard, id, to, false, args.iter_from(0));
+        // What was sent is timed where it runs, and not by the next command's time.
+        self.timings.start();
         Taken::Yes
     }
 
@@ -168,17 +171,19 @@ impl Core {
         Return { conn: conn.index, generation: conn.generation, seq: 0, part: 0 }
     }
 
-    /// Stages one part of a command.
+    /// Stages a command, or one part of it, for another shard.
     pub fn send_part(
         &mut self,
         conn: &mut Connection,
         shard: u16,
         what: u16,
         to: Return,
+        is_part: bool,
         args: impl Iterator<Item: AsRef<[u8]>>,
     ) {
         conn.sent_out(shard);
-        let head = RequestHead { to, what, db: conn.session.db as u16, resp3: conn.session.resp3 };
+        let (db, resp3) = (conn.session.db as u16, conn.session.resp3);
+        let head = RequestHead { to, what, db, resp3, is_part };
         self.mesh.stage(shard, head, args);
     }
 
@@ -188,6 +193,7 @@ impl Core {
         &mut self,
         conn: &mut Connection,
         spec: &'static CommandSpec,
+        id: u16,
         args: Args<'_>,
     ) -> Taken {
         let Some(shard) = self.shard.as_mut() else { return Taken::Yes };
@@ -216,6 +222,8 @@ impl Core {
             conn.fill_slot(seq, (self.id, gate), &reply, self.turn);
             self.scratch = reply;
         }
+        let ticks = self.timings.lap();
+        self.account(conn, id, spec.flags, args, ticks);
         Taken::Yes
     }
 }

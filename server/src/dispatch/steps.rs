@@ -6,6 +6,7 @@
 
 use super::{
     Taken,
+    account::Call,
     everywhere::Task,
     gather::{Gather, Join, elements, integer},
     hop::Return,
@@ -197,12 +198,13 @@ impl Core {
         &mut self,
         conn: &mut Connection,
         spec: &'static CommandSpec,
+        id: u16,
         args: Args<'_>,
     ) -> Taken {
         let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
         let steps = if spec.name == "msetnx" {
             if args.len().is_multiple_of(2) {
-                return self.refuse(conn, |_, _| CommandError::arity("msetnx"));
+                return self.reject(conn, id, CommandError::arity("msetnx"));
             }
             Steps::CountKeys(owned)
         } else if spec.name == "lcs" {
@@ -211,13 +213,15 @@ impl Core {
             let databases = self.shared.options.databases;
             match Transfer::parse(spec, args, conn.session.db, databases) {
                 Ok(transfer) => Steps::Transfer(transfer),
-                Err(error) => return self.refuse(conn, |_, _| error),
+                Err(error) => return self.reject(conn, id, error),
             }
         };
         let seq = conn.open_slot(self.id);
         let silent = Self::muted(conn);
+        self.timings.start();
         if let Some(slot) = conn.slot(seq) {
             slot.silent = silent;
+            slot.call = Some(Call::new(id, spec.flags, args));
         }
         self.run_step(conn, seq, steps);
         Taken::Yes

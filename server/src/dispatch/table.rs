@@ -1,11 +1,14 @@
 //! One lookup for all commands: those of shards (engine) and those of the server.
+//!
+//! Every command has a number: the engine's its position in the engine's table, behind them the
+//! server's, each container followed by its sub-commands.
 
 use crate::{
     config::CommandNames,
     families::{self, ServerSpec},
 };
 use quire_engine::{
-    command::{Args, CommandSpec},
+    command::{Args, CommandSpec, Flags},
     families::table,
 };
 use std::{
@@ -24,11 +27,41 @@ pub enum Target {
         id: u16,
     },
     /// The core of the connection.
-    Server(&'static ServerSpec),
+    Server {
+        /// Its row; of a container, the container's.
+        spec: &'static ServerSpec,
+        /// The row's number.
+        id: u16,
+    },
 }
 
-static SERVER: LazyLock<HashMap<&'static str, &'static ServerSpec>> =
-    LazyLock::new(|| families::all().map(|spec| (spec.name, spec)).collect());
+static SERVER: LazyLock<HashMap<&'static str, (u16, &'static ServerSpec)>> = LazyLock::new(|| {
+    let mut next = table::SPECS.len() as u16;
+    let number = |spec: &'static ServerSpec| {
+        let id = next;
+        next += 1 + spec.subcommands.len() as u16;
+        (spec.name, (id, spec))
+    };
+    families::all().map(number).collect()
+});
+
+static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let engine = table::SPECS.iter().map(|spec| spec.name);
+    let server = families::all().flat_map(|spec| {
+        std::iter::once(spec.name).chain(spec.subcommands.iter().map(|sub| sub.name))
+    });
+    engine.chain(server).collect()
+});
+
+/// Flags of a command of the engine.
+pub fn engine_flags(id: u16) -> Flags {
+    table::SPECS[id as usize].flags
+}
+
+/// The name of every command and sub-command, by number.
+pub fn names() -> &'static [&'static str] {
+    &NAMES
+}
 
 /// Which of the engine's commands have sub-commands.
 static CONTAINERS: LazyLock<Vec<bool>> =
@@ -80,5 +113,27 @@ pub fn lookup(args: Args<'_>) -> Option<Target> {
     folded.copy_from_slice(name);
     folded.make_ascii_lowercase();
     let name = std::str::from_utf8(folded).ok()?;
-    SERVER.get(name).map(|spec| Target::Server(spec))
+    SERVER.get(name).map(|&(id, spec)| Target::Server { spec, id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quire_engine::command::OwnedArgs;
+
+    #[test]
+    fn every_command_has_a_number_of_its_own() {
+        for (expected, name) in names().iter().enumerate() {
+            let args = OwnedArgs::from_slices(&name.split('|').collect::<Vec<_>>());
+            let id = match lookup(args.as_args()) {
+                Some(Target::Shard { id, .. }) => id,
+                Some(Target::Server { spec, id }) => {
+                    let sub = spec.subcommands.iter().position(|sub| sub.name == *name);
+                    id + sub.map_or(0, |sub| sub as u16 + 1)
+                }
+                None => panic!("{name} is not found"),
+            };
+            assert_eq!(usize::from(id), expected, "{name}");
+        }
+    }
 }

@@ -219,22 +219,6 @@ fn client_help(
     Ok(Step::Reply)
 }
 
-/// The client's end of a connection, as CLIENT LIST shows it.
-pub(super) fn remote_address(peer: &Peer) -> String {
-    match peer {
-        Peer::Tcp { remote, .. } => remote.to_string(),
-        Peer::Unix(path) => format!("{path}:0"),
-    }
-}
-
-/// The server's end of a connection.
-pub(super) fn local_address(peer: &Peer) -> String {
-    match peer {
-        Peer::Tcp { local, .. } => local.to_string(),
-        Peer::Unix(path) => format!("{path}:0"),
-    }
-}
-
 /// One line of CLIENT LIST. Fields that Redis has and that have no meaning here are left out.
 fn describe(core: &Core, conn: &Connection, line: &mut String) {
     let session = &conn.session;
@@ -275,8 +259,8 @@ fn describe(core: &Core, conn: &Connection, line: &mut String) {
          oll={} omem={output} tot-mem={total} events={events} cmd={} user=default redir=-1 \
          resp={} lib-name={} lib-ver={} shard={}",
         session.id,
-        remote_address(&session.peer),
-        local_address(&session.peer),
+        session.peer.remote_address(),
+        session.peer.local_address(),
         conn.raw_fd(),
         text(&session.name),
         core.now.saturating_duration_since(session.created).as_secs(),

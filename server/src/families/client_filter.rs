@@ -1,10 +1,7 @@
 //! Which clients CLIENT LIST and CLIENT KILL are about.
 
-use super::{
-    client::{local_address, remote_address},
-    connection::DEFAULT_USER,
-};
-use crate::session::Session;
+use super::connection::DEFAULT_USER;
+use crate::session::{Peer, Session};
 use quire_engine::{
     command::{Args, CommandError},
     keyspace::canonical_int,
@@ -87,13 +84,13 @@ impl Filter {
 
     /// True for a client that is meant.
     pub fn matches(&self, session: &Session) -> bool {
-        let is = |wanted: &Option<String>, address: fn(&crate::session::Peer) -> String| {
+        let is = |wanted: &Option<String>, address: fn(&Peer) -> String| {
             wanted.as_ref().is_none_or(|wanted| *wanted == address(&session.peer))
         };
         !self.nobody
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&(session.id as i64)))
-            && is(&self.address, remote_address)
-            && is(&self.local_address, local_address)
+            && is(&self.address, Peer::remote_address)
+            && is(&self.local_address, Peer::local_address)
     }
 }
 

@@ -1,8 +1,9 @@
-//! CONFIG GET, SET, REWRITE: the configuration of the running server.
+//! CONFIG GET, SET, REWRITE, RESETSTAT: the configuration of the running server.
 
 use super::{ServerSpec, Step, allows, connection::authenticate, help, server_row};
 use crate::{
     config::{Config, replace_file, rewritten},
+    dispatch::everywhere::Task,
     net::connection::Connection,
     observe::log,
     runtime::{
@@ -11,7 +12,7 @@ use crate::{
         preflight,
     },
 };
-use quire_engine::command::{Args, CommandError, Flags, Reply};
+use quire_engine::command::{Args, CommandError, ErrorCounts, Flags, Reply};
 
 const ADMIN: Flags = Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE);
 
@@ -25,6 +26,10 @@ pub(super) const SPECS: &[ServerSpec] = &[ServerSpec {
         ServerSpec {
             complexity: "O(N) when N is the number of configuration parameters provided",
             ..server_row("config|set", -4, ADMIN, "2.0.0", "Changes directives", set)
+        },
+        ServerSpec {
+            complexity: "O(N) where N is the number of commands",
+            ..server_row("config|resetstat", 2, ADMIN, "2.0.0", "Sets counts back", resetstat)
         },
         server_row(
             "config|rewrite",
@@ -84,8 +89,32 @@ fn set(
         .config
         .set(&pairs, allows(core.live.enable_protected_configs, conn), apply)
         .map_err(|error| CommandError::owned(error.to_string()))?;
+    // This very command is noted or not as its own settings say.
+    core.adopt_settings();
     Reply::new(out, conn.session.resp3).ok();
     Ok(Step::Reply)
+}
+
+fn resetstat(
+    _core: &mut Core,
+    _conn: &mut Connection,
+    _args: Args<'_>,
+    _out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    Ok(Step::Everywhere(Task::ResetStat))
+}
+
+/// This core's part of CONFIG RESETSTAT. What all cores count together is set back when every
+/// core has published its counts.
+pub fn reset_here(core: &mut Core) {
+    core.timings.reset();
+    core.errors = ErrorCounts::default();
+    if let Some(shard) = core.shard.as_mut() {
+        shard.stats.errors = ErrorCounts::default();
+        shard.stats.failed = ErrorCounts::default();
+        shard.stats.refused = ErrorCounts::default();
+    }
+    core.publish_figures();
 }
 
 /// What takes more than reading the new value.
@@ -189,6 +218,8 @@ fn config_help(
         "    Return parameters matching the glob-like <pattern> and their values.",
         "SET <directive> <value>",
         "    Set the configuration <directive> to <value>.",
+        "RESETSTAT",
+        "    Reset statistics reported by the INFO command.",
         "REWRITE",
         "    Rewrite the configuration file.",
     ];

@@ -25,3 +25,13 @@ pub(super) fn bare_container(
 ) -> Result<Step, CommandError> {
     Err(CommandError::arity(&String::from_utf8_lossy(args.get(0)).to_lowercase()))
 }
+
+/// A sub-command that takes fewer arguments than it was given.
+pub(super) fn wrong_arguments(args: Args<'_>) -> CommandError {
+    let sub = args.try_get(1).unwrap_or_default();
+    CommandError::owned(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
+        String::from_utf8_lossy(&sub[..sub.len().min(128)]),
+        String::from_utf8_lossy(args.get(0)).to_uppercase()
+    ))
+}

@@ -7,7 +7,10 @@ use super::{ServerSpec, Step, server_row};
 use crate::{
     dispatch::everywhere::Task,
     net::connection::Connection,
-    observe::info::{Facts, Sections},
+    observe::{
+        info::{Facts, Sections},
+        timings,
+    },
     runtime::core::Core,
 };
 use quire_engine::command::{Args, CommandError, ErrorCounts, Flags, Reply};
@@ -44,32 +47,33 @@ fn info(
     Ok(Step::Everywhere(Task::Figures))
 }
 
-/// This core's part of INFO: figures go to where all cores see them; the part itself lists
-/// errors, `code count` on a line.
-pub fn publish_here(core: &mut Core, out: &mut Vec<u8>) {
-    core.publish_figures();
-    for (code, count) in core.error_counts().sorted() {
-        out.extend_from_slice(format!("{code} {count}\n").as_bytes());
-    }
+/// This core's part of INFO: figures go to where all cores see them.
+pub fn publish_here(core: &mut Core, args: Args<'_>) {
+    core.report(Sections::of(args.iter_from(1)).has_latencies());
 }
 
 /// INFO's reply, once every core has published its figures.
-pub fn join_figures(
-    core: &Core,
-    conn: &Connection,
-    args: Args<'_>,
-    parts: &[Vec<u8>],
-    out: &mut Vec<u8>,
-) {
-    let mut errors = ErrorCounts::default();
-    for line in parts.iter().flat_map(|part| part.split(|&b| b == b'\n')) {
-        let line = String::from_utf8_lossy(line);
-        if let Some((code, Ok(count))) = line.split_once(' ').map(|(c, n)| (c, n.parse())) {
-            errors.add(code, count);
-        }
-    }
+pub fn join_figures(core: &Core, conn: &Connection, args: Args<'_>, out: &mut Vec<u8>) {
     let sections = Sections::of(args.iter_from(1));
-    let facts = Facts { shared: &core.shared, config: &core.live, errors: &errors };
+    let mut errors = ErrorCounts::default();
+    let mut commands: Vec<timings::Report> = Vec::with_capacity(core.shards());
+    for cell in &core.shared.cores {
+        let report = cell.report();
+        errors.merge(&report.errors);
+        commands.push(report.commands.clone());
+    }
+    let totals = timings::sum_totals(commands.iter());
+    let histograms = match sections.has_latencies() {
+        true => timings::sum_histograms(commands.iter()),
+        false => Vec::new(),
+    };
+    let facts = Facts {
+        shared: &core.shared,
+        config: &core.live,
+        errors: &errors,
+        totals: &totals,
+        histograms: &histograms,
+    };
     let text = crate::observe::info::text(facts, &sections);
     Reply::new(out, conn.session.resp3).verbatim("txt", text.as_bytes());
 }

@@ -65,28 +65,38 @@ pub struct ServerSpec {
 }
 
 impl ServerSpec {
-    /// The command or sub-command these arguments name, arity checked.
-    pub fn resolve(&'static self, args: Args<'_>) -> Result<&'static ServerSpec, CommandError> {
-        let mut spec = self;
+    /// The command or sub-command these arguments name, and how far its number is behind this
+    /// row's; an arity that is wrong is an error of that row.
+    ///
+    /// # Errors
+    /// The reply for the client, and the row it is about if there is one.
+    pub fn resolve(
+        &'static self,
+        args: Args<'_>,
+    ) -> Result<(&'static ServerSpec, u16), (CommandError, Option<u16>)> {
+        let (mut spec, mut offset) = (self, 0);
         if !self.subcommands.is_empty() && args.len() > 1 {
             let sub = args.get(1);
             let find = |s: &&ServerSpec| {
                 s.name.rsplit('|').next().is_some_and(|n| n.as_bytes().eq_ignore_ascii_case(sub))
             };
-            spec = self.subcommands.iter().find(find).ok_or_else(|| {
-                CommandError::owned(format!(
+            let found = self.subcommands.iter().position(|s| find(&s));
+            let at = found.ok_or_else(|| {
+                let text = format!(
                     "ERR unknown subcommand '{}'. Try {} HELP.",
                     String::from_utf8_lossy(&sub[..sub.len().min(128)]),
                     self.name.to_ascii_uppercase()
-                ))
+                );
+                (CommandError::owned(text), None)
             })?;
+            (spec, offset) = (&self.subcommands[at], at as u16 + 1);
         }
         let n = args.len() as i32;
         let arity = i32::from(spec.arity);
         if (arity >= 0 && n != arity) || (arity < 0 && n < -arity) {
-            return Err(CommandError::arity(spec.name));
+            return Err((CommandError::arity(spec.name), Some(offset)));
         }
-        Ok(spec)
+        Ok((spec, offset))
     }
 }
 
@@ -117,19 +127,23 @@ const FAMILIES: &[&[ServerSpec]] = &[
     debug::SPECS,
     durability::SPECS,
     information::SPECS,
+    latency::SPECS,
+    slowlog::SPECS,
 ];
 
 mod catalog;
 pub mod client;
 mod client_filter;
 mod command;
-mod config;
+pub mod config;
 mod connection;
 mod database;
 pub mod debug;
 mod durability;
 mod help;
 pub mod information;
+pub mod latency;
+mod slowlog;
 
 pub use connection::REDIS_VERSION;
 

@@ -5,7 +5,11 @@
 //! keeps the bytes of replies that are ready before their turn.
 
 use super::outbuf::OutBuf;
-use crate::{dispatch::gather::Gather, resp::RequestParser, session::Session};
+use crate::{
+    dispatch::{account::Call, gather::Gather},
+    resp::RequestParser,
+    session::Session,
+};
 use quire_engine::aof::Lsn;
 use std::{
     collections::VecDeque,
@@ -48,6 +52,8 @@ pub struct Slot {
     pub more_gates: Vec<(u16, Lsn)>,
     /// A reply being put together from several shards.
     pub gather: Option<Box<Gather>>,
+    /// The split command whose reply that is.
+    pub call: Option<Box<Call>>,
     /// The shard an ordinary single-shard command is out on.
     pub shard: u16,
 }
@@ -142,6 +148,7 @@ impl Connection {
             gate: (0, 0),
             more_gates: Vec::new(),
             gather: None,
+            call: None,
             shard,
         });
         seq

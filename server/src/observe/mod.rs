@@ -1,7 +1,13 @@
 //! What operators see.
 
+pub mod doctor;
+pub mod graph;
 pub mod info;
+pub mod latency;
 pub mod log;
 pub mod memory;
 pub mod progress;
 pub mod rates;
+pub mod slowlog;
+pub mod ticks;
+pub mod timings;

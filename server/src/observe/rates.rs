@@ -11,24 +11,19 @@ const WINDOW: Duration = Duration::from_millis(1600);
 /// Samples that come closer than this to the one before are not taken.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Counters at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Commands executed.
-    pub commands: u64,
-    /// Bytes received.
-    pub input_bytes: u64,
-    /// Bytes sent.
-    pub output_bytes: u64,
+/// Samples of `N` counters at the last moments.
+#[derive(Debug)]
+pub struct Rates<const N: usize>(Mutex<VecDeque<(Instant, [u64; N])>>);
+
+impl<const N: usize> Default for Rates<N> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
 }
 
-/// Samples of the last moments.
-#[derive(Debug, Default)]
-pub struct Rates(Mutex<VecDeque<(Instant, Counts)>>);
-
-impl Rates {
+impl<const N: usize> Rates<N> {
     /// Notes the counters; called a few times a second.
-    pub fn sample(&self, now: Instant, counts: Counts) {
+    pub fn sample(&self, now: Instant, counts: [u64; N]) {
         let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if samples.back().is_some_and(|(last, _)| now.saturating_duration_since(*last) < STEP) {
             return;
@@ -41,21 +36,16 @@ impl Rates {
     }
 
     /// Counts per second.
-    pub fn per_second(&self) -> Counts {
+    pub fn per_second(&self) -> [u64; N] {
         let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some((from, first)), Some((to, last))) = (samples.front(), samples.back()) else {
-            return Counts::default();
+            return [0; N];
         };
         let seconds = to.saturating_duration_since(*from).as_secs_f64();
-        let rate = |first: u64, last: u64| match last.saturating_sub(first) {
+        std::array::from_fn(|i| match last[i].saturating_sub(first[i]) {
             0 => 0,
             n => (n as f64 / seconds.max(STEP.as_secs_f64())) as u64,
-        };
-        Counts {
-            commands: rate(first.commands, last.commands),
-            input_bytes: rate(first.input_bytes, last.input_bytes),
-            output_bytes: rate(first.output_bytes, last.output_bytes),
-        }
+        })
     }
 }
 
@@ -66,19 +56,18 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_last_moments() {
         let rates = Rates::default();
-        assert_eq!(rates.per_second(), Counts::default());
+        assert_eq!(rates.per_second(), [0; 2]);
         let start = Instant::now();
         // 1,000 commands a second for five seconds, then nothing.
         for tick in 0..=100_u64 {
-            let counts = Counts { commands: 100 * tick.min(50), ..Counts::default() };
-            rates.sample(start + Duration::from_millis(100 * tick), counts);
+            rates.sample(start + Duration::from_millis(100 * tick), [0, 100 * tick.min(50)]);
             let expected = match tick {
                 0 => 0..=0,
                 1..=50 => 999..=1001,
                 51..=65 => 1..=999,
                 _ => 0..=0,
             };
-            let rate = rates.per_second().commands;
+            let [_, rate] = rates.per_second();
             assert!(expected.contains(&rate), "{rate} at tick {tick}");
         }
     }
@@ -88,7 +77,7 @@ mod tests {
         let rates = Rates::default();
         let start = Instant::now();
         for ms in 0..10_000 {
-            rates.sample(start + Duration::from_millis(ms), Counts::default());
+            rates.sample(start + Duration::from_millis(ms), [0]);
         }
         assert!(rates.0.lock().unwrap().len() <= 18);
     }

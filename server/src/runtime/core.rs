@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     dispatch::{global::Globals, hop::Mesh},
     net::{connection::Connection, listener::Listener},
+    observe::{latency::Event, timings::Timings},
 };
 use io_uring::{opcode, types};
 use quire_engine::{
@@ -95,6 +96,12 @@ pub struct Core {
     pub commands: u64,
     /// Commands refused before they reached a shard.
     pub errors: ErrorCounts,
+    /// How often commands ran here, and how long.
+    pub timings: Timings,
+    /// Receives that brought bytes.
+    pub reads: u64,
+    /// Syncs of the log that LATENCY has looked at.
+    syncs_seen: u64,
     /// Connections parked for want of staging space.
     pub stalled: Vec<u32>,
     /// Connections in WAITAOF.
@@ -168,6 +175,9 @@ impl Core {
             receives: 0,
             commands: 0,
             errors: ErrorCounts::default(),
+            timings: Timings::new(Core::command_count()),
+            reads: 0,
+            syncs_seen: 0,
             stalled: Vec::new(),
             waiting_aof: Vec::new(),
             released_seen: vec![0; n],
@@ -215,6 +225,7 @@ impl Core {
 
     /// Runs until shutdown is complete.
     pub fn run(&mut self) {
+        self.adopt_settings();
         self.arm_listeners();
         while !self.done {
             self.turn_once();
@@ -311,7 +322,7 @@ impl Core {
                 self.read_mail();
             }
             Op::LogWrite => {
-                if let Some(result) = self.write.written(c.result, self.fault) {
+                if let Some(result) = self.write.written(c.result, self.fault, self.now) {
                     self.log_write_done(result);
                 }
             }
@@ -344,8 +355,28 @@ impl Core {
         let (Some(log), Some(shard)) = (self.log.as_mut(), self.shard.as_mut()) else {
             return None;
         };
-        let mut io = RingLogIo { ring: &mut self.ring, write: &mut self.write, fault: self.fault };
+        let mut io = RingLogIo {
+            ring: &mut self.ring,
+            write: &mut self.write,
+            fault: self.fault,
+            now: self.now,
+            is_timed: self.live.latency_monitor_threshold > 0,
+        };
         Some(f(log, &mut shard.staging, now, &mut io))
+    }
+
+    /// LATENCY's events of the log since the last turn.
+    #[inline]
+    fn note_log_latency(&mut self) {
+        let Some(stats) = self.log.as_ref().map(LogWriter::stats) else { return };
+        let (syncs, sync_us) = (stats.syncs, stats.last_sync_us);
+        if syncs != self.syncs_seen {
+            self.syncs_seen = syncs;
+            self.note_latency(Event::AofFsync, Duration::from_micros(sync_us));
+        }
+        if let Some(time) = self.write.take_longest() {
+            self.note_latency(Event::AofWrite, time);
+        }
     }
 
     /// End of turn: staged batches to the log, its positions to everybody.
@@ -366,6 +397,7 @@ impl Core {
             return;
         };
         let (written, synced, released, want, retired, failed, taken) = positions;
+        self.note_log_latency();
         if taken {
             self.receives = 0;
         }
@@ -462,7 +494,7 @@ impl Core {
         let generation = self.shared.config.generation();
         if generation != self.live_generation {
             self.live_generation = generation;
-            self.live = self.shared.config.load();
+            self.adopt_settings();
             self.settings_changed();
             let policy = self.live.fsync_policies()[self.id as usize];
             self.with_log(|log, staging, _, _| {
@@ -480,6 +512,12 @@ impl Core {
             }
             self.drop_hopeless();
         }
+    }
+
+    /// Goes by the settings in force from now on.
+    pub fn adopt_settings(&mut self) {
+        self.live = self.shared.config.load();
+        self.timings.set(self.slow_from(), self.live.latency_tracking);
     }
 
     /// Makes the next tick due at once.

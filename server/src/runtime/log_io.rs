@@ -4,6 +4,7 @@
 use super::ring::{Op, Ring, Token};
 use io_uring::{opcode, squeue, types};
 use quire_engine::io::{FileId, LogFault, LogIo};
+use std::time::{Duration, Instant};
 
 /// Faults an operator asked for (`DEBUG LOG-FAULT`), to try out what a broken disk does.
 #[derive(Debug, Default, Clone, Copy)]
@@ -23,6 +24,10 @@ pub struct InjectedFault {
 pub struct WriteInFlight {
     len: usize,
     running: bool,
+    /// When a write alone was started.
+    started: Option<Instant>,
+    /// Longest write that ended since [`WriteInFlight::take_longest`].
+    longest: Option<Duration>,
 }
 
 impl WriteInFlight {
@@ -31,10 +36,23 @@ impl WriteInFlight {
         &mut self,
         result: i32,
         fault: InjectedFault,
+        now: Instant,
     ) -> Option<Result<usize, LogFault>> {
+        if let Some(started) = self.started.take() {
+            self.took(now.saturating_duration_since(started));
+        }
         let errno = fault.write.or((result < 0).then_some(-result));
         let outcome = errno.map_or(Ok(result as usize), |e| Err(LogFault::Write(e)));
         std::mem::take(&mut self.running).then_some(outcome)
+    }
+
+    fn took(&mut self, time: Duration) {
+        self.longest = self.longest.max(Some(time));
+    }
+
+    /// The longest write since the last call; syncs are not writes.
+    pub fn take_longest(&mut self) -> Option<Duration> {
+        self.longest.take()
     }
 
     /// Takes the completion of the sync linked behind the write: the outcome of both.
@@ -57,31 +75,24 @@ pub struct RingLogIo<'a> {
     pub write: &'a mut WriteInFlight,
     /// Faults to inject.
     pub fault: InjectedFault,
+    /// Time of this turn.
+    pub now: Instant,
+    /// Somebody wants to know how long writes take.
+    pub is_timed: bool,
 }
 
 impl LogIo for RingLogIo<'_> {
-    fn write_now(&mut self, file: FileId, mut offset: u64, mut bytes: &[u8]) -> Result<(), i32> {
+    fn write_now(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), i32> {
         if let Some(errno) = self.fault.write {
             return Err(errno);
         }
-        while !bytes.is_empty() {
-            // SAFETY: the slice is valid for reads of its length.
-            let n =
-                unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), offset as i64) };
-            if n < 0 {
-                let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
-                if errno == libc::EINTR {
-                    continue;
-                }
-                return Err(errno);
-            }
-            if n == 0 {
-                return Err(libc::EIO);
-            }
-            bytes = &bytes[n as usize..];
-            offset += n as u64;
+        if !self.is_timed {
+            return write_all(file, offset, bytes);
         }
-        Ok(())
+        let started = Instant::now();
+        let result = write_all(file, offset, bytes);
+        self.write.took(started.elapsed());
+        result
     }
 
     unsafe fn start_write(
@@ -94,7 +105,9 @@ impl LogIo for RingLogIo<'_> {
     ) {
         let write = opcode::Write::new(types::Fd(file), bytes, len as u32).offset(offset).build();
         let write_token = Token::new(Op::LogWrite, 0);
-        *self.write = WriteInFlight { len, running: true };
+        let longest = self.write.longest;
+        let started = (self.is_timed && !then_sync).then_some(self.now);
+        *self.write = WriteInFlight { len, running: true, started, longest };
         // SAFETY: the caller keeps `bytes` unchanged until the completion is reported.
         unsafe {
             if then_sync {
@@ -116,24 +129,48 @@ impl LogIo for RingLogIo<'_> {
     }
 }
 
+fn write_all(file: FileId, mut offset: u64, mut bytes: &[u8]) -> Result<(), i32> {
+    while !bytes.is_empty() {
+        // SAFETY: the slice is valid for reads of its length.
+        let n = unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), offset as i64) };
+        if n < 0 {
+            let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+            if errno == libc::EINTR {
+                continue;
+            }
+            return Err(errno);
+        }
+        if n == 0 {
+            return Err(libc::EIO);
+        }
+        bytes = &bytes[n as usize..];
+        offset += n as u64;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NO_FAULT: InjectedFault = InjectedFault { sync: None, write: None };
 
+    fn running() -> WriteInFlight {
+        WriteInFlight { len: 8192, running: true, ..WriteInFlight::default() }
+    }
+
     #[test]
     fn a_write_that_was_cut_short_is_reported_once_and_its_sync_is_void() {
-        let mut write = WriteInFlight { len: 8192, running: true };
-        assert_eq!(write.written(4096, NO_FAULT), Some(Ok(4096)));
+        let mut write = running();
+        assert_eq!(write.written(4096, NO_FAULT, Instant::now()), Some(Ok(4096)));
         assert_eq!(write.synced(-libc::ECANCELED, NO_FAULT), None);
     }
 
     #[test]
     fn a_failed_sync_is_never_taken_for_a_failed_write() {
-        let mut write = WriteInFlight { len: 8192, running: true };
+        let mut write = running();
         assert_eq!(write.synced(-libc::EIO, NO_FAULT), Some(Err(LogFault::Sync(libc::EIO))));
-        let mut write = WriteInFlight { len: 8192, running: true };
+        let mut write = running();
         assert_eq!(write.synced(0, NO_FAULT), Some(Ok(8192)));
     }
 }

@@ -5,15 +5,17 @@
 use super::control::Mailbox;
 use crate::{
     config::{Config, LiveConfig},
-    observe::rates::Rates,
+    observe::{latency::Monitor, rates::Rates, slowlog::SlowLog, timings},
     options::Options,
 };
-use quire_engine::{error::StorageError, mesh::Doorbell, recovery::Progress};
+use quire_engine::{
+    aof::Durations, command::ErrorCounts, error::StorageError, mesh::Doorbell, recovery::Progress,
+};
 use std::{
     io,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -49,6 +51,8 @@ pub struct CoreStats {
     pub clients: Counter,
     /// Clients blocked by a command.
     pub blocked: Counter,
+    /// Those of them that wait no longer than some time.
+    pub timed: Counter,
     /// Connections accepted (by the core that serves them).
     pub connections: Counter,
     /// Connections refused at `maxclients` (counted by the accepting core).
@@ -59,6 +63,10 @@ pub struct CoreStats {
     pub net_in: Counter,
     /// Bytes sent.
     pub net_out: Counter,
+    /// Receives that brought bytes.
+    pub reads: Counter,
+    /// Sends that took bytes.
+    pub writes: Counter,
     /// Turns of the loop.
     pub turns: Counter,
     /// Calls of io_uring_enter.
@@ -69,12 +77,16 @@ pub struct CoreStats {
     pub hop_batches_out: Counter,
     /// Commands other cores sent here.
     pub hops_in: Counter,
+    /// Batches they came in.
+    pub hop_batches_in: Counter,
     /// Keyspace hits on this shard.
     pub hits: Counter,
     /// Keyspace misses on this shard.
     pub misses: Counter,
     /// Keys expired on this shard.
     pub expired: Counter,
+    /// Time spent on active expiry, us.
+    pub expire_us: Counter,
     /// Changes of keys on this shard.
     pub changes: Counter,
     /// Error replies.
@@ -83,10 +95,16 @@ pub struct CoreStats {
     pub query_bytes: Counter,
     /// Bytes of all connections' output buffers.
     pub output_bytes: Counter,
+    /// Bytes of the largest query buffer.
+    pub largest_input: Counter,
+    /// Bytes of the largest output buffer.
+    pub largest_output: Counter,
     /// Keys by database.
     pub keys: Vec<Counter>,
     /// Keys with a deadline by database.
     pub expires: Vec<Counter>,
+    /// How long keys with a deadline have left, by database: mean, ms, an estimate.
+    pub time_left_ms: Vec<Counter>,
     /// Bytes of the shard's table and entries.
     pub keyspace_bytes: Counter,
     /// Last LSN given out.
@@ -109,8 +127,79 @@ pub struct CoreStats {
     pub reserved: Counter,
     /// Bytes staged for the next commit.
     pub staged: Counter,
-    /// Commands executed, by index of the command table.
-    pub calls: Vec<Counter>,
+}
+
+/// Counts that CONFIG RESETSTAT sets back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+#[expect(missing_docs, reason = "each is the field of CoreStats of that name")]
+pub enum Counted {
+    Connections,
+    Rejected,
+    Commands,
+    NetIn,
+    NetOut,
+    Reads,
+    Writes,
+    Turns,
+    Enters,
+    HopsOut,
+    HopBatchesOut,
+    Hits,
+    Misses,
+    Expired,
+    ExpireUs,
+}
+
+impl Counted {
+    const ALL: [Counted; 15] = [
+        Self::Connections,
+        Self::Rejected,
+        Self::Commands,
+        Self::NetIn,
+        Self::NetOut,
+        Self::Reads,
+        Self::Writes,
+        Self::Turns,
+        Self::Enters,
+        Self::HopsOut,
+        Self::HopBatchesOut,
+        Self::Hits,
+        Self::Misses,
+        Self::Expired,
+        Self::ExpireUs,
+    ];
+
+    fn of(self, stats: &CoreStats) -> &Counter {
+        match self {
+            Self::Connections => &stats.connections,
+            Self::Rejected => &stats.rejected,
+            Self::Commands => &stats.commands,
+            Self::NetIn => &stats.net_in,
+            Self::NetOut => &stats.net_out,
+            Self::Reads => &stats.reads,
+            Self::Writes => &stats.writes,
+            Self::Turns => &stats.turns,
+            Self::Enters => &stats.enters,
+            Self::HopsOut => &stats.hops_out,
+            Self::HopBatchesOut => &stats.hop_batches_out,
+            Self::Hits => &stats.hits,
+            Self::Misses => &stats.misses,
+            Self::Expired => &stats.expired,
+            Self::ExpireUs => &stats.expire_us,
+        }
+    }
+}
+
+/// Figures of one core that are more than numbers; written when somebody asks.
+#[derive(Debug, Default)]
+pub struct CoreReport {
+    /// Error replies by code.
+    pub errors: ErrorCounts,
+    /// Commands.
+    pub commands: timings::Report,
+    /// Durations of the log's syncs.
+    pub syncs: Durations,
 }
 
 /// One core, as the others see it. Aligned so that cores do not share lines.
@@ -135,6 +224,16 @@ pub struct Core {
     pub mailbox: Mailbox,
     /// Statistics.
     pub stats: CoreStats,
+    /// Commands and commits per second.
+    pub rates: Rates<2>,
+    report: Mutex<CoreReport>,
+}
+
+impl Core {
+    /// What the core has reported last.
+    pub fn report(&self) -> MutexGuard<'_, CoreReport> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Everything shared.
@@ -157,8 +256,18 @@ pub struct Shared {
     pub failure_generation: AtomicU64,
     /// Run id of this process, 40 hex digits, for INFO.
     pub run_id: String,
-    /// Commands and bytes per second.
-    pub rates: Rates,
+    /// Id of this data set's history towards replicas, 40 hex digits, for INFO.
+    pub replication_id: String,
+    /// Commands, bytes received and bytes sent per second.
+    pub rates: Rates<3>,
+    /// Slow commands.
+    pub slowlog: SlowLog,
+    /// What took long, by kind.
+    pub latency: Monitor,
+    /// When the data set was last saved to an RDB file (or the process started), Unix time, s.
+    pub last_save_s: AtomicI64,
+    /// What counts stood at when they were last set back.
+    baseline: [AtomicU64; Counted::ALL.len()],
     /// When the process started.
     pub started: Instant,
     /// A shutdown is under way.
@@ -171,10 +280,10 @@ pub struct Shared {
 
 impl Shared {
     /// Shared state for `options.shards` cores.
-    pub fn new(options: Options, config: Config, run_id: String) -> io::Result<Self> {
+    pub fn new(options: Options, config: Config, ids: [String; 2]) -> io::Result<Self> {
+        let [run_id, replication_id] = ids;
         let n = options.shards;
         let databases = options.databases;
-        let commands = quire_engine::families::table::SPECS.len();
         let cores = (0..n)
             .map(|_| {
                 let counters = |n: usize| (0..n).map(|_| Counter::default()).collect();
@@ -190,9 +299,11 @@ impl Shared {
                     stats: CoreStats {
                         keys: counters(databases),
                         expires: counters(databases),
-                        calls: counters(commands),
+                        time_left_ms: counters(databases),
                         ..CoreStats::default()
                     },
+                    rates: Rates::default(),
+                    report: Mutex::default(),
                 })
             })
             .collect::<io::Result<Vec<_>>>()?;
@@ -206,7 +317,12 @@ impl Shared {
             log_failure: Mutex::new(None),
             failure_generation: AtomicU64::new(0),
             run_id,
+            replication_id,
             rates: Rates::default(),
+            slowlog: SlowLog::default(),
+            latency: Monitor::default(),
+            last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),
+            baseline: [const { AtomicU64::new(0) }; Counted::ALL.len()],
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             forced: AtomicBool::new(false),
@@ -240,6 +356,31 @@ impl Shared {
     /// The log's directory.
     pub fn log_dir(&self) -> std::path::PathBuf {
         self.options.dir.join(&self.options.append_dir)
+    }
+
+    /// What has been counted on all cores since the start or since [`Shared::reset_counts`].
+    pub fn counted(&self, what: Counted) -> u64 {
+        let since = self.baseline[what as usize].load(Ordering::Relaxed);
+        self.sum(|stats| what.of(stats)).saturating_sub(since)
+    }
+
+    /// Counts start at 0 again. The cores' own counters go on: nobody else writes them.
+    pub fn reset_counts(&self) {
+        for what in Counted::ALL {
+            let now = self.sum(|stats| what.of(stats));
+            self.baseline[what as usize].store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// How long keys of a database that have a deadline have left: mean, ms.
+    pub fn average_ttl_ms(&self, db: usize) -> u64 {
+        let keys = self.sum(|s| &s.expires[db]);
+        let part = |core: &Core| {
+            let stats = &core.stats;
+            u128::from(stats.time_left_ms[db].get()) * u128::from(stats.expires[db].get())
+        };
+        let total: u128 = self.cores.iter().map(part).sum();
+        total.checked_div(u128::from(keys)).unwrap_or(0) as u64
     }
 
     /// Sum of a statistic over all cores.

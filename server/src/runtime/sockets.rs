@@ -187,6 +187,7 @@ impl Core {
         if let Some(id) = c.buffer() {
             if c.result > 0 && !conn.closing {
                 self.receives += 1;
+                self.reads += 1;
                 self.cell().stats.net_in.add(c.result as u64);
                 // The buffer leaves `self` while its bytes are worked on and cannot be given
                 // back before: `detach` hands out memory the kernel does not own meanwhile.
@@ -329,6 +330,7 @@ impl Core {
             self.begin_close(&mut conn);
         } else {
             self.cell().stats.net_out.add(c.result as u64);
+            self.cell().stats.writes.add(1);
             let rest = conn.out.sent(c.result as usize).map(|r| (r.as_ptr(), r.len()));
             if let Some((pointer, len)) = rest {
                 if conn.closing {

@@ -2,11 +2,12 @@
 
 use super::core::Core;
 use crate::{
+    dispatch::table,
     net::connection::Connection,
-    observe::{memory::note_peak, rates::Counts},
+    observe::{latency::Event, memory::note_peak},
 };
 use quire_engine::command::ErrorCounts;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Keys the active expiry may delete per tick and per round before clients get their turn.
 const EXPIRE_KEYS: usize = 400;
@@ -17,19 +18,25 @@ impl Core {
         if let Some(shard) = self.shard.as_mut()
             && !self.frozen
         {
+            let started = Instant::now();
             shard.expire_cycle(self.now_ms, EXPIRE_KEYS);
+            let time = started.elapsed();
+            self.cell().stats.expire_us.add(time.as_micros() as u64);
+            self.note_latency(Event::ExpireCycle, time);
         }
         self.check_clients();
         self.publish_figures();
+        let cell = self.cell();
+        cell.rates.sample(self.now, [cell.stats.commands.get(), cell.stats.commits.get()]);
         if self.id == 0 {
             note_peak();
             let shared = &self.shared;
-            let counts = Counts {
-                commands: shared.sum(|s| &s.commands),
-                input_bytes: shared.sum(|s| &s.net_in),
-                output_bytes: shared.sum(|s| &s.net_out),
-            };
-            shared.rates.sample(self.now, counts);
+            let sums = [
+                shared.sum(|s| &s.commands),
+                shared.sum(|s| &s.net_in),
+                shared.sum(|s| &s.net_out),
+            ];
+            shared.rates.sample(self.now, sums);
         }
     }
 
@@ -93,19 +100,52 @@ impl Core {
         counts
     }
 
+    /// What takes more than a number, for whoever asked; `histograms` of commands too if wanted.
+    pub fn report(&mut self, histograms: bool) {
+        self.publish_figures();
+        let cell = self.cell();
+        let mut report = cell.report();
+        report.errors = self.error_counts();
+        self.timings.report(&mut report.commands, histograms);
+        if let Some(shard) = self.shard.as_ref() {
+            for (totals, name) in report.commands.totals.iter_mut().zip(table::names()) {
+                let count = |errors: &ErrorCounts| errors.of(name);
+                totals.failed += count(&shard.stats.failed);
+                // A command the log does not admit was not executed.
+                let refused = count(&shard.stats.refused);
+                totals.rejected += refused;
+                totals.calls -= refused.min(totals.calls);
+            }
+            for db in 0..shard.keyspace.databases() {
+                let left_ms = shard.keyspace.db(db).mean_time_left_ms(self.now_ms);
+                cell.stats.time_left_ms[db].set(left_ms);
+            }
+        }
+        if let Some(log) = self.log.as_ref() {
+            report.syncs = log.stats().sync_us.clone();
+        }
+    }
+
     /// Everything INFO shows of this core.
     pub fn publish_figures(&mut self) {
         self.publish_key_counts();
         let gated = self.gated.len() as u64;
         let (mut query, mut output) = (0, 0);
+        let (mut largest_input, mut largest_output) = (0, 0);
         for conn in self.conns.iter().flatten() {
-            query += conn.input.capacity() as u64;
-            output += conn.out.bytes() as u64;
+            let (input, out) = (conn.input.capacity() as u64, conn.out.bytes() as u64);
+            query += input;
+            output += out;
+            largest_input = largest_input.max(input);
+            largest_output = largest_output.max(out);
         }
         let stats = &self.cell().stats;
         stats.gated.set(gated);
         stats.query_bytes.set(query);
         stats.output_bytes.set(output);
+        stats.largest_input.set(largest_input);
+        stats.largest_output.set(largest_output);
+        stats.reads.set(self.reads);
         stats.turns.set(self.turn);
         stats.enters.set(self.ring.enters);
         stats.commands.set(self.commands);
@@ -121,6 +161,7 @@ impl Core {
             stats.changes.set(shard.stats.changes);
             stats.last_lsn.set(shard.staging.last_lsn());
             stats.staged.set(shard.staging.staged_bytes() as u64);
+            stats.reserved.set(shard.staging.reserved());
         }
         if let Some(log) = self.log.as_ref() {
             let figures = log.stats();

@@ -27,6 +27,24 @@ pub enum Peer {
     Unix(String),
 }
 
+impl Peer {
+    /// The client's end of the connection, as CLIENT LIST shows it.
+    pub fn remote_address(&self) -> String {
+        match self {
+            Self::Tcp { remote, .. } => remote.to_string(),
+            Self::Unix(path) => format!("{path}:0"),
+        }
+    }
+
+    /// The server's end.
+    pub fn local_address(&self) -> String {
+        match self {
+            Self::Tcp { local, .. } => local.to_string(),
+            Self::Unix(path) => format!("{path}:0"),
+        }
+    }
+}
+
 /// State of one client.
 #[derive(Debug, Clone)]
 pub struct Session {
