@@ -1,3 +1,5 @@
+//! What INFO is made of: sections by name, and the shape of every line.
+
 use super::*;
 use crate::{dispatch::table, observe::timings::Timings, options::Options};
 
