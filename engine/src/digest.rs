@@ -1,8 +1,9 @@
 //! DEBUG DIGEST: one number for the content of a data set, exactly Redis'.
 //!
-//! Owns: the digest of an object, of a key, and how they add up. Everything is SHA-1; the keys
+//! Owns: how texts, objects and keys add up. Everything is SHA-1; the keys
 //! of a database are joined by XOR, so shards compute their parts in any order and the server
-//! joins them with [`Digest::xor`]. Deadlines count only as "has one". Does not know keyspaces.
+//! joins them with [`Digest::xor`]. Deadlines count only as "has one". Does not know keyspaces and
+//! types: `shard/digest.rs` does.
 
 use sha1::{Digest as _, Sha1};
 
@@ -12,9 +13,6 @@ const BYTES: usize = 20;
 /// A digest, or the XOR of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Digest([u8; BYTES]);
-
-/// Type numbers as the digest of an object starts with.
-const TYPE_STRING: u32 = 0;
 
 impl Digest {
     /// The digest of nothing.
@@ -32,23 +30,39 @@ impl Digest {
 
     /// `bytes` added such that order matters.
     #[must_use]
-    fn mix(self, bytes: &[u8]) -> Self {
+    pub fn mix(self, bytes: &[u8]) -> Self {
         Self::sha1(&self.xor(Self::sha1(bytes)).0)
     }
 
-    fn string(self, value: &[u8], has_deadline: bool) -> Self {
-        let digest = self.mix(&TYPE_STRING.to_be_bytes()).mix(value);
-        if has_deadline { digest.xor(Self::sha1(b"!!expire!!")) } else { digest }
+    /// `bytes` added such that order does not matter.
+    #[must_use]
+    pub fn gather(self, bytes: &[u8]) -> Self {
+        self.xor(Self::sha1(bytes))
     }
 
-    /// DEBUG DIGEST-VALUE of a string.
-    pub fn string_value(value: &[u8], has_deadline: bool) -> Self {
-        Self::ZERO.string(value, has_deadline)
+    /// Another digest added such that order does not matter.
+    #[must_use]
+    pub fn gather_digest(self, other: Self) -> Self {
+        self.gather(&other.0)
     }
 
-    /// What one string adds to its database's part.
-    pub fn string_key(key: &[u8], value: &[u8], has_deadline: bool) -> Self {
-        Self::sha1(&Self::ZERO.mix(key).string(value, has_deadline).0)
+    /// An object's type number, which goes before its content.
+    #[must_use]
+    pub fn mix_type(self, number: u32) -> Self {
+        self.mix(&number.to_be_bytes())
+    }
+
+    /// Marks the digest of an object that has a deadline.
+    #[must_use]
+    pub fn mark_deadline(self) -> Self {
+        self.gather(b"!!expire!!")
+    }
+
+    /// What a key whose object's digest started from [`Digest::ZERO`] mixed with the key adds to
+    /// its database's part.
+    #[must_use]
+    pub fn of_key(self) -> Self {
+        Self::sha1(&self.0)
     }
 
     /// DEBUG DIGEST of a data set from its databases in ascending order: number and the XOR of
@@ -87,10 +101,17 @@ mod tests {
     /// Key, value, whether it has a deadline.
     type Known = (&'static str, &'static str, bool);
 
+    fn string(start: Digest, value: &[u8], has_deadline: bool) -> Digest {
+        let digest = start.mix_type(0).mix(value);
+        if has_deadline { digest.mark_deadline() } else { digest }
+    }
+
     fn data_set(databases: &[(u32, &[Known])]) -> String {
         Digest::of_databases(databases.iter().map(|(index, keys)| {
             let part = keys.iter().fold(Digest::ZERO, |part, (key, value, deadline)| {
-                part.xor(Digest::string_key(key.as_bytes(), value.as_bytes(), *deadline))
+                part.xor(
+                    string(Digest::ZERO.mix(key.as_bytes()), value.as_bytes(), *deadline).of_key(),
+                )
             });
             (*index, part)
         }))
@@ -118,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_digest_can_be_read_back() {
-        let digest = Digest::string_value(b"x", false);
+        let digest = string(Digest::ZERO, b"x", false);
         assert_eq!(Digest::from_hex(&digest.hex()), Some(digest));
         for bad in ["", "12", &"g".repeat(40), &"0".repeat(41)] {
             assert_eq!(Digest::from_hex(bad), None, "{bad}");
@@ -129,11 +150,11 @@ mod tests {
     fn a_values_digest_does_not_depend_on_its_key() {
         // DEBUG DIGEST-VALUE of redis-server 7.0.15 for the strings "hello" and "1" with a TTL.
         assert_eq!(
-            Digest::string_value(b"hello", false).hex(),
+            string(Digest::ZERO, b"hello", false).hex(),
             "36b23a1456b2dce2c3ed252c456761301dba8060"
         );
         assert_eq!(
-            Digest::string_value(b"1", true).hex(),
+            string(Digest::ZERO, b"1", true).hex(),
             "5279988c5d1911f474bcbbf2f0a87012d40f8459"
         );
     }

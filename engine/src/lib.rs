@@ -1,7 +1,7 @@
 //! Quire's engine: everything that is true without a socket.
 //!
 //! Layers, arrows one way (a test checks it):
-//! `atoms < keyspace < effect < command < families < shard`,
+//! `atoms < keyspace (with its types) < effect < command < families < shard`,
 //! `atoms < io`, `effect, io < aof < manifest`, `shard, aof, manifest, io < recovery`.
 //! The shard core is a synchronous state machine: requests, time and randomness come in as
 //! arguments; replies and effects go out. Nothing here awaits inside a command.
@@ -22,3 +22,4 @@ pub mod number;
 pub mod recovery;
 pub mod shard;
 pub mod slot;
+pub mod types;

@@ -5,8 +5,9 @@ use quire_engine::{
     command::{CommandError, CommandSpec, OwnedArgs, Reply},
     digest::Digest,
     families::table,
-    keyspace::KeyHasher,
+    keyspace::{KeyHasher, Value},
     shard::Shard,
+    types::{ValueType, rewrite},
 };
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -96,16 +97,39 @@ pub fn digest(shard: &Shard) -> String {
 /// Database, key, value, deadline.
 pub type Known = (usize, Vec<u8>, Vec<u8>, Option<i64>);
 
+/// Keys that the examples of the command table are about.
+pub const SETTING: &[&str] = &["SET k abcdef", "SET k2 abc", "SET n 10", "HSET h f v n 1"];
+
 /// Every key with its value and deadline, in order: more than the digest tells.
 pub fn content(shard: &Shard) -> Vec<Known> {
     let mut content = Vec::new();
     for db in 0..DATABASES {
         shard.keyspace.db(db).for_each(&mut |entry| {
-            content.push((db, entry.key().to_vec(), entry.value().to_vec(), entry.deadline()));
+            let value = match entry.content() {
+                Value::Str(text) => text.to_vec(),
+                collection => elements(collection),
+            };
+            content.push((db, entry.key().to_vec(), value, entry.deadline()));
         });
     }
     content.sort();
     content
+}
+
+/// A collection as the commands that make it, elements in a defined order where they have none.
+fn elements(collection: Value<'_>) -> Vec<u8> {
+    let ordered = matches!(collection.kind(), ValueType::List | ValueType::Stream);
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    rewrite(collection, b"", &mut |parts| {
+        let width =
+            if matches!(collection.kind(), ValueType::Hash | ValueType::Zset) { 2 } else { 1 };
+        lines.extend(parts[2..].chunks(width).map(|element| element.join(&b'\0')));
+    });
+    if !ordered {
+        lines.sort();
+    }
+    lines.insert(0, collection.kind().name().into());
+    lines.join(&b'\n')
 }
 
 /// The engine's rows that may change data.

@@ -1,6 +1,6 @@
 //! The rows of the command table say what `redis-server` 7.0 says about its commands.
 
-use super::commands_oracle::Oracle;
+use super::{commands_driver::SETTING, commands_oracle::Oracle};
 use quire_engine::{
     command::{CommandSpec, Flags, Group, KeySpec, OwnedArgs},
     families::table,
@@ -87,6 +87,14 @@ fn categories(spec: &CommandSpec) -> BTreeSet<&'static str> {
         Group::String => categories.insert("@string"),
         // A container has no categories of its own.
         Group::Generic if !table::is_container(spec) => categories.insert("@keyspace"),
+        Group::List => categories.insert("@list"),
+        Group::Set => categories.insert("@set"),
+        Group::SortedSet => categories.insert("@sortedset"),
+        Group::Hash => categories.insert("@hash"),
+        Group::Stream => categories.insert("@stream"),
+        Group::Bitmap => categories.insert("@bitmap"),
+        Group::Hyperloglog => categories.insert("@hyperloglog"),
+        Group::Geo => categories.insert("@geo"),
         _ => false,
     };
     categories
@@ -129,7 +137,7 @@ fn every_example_is_a_line_that_redis_takes() {
     for spec in table::SPECS {
         for example in spec.examples {
             oracle.line("FLUSHALL");
-            for line in ["SET k abcdef", "SET k2 abc", "SET n 10"] {
+            for line in SETTING {
                 oracle.line(line);
             }
             let reply = oracle.line(example);

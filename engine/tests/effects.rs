@@ -1,7 +1,7 @@
 //! What is logged makes the same state again, for every command that may change something.
 
 use super::{
-    commands_driver::{Driver, content, writing_commands},
+    commands_driver::{Driver, SETTING, content, writing_commands},
     commands_generator::Generator,
 };
 use quire_engine::aof::CommandReader;
@@ -33,7 +33,7 @@ fn every_writing_command_has_examples_that_replay_to_the_same_state() {
         let mut changes = 0;
         for example in spec.examples {
             let mut driver = Driver::new(false);
-            for line in ["SET k abcdef PX 5000000", "SET k2 abc", "SET n 10", "SET gone v PXAT 1"] {
+            for line in SETTING.iter().chain(&["PEXPIRE k 5000000", "SET gone v PXAT 1"]) {
                 driver.line(line);
             }
             let before = content(&driver.shard);

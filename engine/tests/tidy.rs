@@ -23,7 +23,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("io", &["atoms"]),
     // The librarian prepares and seals segments.
     ("manifest", &["atoms", "io", "aof"]),
-    ("keyspace", &["atoms"]),
+    // A big collection is a table of entries, and an entry may hold a collection.
+    (
+        "types",
+        &["atoms", "keyspace::KeyHasher", "keyspace::Str", "keyspace::Table", "keyspace::Value"],
+    ),
+    ("keyspace", &["atoms", "types"]),
     // The words of a command (its arguments, its errors) lie below its machinery.
     ("effect", &["atoms", "keyspace", "command::Args", "command::OwnedArgs"]),
     (
@@ -41,13 +46,24 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The context hands handlers their shard's log, counters and random bits.
     (
         "command",
-        &["atoms", "keyspace", "effect", "aof::Staging", "shard::Random", "shard::ShardStats"],
+        &[
+            "atoms",
+            "types",
+            "keyspace",
+            "effect",
+            "aof::Staging",
+            "shard::Random",
+            "shard::ShardStats",
+        ],
     ),
-    ("families", &["atoms", "keyspace", "effect", "command"]),
-    ("shard", &["atoms", "keyspace", "effect", "command", "families", "aof"]),
+    ("families", &["atoms", "types", "keyspace", "effect", "command"]),
+    ("shard", &["atoms", "types", "keyspace", "effect", "command", "families", "aof"]),
     (
         "recovery",
-        &["atoms", "io", "manifest", "keyspace", "effect", "command", "families", "aof", "shard"],
+        &[
+            "atoms", "io", "manifest", "types", "keyspace", "effect", "command", "families", "aof",
+            "shard",
+        ],
     ),
 ];
 

@@ -9,9 +9,10 @@
 use super::{CommandError, Reply};
 use crate::{
     aof::Staging,
-    effect::Effect,
-    keyspace::{Database, EntryMut, Key, Keyspace},
+    effect::{Deadline, Effect},
+    keyspace::{Database, Edited, EntryMut, Key, Keyspace, OwnedEntry},
     shard::{Random, ShardStats},
+    types::{Collection, Limits, View, rewrite},
 };
 
 /// Room in the log that a handler's effects may take beyond its arguments, bytes: frames,
@@ -79,6 +80,8 @@ pub struct Ctx<'a> {
     pub groups: Groups,
     /// The reading of the clock that access times are kept in.
     pub access: AccessTime,
+    /// When small collections become big.
+    pub limits: &'a Limits,
 }
 
 impl<'a> Ctx<'a> {
@@ -139,6 +142,85 @@ impl<'a> Ctx<'a> {
         key: Key<'_>,
     ) -> Result<Option<EntryMut<'_>>, CommandError> {
         Ok(self.lookup::<false, true>(db, key)?.0)
+    }
+
+    /// As [`Ctx::read`], for commands on strings.
+    ///
+    /// # Errors
+    /// As [`Ctx::read`]; `-WRONGTYPE` when the value is a collection.
+    #[inline]
+    pub fn read_string(
+        &mut self,
+        key: Key<'_>,
+    ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
+        match self.read(key)? {
+            (Some(entry), _) if !entry.is_string() => Err(CommandError::WRONG_TYPE),
+            found => Ok(found),
+        }
+    }
+
+    /// As [`Ctx::find`], for commands on strings.
+    ///
+    /// # Errors
+    /// As [`Ctx::read_string`].
+    #[inline]
+    pub fn find_string(&mut self, key: Key<'_>) -> Result<Option<EntryMut<'_>>, CommandError> {
+        match self.find(key)? {
+            Some(entry) if !entry.is_string() => Err(CommandError::WRONG_TYPE),
+            found => Ok(found),
+        }
+    }
+
+    /// The collection of a reading command, as [`Ctx::read`].
+    ///
+    /// # Errors
+    /// As [`Ctx::read`]; `-WRONGTYPE` when the value is of another type.
+    #[inline]
+    pub fn view<'c, V: View<'c>>(
+        &'c mut self,
+        key: Key<'_>,
+    ) -> Result<(Option<V>, &'c mut Reply<'a>), CommandError> {
+        match self.read(key)? {
+            (None, reply) => Ok((None, reply)),
+            (Some(entry), reply) => match V::of(entry.into_entry().content()) {
+                Some(view) => Ok((Some(view), reply)),
+                None => Err(CommandError::WRONG_TYPE),
+            },
+        }
+    }
+
+    /// Changes a collection with a function; its result, None when there is no such key and none
+    /// was to be created. A collection without elements afterwards takes its key with it.
+    /// The caller says what it did with [`Ctx::effect`].
+    ///
+    /// # Errors
+    /// As [`Ctx::view`]; nothing has been done then.
+    pub fn edit<T: Collection, R>(
+        &mut self,
+        key: Key<'_>,
+        create: bool,
+        edit: impl FnOnce(&mut T) -> R,
+    ) -> Result<Option<R>, CommandError> {
+        self.staging.check_read(key.hash)?;
+        self.staging.touch_read(key.hash);
+        let (live, now_ms) = (self.is_live(), self.now_ms);
+        let mut edit = Some(edit);
+        loop {
+            let edited = self.keyspace.db_mut(self.db).edit(
+                key,
+                create,
+                |at_ms| live && now_ms > at_ms,
+                |value| edit.take().map(|edit| edit(value)),
+            );
+            match edited {
+                Edited::Done(result) => return Ok(result),
+                Edited::Missing => return Ok(None),
+                Edited::WrongType => return Err(CommandError::WRONG_TYPE),
+                // A command that may change keys has been admitted: this removes the key.
+                Edited::Hidden if self.admitted => self.expire(self.db, key),
+                Edited::Hidden => return Ok(None),
+            }
+        }
     }
 
     #[inline]
@@ -214,6 +296,25 @@ impl<'a> Ctx<'a> {
             self.stats.changes += 1;
             self.staging.touch_write(hash);
             self.staging.push(db as u16, effect);
+        }
+    }
+
+    /// Logs an entry that gets a new place, whole: a string as SET, a collection as the commands
+    /// that make it, behind a DEL of what was there.
+    pub fn effect_whole(&mut self, db: usize, key: Key<'_>, entry: &OwnedEntry) {
+        if let Some(text) = entry.string() {
+            let mut digits = itoa::Buffer::new();
+            let value = text.bytes(&mut digits);
+            let deadline = entry.deadline().map_or(Deadline::None, Deadline::At);
+            self.effect_in(db, key.hash, Effect::Set { key: key.bytes, value, deadline });
+            return;
+        }
+        self.effect_in(db, key.hash, Effect::Del { key: key.bytes });
+        rewrite(entry.content(), key.bytes, &mut |parts| {
+            self.effect_in(db, key.hash, Effect::Parts { parts });
+        });
+        if let Some(at_ms) = entry.deadline() {
+            self.effect_in(db, key.hash, Effect::ExpireAt { key: key.bytes, at_ms });
         }
     }
 

@@ -22,6 +22,22 @@ pub enum Group {
     Pubsub,
     /// `scripting`
     Scripting,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `sorted-set`
+    SortedSet,
+    /// `hash`
+    Hash,
+    /// `stream`
+    Stream,
+    /// `bitmap`
+    Bitmap,
+    /// `hyperloglog`
+    Hyperloglog,
+    /// `geo`
+    Geo,
 }
 
 impl Group {
@@ -35,6 +51,14 @@ impl Group {
             Group::Transactions => "transactions",
             Group::Pubsub => "pubsub",
             Group::Scripting => "scripting",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+            Group::Hyperloglog => "hyperloglog",
+            Group::Geo => "geo",
         }
     }
 }

@@ -3,7 +3,10 @@
 //! Handlers see the keyspace through [`crate::command::Ctx`] only and validate before they
 //! change anything.
 
+pub mod hashes;
 pub mod keys;
+mod random;
+mod scan;
 pub mod strings;
 pub mod table;
 
@@ -17,6 +20,8 @@ pub const ALL: &[&[CommandSpec]] = &[
     strings::edit::SPECS,
     strings::counters::SPECS,
     strings::lcs::SPECS,
+    hashes::read::SPECS,
+    hashes::write::SPECS,
     keys::delete::SPECS,
     keys::expiry::SPECS,
     keys::transfer::SPECS,

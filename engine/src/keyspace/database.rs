@@ -9,11 +9,15 @@ use super::{
     entry::{EntryPtr, Meta, NewValue},
     group::{Group, Place},
     key::{Key, KeyHasher},
-    value::{Deadline, canonical_int},
+    value::Deadline,
     view::{Entry, EntryMut, OwnedEntry},
 };
-use crate::limits::GROUPS;
+use crate::{limits::GROUPS, number::canonical_int, types::Form};
 use std::ops::Range;
+
+mod collections;
+
+pub use collections::Edited;
 
 /// References that one call of [`Database::due`] resolves for each key it may remove.
 const LOOKS_PER_KEY: usize = 4;
@@ -34,6 +38,8 @@ pub struct Database {
     entry_bytes: usize,
     /// Bytes of directories and segments of all groups.
     table_bytes: usize,
+    /// Memory in which small collections are edited.
+    scratch: Vec<u8>,
 }
 
 impl Database {
@@ -48,6 +54,7 @@ impl Database {
             with_deadline: 0,
             entry_bytes: 0,
             table_bytes: 0,
+            scratch: Vec::new(),
         }
     }
 
@@ -245,7 +252,7 @@ impl Database {
             value.extend_from_slice(bytes);
             let len = value.len();
             let meta = Meta { deadline: None, access: self.access, raw: true };
-            self.insert(key, NewValue::Owned(value), meta);
+            self.insert(key, NewValue::Owned(Form::Text, value), meta);
             return len;
         };
         let len = place.entry().value().len();
@@ -521,7 +528,7 @@ impl Database {
 /// A value as SET stores it.
 #[inline]
 fn parsed(value: &[u8]) -> NewValue<'_> {
-    canonical_int(value).map_or(NewValue::Bytes(value), NewValue::Int)
+    canonical_int(value).map_or(NewValue::Bytes(Form::Text, value), NewValue::Int)
 }
 
 /// Starts loading a cache line; any address will do.

@@ -4,25 +4,28 @@
 //!  8 bytes header    key length 32 | access 24 | kind 4 | flags 4
 //! [8 bytes deadline] only with the flag DEADLINE
 //!  key
-//!  value             Int: i64 | Inline: u32 length, bytes | Heap: pointer, u32 length, u32 capacity
+//!  value             Int: i64 | Object: pointer
+//!                    Inline: u32 length, bytes | Heap: pointer, u32 length, u32 capacity
 //! ```
 //! Invariants: the allocation has exactly the size class of its content, at alignment 16, so its
 //! size is computed and never stored; values up to [`INLINE_MAX`] bytes are inline, longer ones
-//! are a `Vec` taken apart. The bytes of an inline value end the allocation's content.
+//! are a `Vec` taken apart; the kind says what the bytes are ([`Form`]). The bytes of an inline
+//! value end the allocation's content. `entry/edit.rs` changes entries.
 //! Knows no table; who holds an [`EntryPtr`] must know that the entry lives.
 
 use super::{
-    memory::{ENTRY_ALIGN, allocate, ledger, release, resize, size_class},
-    value::Str,
+    memory::{ENTRY_ALIGN, allocate, ledger, release, size_class},
+    value::{Str, Value},
 };
+use crate::types::{Form, Object};
 use std::ptr::{self, NonNull};
+
+mod edit;
 
 /// Longest value stored in the entry's own allocation, bytes.
 pub(super) const INLINE_MAX: usize = 1024;
 /// Longest value Redis would store as `embstr`, bytes.
 const EMBSTR_MAX: usize = 44;
-/// From here on a growing value gets a quarter more instead of twice as much, bytes.
-const GENTLE_GROWTH: usize = 1 << 20;
 
 const ACCESS_SHIFT: u32 = 32;
 const ACCESS_MASK: u64 = 0xFF_FFFF << ACCESS_SHIFT;
@@ -36,57 +39,90 @@ const HEADER: usize = 8;
 /// How the value is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Int = 0,
-    Inline = 1,
-    Heap = 2,
+    Int,
+    Object,
+    Inline(Form),
+    Heap(Form),
 }
 
 impl Kind {
     #[inline]
     fn of(header: u64) -> Self {
-        match header >> KIND_SHIFT & 0xF {
+        match (header >> KIND_SHIFT & 0xF) as usize {
             0 => Kind::Int,
-            1 => Kind::Inline,
-            _ => Kind::Heap,
+            1 => Kind::Object,
+            n => {
+                let form = FORMS[n / 2];
+                if n % 2 == 0 { Kind::Inline(form) } else { Kind::Heap(form) }
+            }
         }
+    }
+
+    #[inline]
+    fn bits(self) -> u64 {
+        let number = match self {
+            Kind::Int => 0,
+            Kind::Object => 1,
+            Kind::Inline(form) => 2 + 2 * form as u64,
+            Kind::Heap(form) => 3 + 2 * form as u64,
+        };
+        number << KIND_SHIFT
     }
 
     /// Bytes of the value inside the allocation.
     #[inline]
     fn body(self, inline_len: usize) -> usize {
         match self {
-            Kind::Int => 8,
-            Kind::Inline => 4 + inline_len,
-            Kind::Heap => 16,
+            Kind::Int | Kind::Object => 8,
+            Kind::Inline(_) => 4 + inline_len,
+            Kind::Heap(_) => 16,
         }
     }
 }
 
+/// The kinds of strings, a bit for each kind's number.
+const STRINGS: u16 = 0b1101;
+
+/// Forms by half the kind's number; the first two numbers have none.
+const FORMS: [Form; 8] = {
+    let mut forms = [Form::Text; 8];
+    let mut n = 0;
+    while n < Form::ALL.len() {
+        forms[n + 1] = Form::ALL[n];
+        n += 1;
+    }
+    forms
+};
+
 /// A value on its way into an entry.
 pub(super) enum NewValue<'a> {
     Int(i64),
-    Bytes(&'a [u8]),
-    Owned(Vec<u8>),
+    Bytes(Form, &'a [u8]),
+    Owned(Form, Vec<u8>),
+    Object(Box<Object>),
 }
 
 impl<'a> NewValue<'a> {
     /// The same with long bytes on the heap and short ones not.
     #[inline]
     fn kind(&self) -> Kind {
+        let of_bytes = |form, len| {
+            if len <= INLINE_MAX { Kind::Inline(form) } else { Kind::Heap(form) }
+        };
         match self {
             NewValue::Int(_) => Kind::Int,
-            NewValue::Bytes(bytes) if bytes.len() <= INLINE_MAX => Kind::Inline,
-            NewValue::Owned(bytes) if bytes.len() <= INLINE_MAX => Kind::Inline,
-            NewValue::Bytes(_) | NewValue::Owned(_) => Kind::Heap,
+            NewValue::Bytes(form, bytes) => of_bytes(*form, bytes.len()),
+            NewValue::Owned(form, bytes) => of_bytes(*form, bytes.len()),
+            NewValue::Object(_) => Kind::Object,
         }
     }
 
     #[inline]
     fn len(&self) -> usize {
         match self {
-            NewValue::Int(_) => 0,
-            NewValue::Bytes(bytes) => bytes.len(),
-            NewValue::Owned(bytes) => bytes.len(),
+            NewValue::Int(_) | NewValue::Object(_) => 0,
+            NewValue::Bytes(_, bytes) => bytes.len(),
+            NewValue::Owned(_, bytes) => bytes.len(),
         }
     }
 }
@@ -107,7 +143,7 @@ impl Meta {
     fn header(self, key_len: usize, kind: Kind) -> u64 {
         key_len as u64
             | u64::from(self.access) << ACCESS_SHIFT & ACCESS_MASK
-            | (kind as u64) << KIND_SHIFT
+            | kind.bits()
             | if self.deadline.is_some() { DEADLINE } else { 0 }
             | if self.raw { RAW } else { 0 }
     }
@@ -220,33 +256,58 @@ impl EntryPtr {
         }
     }
 
-    /// The value.
+    /// The value of a string. Panics when it is a collection: who asks has looked.
     #[inline]
     pub(super) fn value<'a>(self) -> Str<'a> {
+        match self.content() {
+            Value::Str(text) => text,
+            Value::Packed(..) | Value::Object(_) => not_a_string(),
+        }
+    }
+
+    /// The value.
+    #[inline]
+    pub(super) fn content<'a>(self) -> Value<'a> {
         let at = self.value_at();
         // SAFETY: the value lies there in the shape its kind says; the entry lives as long as
         // the caller promised.
-        unsafe {
+        let (form, bytes) = unsafe {
             match Kind::of(self.header()) {
-                Kind::Int => Str::Int(at.cast::<i64>().read_unaligned()),
-                Kind::Inline => {
-                    Str::Bytes(std::slice::from_raw_parts(at.add(4), self.inline_len()))
+                Kind::Int => return Value::Str(Str::Int(at.cast::<i64>().read_unaligned())),
+                Kind::Object => return Value::Object(&*at.cast::<*mut Object>().read_unaligned()),
+                Kind::Inline(form) => {
+                    (form, std::slice::from_raw_parts(at.add(4), self.inline_len()))
                 }
-                Kind::Heap => {
+                Kind::Heap(form) => {
                     let (pointer, len, _) = self.heap_parts();
-                    Str::Bytes(std::slice::from_raw_parts(pointer, len))
+                    (form, std::slice::from_raw_parts(pointer, len))
                 }
             }
-        }
+        };
+        if form == Form::Text { Value::Str(Str::Bytes(bytes)) } else { Value::Packed(form, bytes) }
+    }
+
+    /// True when the value is a string.
+    #[inline]
+    pub(super) fn is_string(self) -> bool {
+        STRINGS >> (self.header() >> KIND_SHIFT & 0xF) & 1 == 1
+    }
+
+    /// The big value, to be changed; None when the value is another.
+    pub(super) fn object_mut<'a>(self) -> Option<&'a mut Object> {
+        // SAFETY: the value is a pointer that came from a box; the caller has the only pointer
+        // to the entry.
+        (Kind::of(self.header()) == Kind::Object)
+            .then(|| unsafe { &mut *self.value_at().cast::<*mut Object>().read_unaligned() })
     }
 
     /// The value's bytes, to be changed; None when it is an integer. Marks the value as raw.
     pub(super) fn bytes_mut<'a>(self) -> Option<&'a mut [u8]> {
         let (pointer, len) = match Kind::of(self.header()) {
-            Kind::Int => return None,
+            Kind::Int | Kind::Object => return None,
             // SAFETY: the bytes follow the length.
-            Kind::Inline => (unsafe { self.value_at().add(4) }, self.inline_len()),
-            Kind::Heap => {
+            Kind::Inline(_) => (unsafe { self.value_at().add(4) }, self.inline_len()),
+            Kind::Heap(_) => {
                 let (pointer, len, _) = self.heap_parts();
                 (pointer, len)
             }
@@ -298,10 +359,12 @@ impl EntryPtr {
 
     /// As OBJECT ENCODING says it.
     pub(super) fn encoding(self) -> &'static str {
-        match self.value() {
-            Str::Int(_) => "int",
-            Str::Bytes(bytes) if bytes.len() <= EMBSTR_MAX && !self.raw() => "embstr",
-            Str::Bytes(_) => "raw",
+        match self.content() {
+            Value::Str(Str::Int(_)) => "int",
+            Value::Str(Str::Bytes(bytes)) if bytes.len() <= EMBSTR_MAX && !self.raw() => "embstr",
+            Value::Str(Str::Bytes(_)) => "raw",
+            Value::Packed(form, _) => form.encoding(),
+            Value::Object(object) => object.encoding(),
         }
     }
 
@@ -309,16 +372,22 @@ impl EntryPtr {
     #[inline]
     fn size(self) -> usize {
         let kind = Kind::of(self.header());
-        let inline_len = if kind == Kind::Inline { self.inline_len() } else { 0 };
+        let inline_len = self.inline_len_or_zero(kind);
         size_class(self.key_offset() + self.key_len() + kind.body(inline_len))
     }
 
-    /// Bytes of memory the entry takes, a heap value included.
+    #[inline]
+    fn inline_len_or_zero(self, kind: Kind) -> usize {
+        if matches!(kind, Kind::Inline(_)) { self.inline_len() } else { 0 }
+    }
+
+    /// Bytes of memory the entry takes, a heap value or a big value included.
     #[inline]
     pub(super) fn memory_bytes(self) -> usize {
         let heap = match Kind::of(self.header()) {
-            Kind::Heap => self.heap_parts().2,
-            Kind::Int | Kind::Inline => 0,
+            Kind::Heap(_) => self.heap_parts().2,
+            Kind::Object => self.object_mut().map_or(0, |object| object.memory_bytes()),
+            Kind::Int | Kind::Inline(_) => 0,
         };
         self.size() + heap
     }
@@ -355,16 +424,20 @@ impl EntryPtr {
         match (value, kind) {
             // SAFETY: the caller's promise.
             (NewValue::Int(n), _) => unsafe { at.cast::<i64>().write_unaligned(n) },
-            (NewValue::Bytes(bytes), Kind::Inline) => inline(bytes),
-            (NewValue::Owned(bytes), Kind::Inline) => inline(&bytes),
-            (NewValue::Bytes(bytes), _) => {
+            (NewValue::Bytes(_, bytes), Kind::Inline(_)) => inline(bytes),
+            (NewValue::Owned(_, bytes), Kind::Inline(_)) => inline(&bytes),
+            (NewValue::Bytes(_, bytes), _) => {
                 let mut heap = roomy(bytes.len());
                 heap.extend_from_slice(bytes);
                 // SAFETY: the caller's promise.
                 unsafe { self.write_heap(heap) }
             }
             // SAFETY: the caller's promise.
-            (NewValue::Owned(bytes), _) => unsafe { self.write_heap(bytes) },
+            (NewValue::Owned(_, bytes), _) => unsafe { self.write_heap(bytes) },
+            // SAFETY: the caller's promise.
+            (NewValue::Object(object), _) => unsafe {
+                at.cast::<*mut Object>().write_unaligned(Box::into_raw(object));
+            },
         }
     }
 
@@ -390,13 +463,23 @@ impl EntryPtr {
     /// # Safety
     /// Another value is written, or the entry released, before anybody reads it.
     unsafe fn take_heap(self) -> Option<Vec<u8>> {
-        if Kind::of(self.header()) != Kind::Heap {
+        if !matches!(Kind::of(self.header()), Kind::Heap(_)) {
             return None;
         }
         let (pointer, len, capacity) = self.heap_parts();
         ledger::gave(capacity);
         // SAFETY: these are the parts of the vector that `write_heap` took apart.
         Some(unsafe { Vec::from_raw_parts(pointer, len, capacity) })
+    }
+
+    /// Takes a big value out, leaving the entry without one; None for other kinds.
+    ///
+    /// # Safety
+    /// As [`EntryPtr::take_heap`].
+    unsafe fn take_object(self) -> Option<Box<Object>> {
+        let object = self.object_mut()?;
+        // SAFETY: the pointer came from a box, and the caller makes sure it is not used again.
+        Some(unsafe { Box::from_raw(object) })
     }
 
     /// Frees the entry with its value.
@@ -408,6 +491,7 @@ impl EntryPtr {
         // SAFETY: the entry is released at once; its allocation has that size.
         unsafe {
             drop(self.take_heap());
+            drop(self.take_object());
             release(self.0, size, ENTRY_ALIGN);
         }
     }
@@ -420,168 +504,26 @@ impl EntryPtr {
         let size = self.size();
         // SAFETY: the entry is released at once; its allocation has that size.
         unsafe {
-            let value = match (self.take_heap(), self.value_unless_heap()) {
-                (Some(bytes), _) => NewValue::Owned(bytes),
-                (None, Some(Str::Bytes(bytes))) => NewValue::Owned(bytes.to_vec()),
-                (None, Some(Str::Int(n))) => NewValue::Int(n),
-                (None, None) => NewValue::Owned(Vec::new()),
+            let value = match Kind::of(self.header()) {
+                Kind::Int => NewValue::Int(self.value_at().cast::<i64>().read_unaligned()),
+                Kind::Inline(form) => {
+                    let at = self.value_at().add(4);
+                    let bytes = std::slice::from_raw_parts(at, self.inline_len());
+                    NewValue::Owned(form, bytes.to_vec())
+                }
+                Kind::Heap(form) => NewValue::Owned(form, self.take_heap().unwrap_or_default()),
+                Kind::Object => match self.take_object() {
+                    Some(object) => NewValue::Object(object),
+                    None => unreachable!("an entry of kind Object holds one"),
+                },
             };
             release(self.0, size, ENTRY_ALIGN);
             value
         }
     }
-
-    fn value_unless_heap<'a>(self) -> Option<Str<'a>> {
-        (Kind::of(self.header()) != Kind::Heap).then(|| self.value())
-    }
-
-    /// Replaces everything but the key; returns where the entry is now.
-    ///
-    /// # Safety
-    /// The caller has the only pointer to the entry and forgets it for the one returned.
-    #[must_use]
-    pub(super) unsafe fn overwrite(self, value: NewValue<'_>, meta: Meta) -> Self {
-        let (kind, key_len, old_size) = (value.kind(), self.key_len(), self.size());
-        let key_offset = HEADER + usize::from(meta.deadline.is_some()) * 8;
-        let size = size_class(key_offset + key_len + kind.body(value.len()));
-        // SAFETY: the old value is released before the new one is written; within the same
-        // size class the key moves first, otherwise it is copied to fresh memory.
-        unsafe {
-            let old_heap = self.take_heap();
-            let value = reuse(old_heap, value, kind);
-            let target = if size == old_size { self } else { Self(allocate(size, ENTRY_ALIGN)) };
-            let from = self.0.as_ptr().add(self.key_offset());
-            let to = target.0.as_ptr().add(key_offset);
-            if from != to {
-                ptr::copy(from, to, key_len);
-            }
-            target.write_head(key_len, kind, meta);
-            target.write_value(value, kind);
-            if target != self {
-                release(self.0, old_size, ENTRY_ALIGN);
-            }
-            target
-        }
-    }
-
-    /// Sets or removes the deadline; returns where the entry is now.
-    ///
-    /// # Safety
-    /// As [`EntryPtr::overwrite`].
-    #[must_use]
-    pub(super) unsafe fn set_deadline(self, deadline: Option<i64>) -> Self {
-        let header = self.header();
-        let had = header & DEADLINE != 0;
-        let kind = Kind::of(header);
-        let (key_len, old_size, from) = (self.key_len(), self.size(), self.key_offset());
-        let meta = Meta { deadline, ..self.meta() };
-        if had == deadline.is_some() {
-            // SAFETY: the shape stays.
-            unsafe { self.write_head(key_len, kind, meta) };
-            return self;
-        }
-        let inline_len = if kind == Kind::Inline { self.inline_len() } else { 0 };
-        let tail = key_len + kind.body(inline_len);
-        let to = HEADER + usize::from(deadline.is_some()) * 8;
-        let size = size_class(to + tail);
-        // SAFETY: key and value move as they are, `tail` bytes, within the allocation or to a
-        // fresh one that is large enough.
-        unsafe {
-            let target = if size == old_size { self } else { Self(allocate(size, ENTRY_ALIGN)) };
-            ptr::copy(self.0.as_ptr().add(from), target.0.as_ptr().add(to), tail);
-            target.write_head(key_len, kind, meta);
-            if target != self {
-                release(self.0, old_size, ENTRY_ALIGN);
-            }
-            target
-        }
-    }
-
-    /// Appends `zeros` zero bytes and then `tail`; returns where the entry is now. The value is
-    /// raw afterwards, whatever it was.
-    ///
-    /// # Safety
-    /// As [`EntryPtr::overwrite`].
-    #[must_use]
-    pub(super) unsafe fn extend(self, zeros: usize, tail: &[u8]) -> Self {
-        let meta = Meta { raw: true, ..self.meta() };
-        let append = |value: &mut Vec<u8>| {
-            reserve(value, zeros + tail.len());
-            value.resize(value.len() + zeros, 0);
-            value.extend_from_slice(tail);
-        };
-        // SAFETY: the caller's promise, for every branch.
-        unsafe {
-            match self.value_unless_heap() {
-                Some(Str::Int(n)) => {
-                    let mut value = itoa::Buffer::new().format(n).as_bytes().to_vec();
-                    append(&mut value);
-                    self.overwrite(NewValue::Owned(value), meta)
-                }
-                Some(Str::Bytes(old)) if old.len() + zeros + tail.len() > INLINE_MAX => {
-                    let mut value = roomy(old.len() + zeros + tail.len());
-                    value.extend_from_slice(old);
-                    append(&mut value);
-                    self.overwrite(NewValue::Owned(value), meta)
-                }
-                Some(Str::Bytes(_)) => self.extend_inline(zeros, tail),
-                None => {
-                    let mut value = self.take_heap().unwrap_or_default();
-                    append(&mut value);
-                    self.write_heap(value);
-                    self.write_header(self.header() | RAW);
-                    self
-                }
-            }
-        }
-    }
-
-    /// [`EntryPtr::extend`] for an inline value that stays inline.
-    ///
-    /// # Safety
-    /// As [`EntryPtr::overwrite`]; the value is inline and not too long afterwards.
-    unsafe fn extend_inline(self, zeros: usize, tail: &[u8]) -> Self {
-        let (old_len, old_size) = (self.inline_len(), self.size());
-        let len = old_len + zeros + tail.len();
-        let size = size_class(self.key_offset() + self.key_len() + Kind::Inline.body(len));
-        // SAFETY: the value ends the content, so it grows by resizing the allocation; `tail`
-        // is not part of the entry.
-        unsafe {
-            let target = if size == old_size {
-                self
-            } else {
-                Self(resize(self.0, old_size, size, ENTRY_ALIGN))
-            };
-            target.write_header(target.header() | RAW);
-            let at = target.value_at();
-            at.cast::<u32>().write_unaligned(len as u32);
-            let end = at.add(4 + old_len);
-            ptr::write_bytes(end, 0, zeros);
-            ptr::copy_nonoverlapping(tail.as_ptr(), end.add(zeros), tail.len());
-            target
-        }
-    }
 }
 
-/// Puts new bytes into the old heap value's memory when their size classes agree.
-fn reuse<'a>(old: Option<Vec<u8>>, value: NewValue<'a>, kind: Kind) -> NewValue<'a> {
-    match (old, value) {
-        (Some(mut old), NewValue::Bytes(bytes))
-            if kind == Kind::Heap && old.capacity() == size_class(bytes.len()) =>
-        {
-            old.clear();
-            old.extend_from_slice(bytes);
-            NewValue::Owned(old)
-        }
-        (_, value) => value,
-    }
-}
-
-/// Makes room so that appending again and again costs constant time per byte.
-fn reserve(value: &mut Vec<u8>, more: usize) {
-    let needed = value.len() + more;
-    if needed > value.capacity() {
-        let spare = if needed < GENTLE_GROWTH { needed } else { needed / 4 };
-        value.reserve_exact(size_class(needed + spare) - value.len());
-    }
+#[cold]
+fn not_a_string() -> ! {
+    panic!("a collection was taken for a string")
 }

@@ -21,6 +21,7 @@ mod group;
 mod key;
 mod memory;
 mod segment;
+mod table;
 mod value;
 mod view;
 mod word;
@@ -28,10 +29,13 @@ mod word;
 #[cfg(test)]
 mod tests;
 
+pub use crate::number::canonical_int;
 pub use cursor::{scan_group, scan_start};
 pub use database::Database;
+pub use database::Edited;
 pub use key::{Key, KeyHasher};
-pub use value::{Deadline, Str, canonical_int};
+pub use table::Table;
+pub use value::{Deadline, Str, Value};
 pub use view::{Entry, EntryMut, OwnedEntry};
 
 /// All databases of one shard.

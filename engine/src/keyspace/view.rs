@@ -4,8 +4,9 @@
 
 use super::{
     entry::{EntryPtr, Meta, NewValue},
-    value::Str,
+    value::{Str, Value},
 };
+use crate::types::{Form, Object, ValueType};
 use std::marker::PhantomData;
 
 /// A key and its value, to be read.
@@ -29,10 +30,16 @@ impl<'a> Entry<'a> {
         self.entry.key()
     }
 
-    /// The value.
+    /// The value of a string; panics when it is a collection.
     #[inline]
     pub fn value(&self) -> Str<'a> {
         self.entry.value()
+    }
+
+    /// The value.
+    #[inline]
+    pub fn content(&self) -> Value<'a> {
+        self.entry.content()
     }
 
     /// Unix time, ms, after which the key no longer exists.
@@ -64,15 +71,17 @@ impl<'a> Entry<'a> {
     }
 
     /// As TYPE says it.
-    pub fn type_name(&self) -> &'static str {
-        "string"
+    pub fn kind(&self) -> ValueType {
+        self.entry.content().kind()
     }
 
     /// Value, deadline and access bits, copied.
     pub fn to_owned_entry(&self) -> OwnedEntry {
-        let value = match self.value() {
-            Str::Int(n) => OwnedValue::Int(n),
-            Str::Bytes(bytes) => OwnedValue::Bytes(bytes.to_vec()),
+        let value = match self.content() {
+            Value::Str(Str::Int(n)) => OwnedValue::Int(n),
+            Value::Str(Str::Bytes(bytes)) => OwnedValue::Bytes(Form::Text, bytes.to_vec()),
+            Value::Packed(form, bytes) => OwnedValue::Bytes(form, bytes.to_vec()),
+            Value::Object(object) => OwnedValue::Object(Box::new(object.clone())),
         };
         OwnedEntry { value, meta: self.entry.meta() }
     }
@@ -84,7 +93,7 @@ pub struct EntryMut<'a> {
     lives: PhantomData<&'a mut ()>,
 }
 
-impl EntryMut<'_> {
+impl<'a> EntryMut<'a> {
     /// # Safety
     /// The entry lives and nobody else uses it while the result is used.
     #[inline]
@@ -99,13 +108,26 @@ impl EntryMut<'_> {
         unsafe { Entry::new(self.entry) }
     }
 
+    /// The same, to be read for as long as it was borrowed.
+    #[inline]
+    pub fn into_entry(self) -> Entry<'a> {
+        // SAFETY: the exclusive borrow ends here and goes on shared.
+        unsafe { Entry::new(self.entry) }
+    }
+
     /// The key.
     #[inline]
     pub fn key(&self) -> &[u8] {
         self.entry.key()
     }
 
-    /// The value.
+    /// True when the value is a string.
+    #[inline]
+    pub fn is_string(&self) -> bool {
+        self.entry.is_string()
+    }
+
+    /// The value of a string; panics when it is a collection.
     #[inline]
     pub fn value(&self) -> Str<'_> {
         self.entry.value()
@@ -154,14 +176,15 @@ impl EntryMut<'_> {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum OwnedValue {
     Int(i64),
-    Bytes(Vec<u8>),
+    Bytes(Form, Vec<u8>),
+    Object(Box<Object>),
 }
 
 /// Value, deadline and access bits without a key: what MOVE, RENAME and COPY carry.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OwnedEntry {
     value: OwnedValue,
     meta: Meta,
@@ -177,8 +200,9 @@ impl OwnedEntry {
         // SAFETY: the caller's promise.
         let value = match unsafe { entry.into_value() } {
             NewValue::Int(n) => OwnedValue::Int(n),
-            NewValue::Bytes(bytes) => OwnedValue::Bytes(bytes.to_vec()),
-            NewValue::Owned(bytes) => OwnedValue::Bytes(bytes),
+            NewValue::Bytes(form, bytes) => OwnedValue::Bytes(form, bytes.to_vec()),
+            NewValue::Owned(form, bytes) => OwnedValue::Bytes(form, bytes),
+            NewValue::Object(object) => OwnedValue::Object(object),
         };
         Self { value, meta }
     }
@@ -187,16 +211,27 @@ impl OwnedEntry {
     pub(super) fn into_parts(self) -> (NewValue<'static>, Meta) {
         let value = match self.value {
             OwnedValue::Int(n) => NewValue::Int(n),
-            OwnedValue::Bytes(bytes) => NewValue::Owned(bytes),
+            OwnedValue::Bytes(form, bytes) => NewValue::Owned(form, bytes),
+            OwnedValue::Object(object) => NewValue::Object(object),
         };
         (value, self.meta)
     }
 
     /// The value.
-    pub fn value(&self) -> Str<'_> {
+    pub fn content(&self) -> Value<'_> {
         match &self.value {
-            OwnedValue::Int(n) => Str::Int(*n),
-            OwnedValue::Bytes(bytes) => Str::Bytes(bytes),
+            OwnedValue::Int(n) => Value::Str(Str::Int(*n)),
+            OwnedValue::Bytes(Form::Text, bytes) => Value::Str(Str::Bytes(bytes)),
+            OwnedValue::Bytes(form, bytes) => Value::Packed(*form, bytes),
+            OwnedValue::Object(object) => Value::Object(object),
+        }
+    }
+
+    /// The value of a string, None when it is a collection.
+    pub fn string(&self) -> Option<Str<'_>> {
+        match self.content() {
+            Value::Str(text) => Some(text),
+            Value::Packed(..) | Value::Object(_) => None,
         }
     }
 

@@ -1,6 +1,8 @@
-//! Numbers beyond 64-bit integers, as Redis computes with them.
+//! Numbers as Redis reads, computes and stores them.
 
+mod integer;
 mod long_double;
 mod natural;
 
+pub use integer::canonical_int;
 pub use long_double::LongDouble;

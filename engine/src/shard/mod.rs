@@ -7,6 +7,7 @@
 //! they change; the reply of a command must wait for the LSN that [`Shard::execute`] returns.
 //! Does not know: sockets, other shards, how the log is written.
 
+mod digest;
 mod expiry;
 mod flush;
 mod random;
@@ -25,9 +26,9 @@ use crate::{
         AccessTime, Args, CommandSpec, Ctx, EFFECT_FRAME_BYTES, ErrorCounts, Flags, Groups, Mode,
         Reply,
     },
-    digest::Digest,
     keyspace::{KeyHasher, Keyspace},
     slot,
+    types::Limits,
 };
 
 /// Counters of one shard, plain integers; the server publishes them.
@@ -65,6 +66,8 @@ pub struct Shard {
     pub stats: ShardStats,
     /// Its random bits.
     pub random: Random,
+    /// When its small collections become big.
+    pub limits: Limits,
     /// The access clock's reading, good until `access_until_ms`.
     access: AccessTime,
     access_until_ms: i64,
@@ -90,6 +93,7 @@ impl Shard {
             staging,
             stats: ShardStats::default(),
             random: Random::new(seed),
+            limits: Limits::default(),
             access: AccessTime(0),
             access_until_ms: 0,
             scratch: Vec::new(),
@@ -153,6 +157,7 @@ impl Shard {
             random: &mut self.random,
             groups: self.groups,
             access: self.access,
+            limits: &self.limits,
         }
     }
 
@@ -169,28 +174,6 @@ impl Shard {
         self.access = AccessTime::at(now_ms);
         self.access_until_ms = (now_ms / 1000 + 1) * 1000;
         self.keyspace.set_access(self.access.0);
-    }
-
-    /// The XOR of the digests of a database's keys; None when it is empty. Parts of several
-    /// shards are joined with [`Digest::xor`], then with [`Digest::of_databases`].
-    pub fn digest(&self, db: usize) -> Option<Digest> {
-        let database = self.keyspace.db(db);
-        let mut part = Digest::ZERO;
-        database.for_each(&mut |entry| {
-            let mut digits = itoa::Buffer::new();
-            let value = entry.value().bytes(&mut digits);
-            part = part.xor(Digest::string_key(entry.key(), value, entry.deadline().is_some()));
-        });
-        (!database.is_empty()).then_some(part)
-    }
-
-    /// DEBUG DIGEST-VALUE of one key; zero when there is none. Deadlines that have passed do
-    /// not matter, as in Redis.
-    pub fn digest_value(&self, db: usize, key: &[u8]) -> Digest {
-        self.keyspace.db(db).get(self.keyspace.key(key)).map_or(Digest::ZERO, |entry| {
-            let mut digits = itoa::Buffer::new();
-            Digest::string_value(entry.value().bytes(&mut digits), entry.deadline().is_some())
-        })
     }
 }
 

@@ -12,6 +12,11 @@ impl Random {
         Self(seed)
     }
 
+    /// A generator of its own, seeded by this one.
+    pub fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
+
     /// The next 64 bits.
     #[expect(clippy::should_implement_trait, reason = "a generator never ends, no iterator")]
     pub fn next(&mut self) -> u64 {

@@ -245,7 +245,7 @@ fn replay_takes_what_stock_redis_appends_and_names_what_it_does_not_know() {
     let len = |db: usize| shard.keyspace.db(db).len();
     assert_eq!((db, len(0), len(1), len(2), len(5)), (5, 3, 1, 0, 0));
     for (line, text) in [
-        ("HSET h f v", "unknown command in 'HSET'"),
+        ("MIGRATE h f v", "unknown command in 'MIGRATE'"),
         ("SELECT 16", "DB index is out of range in 'SELECT'"),
         ("SELECT", "DB index is out of range in 'SELECT'"),
         ("SET k", "wrong number of arguments in 'SET'"),

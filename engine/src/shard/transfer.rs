@@ -67,13 +67,9 @@ impl Shard {
         entry: OwnedEntry,
     ) -> Result<Lsn, CommandError> {
         let ((), lsn) = self.batch(db, 0, true, |ctx| {
-            ctx.admit(key.len() + entry.value().len())?;
+            ctx.admit(key.len() + entry.content().bulk_bytes())?;
             let key = ctx.key(key);
-            let mut digits = itoa::Buffer::new();
-            let value = entry.value();
-            let value = value.bytes(&mut digits);
-            let deadline = entry.deadline().map_or(Deadline::None, Deadline::At);
-            ctx.effect(key.hash, Effect::Set { key: key.bytes, value, deadline });
+            ctx.effect_whole(ctx.db, key, &entry);
             ctx.database().put(key, entry);
             Ok(())
         })?;

@@ -74,7 +74,9 @@ impl Drop for Stock {
 fn digest(keys: &Keys) -> String {
     let mut parts: Vec<(u32, Digest)> = Vec::new();
     for ((db, key), (value, deadline)) in keys {
-        let one = Digest::string_key(key.as_bytes(), value.as_bytes(), deadline.is_some());
+        let object = Digest::ZERO.mix(key.as_bytes()).mix_type(0).mix(value.as_bytes());
+        let object = if deadline.is_some() { object.mark_deadline() } else { object };
+        let one = object.of_key();
         match parts.last_mut() {
             Some((last, part)) if *last == *db as u32 => *part = part.xor(one),
             _ => parts.push((*db as u32, one)),

@@ -63,6 +63,23 @@ macro_rules! text {
     };
 }
 
+macro_rules! threshold {
+    ($name:literal, $field:ident, $doc:literal) => {
+        row(
+            $name,
+            Anytime,
+            Kind::Int {
+                min: 0,
+                max: i64::MAX,
+                get: |c| c.limits.$field as i64,
+                // The range has been checked.
+                set: |c, v| c.limits.$field = v as _,
+            },
+            $doc,
+        )
+    };
+}
+
 macro_rules! choice {
     ($name:literal, $when:ident, $type:ident, $field:ident, $doc:literal) => {
         row(
@@ -151,6 +168,7 @@ pub(super) static GROUPS: &[(&str, &[Directive])] = &[
     ("Cores", CORES),
     ("Persistence", PERSISTENCE),
     ("Latency", latency::LATENCY),
+    ("Values", VALUES),
     ("Log for operators", process::LOG),
     ("Process", process::PROCESS),
 ];
@@ -362,5 +380,14 @@ static PERSISTENCE: &[Directive] = &[
         aof_segment_size,
         "Largest log \
         file, bytes."
+    ),
+];
+
+static VALUES: &[Directive] = &[
+    threshold!("hash-max-listpack-entries", hash_entries, "Most fields of a small hash."),
+    threshold!(
+        "hash-max-listpack-value",
+        hash_value,
+        "Longest field or value of a small hash, bytes."
     ),
 ];

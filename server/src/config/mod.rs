@@ -39,13 +39,17 @@ pub use quire_engine::aof::FsyncPolicy;
 pub use rename::{CommandNames, names as command_names};
 pub use rewrite::{replace_file, rewritten};
 
-use quire_engine::limits::{SHARDS_MAX, STRING_BYTES_MAX};
+use quire_engine::{
+    limits::{SHARDS_MAX, STRING_BYTES_MAX},
+    types::Limits,
+};
 use std::path::PathBuf;
 
 /// Every setting, with its value. What a setting means is said in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is documented by its row in directives.rs")]
 pub struct Config {
+    pub limits: Limits,
     pub bind: Vec<String>,
     pub port: u16,
     pub unixsocket: Option<PathBuf>,
@@ -156,6 +160,7 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            limits: Limits::default(),
             bind: vec!["*".to_owned(), "-::*".to_owned()],
             port: 6379,
             unixsocket: None,

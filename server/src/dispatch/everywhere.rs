@@ -108,12 +108,18 @@ impl Task {
             Task::Export => shard.export(db, args.get(0), now).map(|(entry, gate)| {
                 match entry {
                     None => reply.null(),
-                    Some(entry) => {
-                        let mut digits = itoa::Buffer::new();
-                        reply.array(2);
-                        reply.bulk(entry.value().bytes(&mut digits));
-                        reply.bulk_int(entry.deadline().unwrap_or(i64::MIN));
-                    }
+                    Some(entry) => match entry.string() {
+                        Some(text) => {
+                            let mut digits = itoa::Buffer::new();
+                            reply.array(2);
+                            reply.bulk(text.bytes(&mut digits));
+                            reply.bulk_int(entry.deadline().unwrap_or(i64::MIN));
+                        }
+                        None => reply.error(
+                            "ERR collections cannot move between shards yet: use keys with the \
+                             same {hash tag}",
+                        ),
+                    },
                 }
                 gate
             }),

@@ -169,6 +169,14 @@ impl Entry {
                     "@slow" => !has(Flags::FAST),
                     "@blocking" => has(Flags::BLOCKING),
                     "@string" => self.group == Group::String,
+                    "@list" => self.group == Group::List,
+                    "@set" => self.group == Group::Set,
+                    "@sortedset" => self.group == Group::SortedSet,
+                    "@hash" => self.group == Group::Hash,
+                    "@stream" => self.group == Group::Stream,
+                    "@bitmap" => self.group == Group::Bitmap,
+                    "@hyperloglog" => self.group == Group::Hyperloglog,
+                    "@geo" => self.group == Group::Geo,
                     // WAITAOF is of the group, but about the connection.
                     "@keyspace" => {
                         is_leaf

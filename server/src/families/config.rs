@@ -195,6 +195,9 @@ impl Core {
 
     /// Brings what connections keep of the settings in line with new ones.
     pub fn settings_changed(&mut self) {
+        if let Some(shard) = self.shard.as_mut() {
+            shard.limits = self.live.limits;
+        }
         let is_open = self.live.requirepass.is_empty();
         for conn in self.conns.iter_mut().flatten() {
             // The range of the directive fits.

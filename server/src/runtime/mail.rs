@@ -78,6 +78,7 @@ impl Core {
         let hasher = keyspace.hasher().clone();
         let mut shard = Shard::new(self.id as usize, n, databases, hasher, staging, seed);
         shard.keyspace = keyspace;
+        shard.limits = self.live.limits;
         self.shard = Some(shard);
         self.publish_key_counts();
         self.execute_deferred();

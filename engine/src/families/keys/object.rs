@@ -2,7 +2,7 @@
 
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec, Reply},
-    keyspace::{EntryMut, Str, canonical_int},
+    keyspace::{EntryMut, Str, Value, canonical_int},
 };
 
 /// Integers below this are shared objects in Redis, whose reference count is this constant.
@@ -219,7 +219,7 @@ fn encoding(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn refcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     inspect(cx, args, |entry, reply| {
-        let shared = matches!(entry.value(), Str::Int(n) if (0..SHARED_INTEGERS).contains(&n));
+        let shared = matches!(entry.as_entry().content(), Value::Str(Str::Int(n)) if (0..SHARED_INTEGERS).contains(&n));
         reply.int(if shared { SHARED_REFCOUNT } else { 1 });
         Ok(())
     })

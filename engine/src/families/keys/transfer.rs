@@ -1,10 +1,10 @@
 //! Keys that change their name or database: RENAME, MOVE, COPY, with both ends on this shard.
 //!
-//! A value that gets a new place is logged whole, as SET: an effect names one key.
+//! A value that gets a new place is logged whole: an effect names one key.
 
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},
-    effect::{Deadline, Effect},
+    effect::Effect,
     keyspace::{Key, OwnedEntry, canonical_int},
 };
 
@@ -86,7 +86,7 @@ fn renamenx(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 fn rename_if(cx: &mut Ctx<'_>, args: Args<'_>, replace: bool) -> Result<bool, CommandError> {
     let (from, to) = (cx.key(args.get(1)), cx.key(args.get(2)));
     let value_bytes = match cx.find(from)? {
-        Some(entry) => entry.value().len(),
+        Some(entry) => entry.as_entry().content().bulk_bytes(),
         None => return Err(CommandError::NO_SUCH_KEY),
     };
     if from.bytes == to.bytes || (!replace && cx.find(to)?.is_some()) {
@@ -102,11 +102,7 @@ fn rename_if(cx: &mut Ctx<'_>, args: Args<'_>, replace: bool) -> Result<bool, Co
 
 /// Puts an entry in and logs it.
 fn store(cx: &mut Ctx<'_>, db: usize, key: Key<'_>, entry: OwnedEntry) {
-    let mut digits = itoa::Buffer::new();
-    let value = entry.value();
-    let value = value.bytes(&mut digits);
-    let deadline = entry.deadline().map_or(Deadline::None, Deadline::At);
-    cx.effect_in(db, key.hash, Effect::Set { key: key.bytes, value, deadline });
+    cx.effect_whole(db, key, &entry);
     cx.keyspace.db_mut(db).put(key, entry);
 }
 
@@ -130,7 +126,7 @@ fn move_key(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Err(SAME);
     }
     let key = cx.key(args.get(1));
-    let value_bytes = cx.find(key)?.map(|entry| entry.value().len());
+    let value_bytes = cx.find(key)?.map(|entry| entry.as_entry().content().bulk_bytes());
     let Some(value_bytes) = value_bytes else {
         cx.reply.int(0);
         return Ok(());
@@ -174,7 +170,7 @@ fn copy(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         cx.reply.int(0);
         return Ok(());
     }
-    cx.admit(entry.value().len() + to.bytes.len())?;
+    cx.admit(entry.content().bulk_bytes() + to.bytes.len())?;
     store(cx, to_db, to, entry);
     cx.reply.int(1);
     Ok(())

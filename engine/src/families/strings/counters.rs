@@ -114,7 +114,7 @@ fn integer(value: Str<'_>) -> Result<i64, CommandError> {
 
 fn add(cx: &mut Ctx<'_>, args: Args<'_>, by: i64) -> Result<(), CommandError> {
     let key = cx.key(args.get(1));
-    let sum = match cx.find(key)? {
+    let sum = match cx.find_string(key)? {
         Some(mut entry) => {
             let sum = integer(entry.value())?.checked_add(by).ok_or(OVERFLOW)?;
             if !entry.set_int_in_place(sum) {
@@ -140,7 +140,7 @@ fn log_sum(cx: &mut Ctx<'_>, key: Key<'_>, args: Args<'_>) {
 
 fn incrbyfloat(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = cx.key(args.get(1));
-    let value = match cx.find(key)? {
+    let value = match cx.find_string(key)? {
         Some(entry) => match entry.value() {
             Str::Int(n) => LongDouble::from(n),
             Str::Bytes(text) => LongDouble::parse(text).ok_or(CommandError::NOT_A_FLOAT)?,

@@ -51,7 +51,7 @@ fn check_length(before: usize, more: usize) -> Result<(), CommandError> {
 
 fn append(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (key, tail) = (cx.key(args.get(1)), args.get(2));
-    if let Some(entry) = cx.find(key)? {
+    if let Some(entry) = cx.find_string(key)? {
         check_length(entry.value().len(), tail.len())?;
     }
     let len = cx.database().append(key, tail);
@@ -65,7 +65,7 @@ fn setrange(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let offset = canonical_int(args.get(2)).ok_or(CommandError::NOT_AN_INTEGER)?;
     let offset =
         usize::try_from(offset).map_err(|_| CommandError::new("ERR offset is out of range"))?;
-    let before = cx.find(key)?.map_or(0, |entry| entry.value().len());
+    let before = cx.find_string(key)?.map_or(0, |entry| entry.value().len());
     if bytes.is_empty() {
         cx.reply.int(before as i64);
         return Ok(());

@@ -172,7 +172,11 @@ pub fn answer(
 
 fn text(cx: &mut Ctx<'_>, key: &[u8]) -> Result<Vec<u8>, CommandError> {
     let key = cx.key(key);
-    Ok(cx.read(key)?.0.map_or_else(Vec::new, |entry| entry.value().to_vec()))
+    match cx.read(key)?.0 {
+        None => Ok(Vec::new()),
+        Some(entry) if entry.is_string() => Ok(entry.value().to_vec()),
+        Some(_) => Err(CommandError::new("ERR The specified keys must contain string values")),
+    }
 }
 
 fn reply_runs(

@@ -83,7 +83,7 @@ pub const SPECS: &[CommandSpec] = &[
 
 fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = cx.key(args.get(1));
-    let (entry, reply) = cx.read(key)?;
+    let (entry, reply) = cx.read_string(key)?;
     match entry {
         Some(entry) => reply_value(reply, entry.value()),
         None => reply.null(),
@@ -97,8 +97,8 @@ fn mget(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         let key = cx.key(key);
         let (entry, reply) = cx.read(key)?;
         match entry {
-            Some(entry) => reply_value(reply, entry.value()),
-            None => reply.null(),
+            Some(entry) if entry.is_string() => reply_value(reply, entry.value()),
+            Some(_) | None => reply.null(),
         }
     }
     Ok(())
@@ -106,7 +106,7 @@ fn mget(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn strlen(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = cx.key(args.get(1));
-    let (entry, reply) = cx.read(key)?;
+    let (entry, reply) = cx.read_string(key)?;
     reply.int(entry.map_or(0, |entry| entry.value().len() as i64));
     Ok(())
 }
@@ -115,7 +115,7 @@ fn getrange(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let start = canonical_int(args.get(2)).ok_or(CommandError::NOT_AN_INTEGER)?;
     let end = canonical_int(args.get(3)).ok_or(CommandError::NOT_AN_INTEGER)?;
     let key = cx.key(args.get(1));
-    let (entry, reply) = cx.read(key)?;
+    let (entry, reply) = cx.read_string(key)?;
     let Some(entry) = entry else {
         reply.bulk(b"");
         return Ok(());

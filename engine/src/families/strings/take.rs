@@ -46,7 +46,7 @@ pub const SPECS: &[CommandSpec] = &[
 
 fn getdel(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = cx.key(args.get(1));
-    let (entry, reply) = cx.read(key)?;
+    let (entry, reply) = cx.read_string(key)?;
     let Some(entry) = entry else {
         reply.null();
         return Ok(());
@@ -61,7 +61,7 @@ fn getex(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let options = SetOptions::parse_getex(args)?;
     let (now_ms, live) = (cx.now_ms, cx.is_live());
     let key = cx.key(args.get(1));
-    let (entry, reply) = cx.read(key)?;
+    let (entry, reply) = cx.read_string(key)?;
     let Some(entry) = entry else {
         // A missing key is not an error, whatever the deadline says.
         reply.null();

@@ -141,7 +141,7 @@ fn set_with_options(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError
     let deadline = options.deadline("set", cx.now_ms)?;
     let key = cx.key(args.get(1));
     let exists = if options.get {
-        let (entry, reply) = cx.read(key)?;
+        let (entry, reply) = cx.read_string(key)?;
         match &entry {
             Some(entry) => reply_value(reply, entry.value()),
             None => reply.null(),
@@ -198,7 +198,7 @@ fn set_for(
 
 fn getset(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = cx.key(args.get(1));
-    let (entry, reply) = cx.read(key)?;
+    let (entry, reply) = cx.read_string(key)?;
     match entry {
         Some(entry) => reply_value(reply, entry.value()),
         None => reply.null(),

@@ -183,7 +183,7 @@ impl Pair {
         let known = self.forget(&from);
         assert_eq!(taken.is_some(), known.is_some());
         if let (Some(taken), Some(known)) = (taken, known) {
-            assert_eq!(taken.value().to_vec(), known.value);
+            assert_eq!(taken.string().unwrap().to_vec(), known.value);
             self.real.put(self.hasher.key(&to), taken);
             self.model.insert(to, known);
         }

@@ -117,7 +117,7 @@ fn access_bits_are_the_keys_own() {
         (entry.key(), entry.value(), entry.deadline()),
         (&b"k"[..], Str::Bytes(b"v"), Some(9))
     );
-    assert_eq!((entry.encoding(), entry.type_name()), ("embstr", "string"));
+    assert_eq!((entry.encoding(), entry.kind()), ("embstr", crate::types::ValueType::String));
 }
 
 proptest! {

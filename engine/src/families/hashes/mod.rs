@@ -1,0 +1,4 @@
+//! Commands on hashes.
+
+pub mod read;
+pub mod write;

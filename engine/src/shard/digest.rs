@@ -1,0 +1,53 @@
+//! DEBUG DIGEST of this shard's keys: what each type's content adds, exactly as Redis has it.
+
+use super::Shard;
+use crate::{
+    digest::Digest,
+    keyspace::Value,
+    types::{HashRef, View, packed::Item},
+};
+
+/// Redis' type numbers.
+const STRING: u32 = 0;
+const HASH: u32 = 4;
+
+impl Shard {
+    /// The XOR of the digests of a database's keys; None when it is empty. Parts of several
+    /// shards are joined with [`Digest::xor`], then with [`Digest::of_databases`].
+    pub fn digest(&self, db: usize) -> Option<Digest> {
+        let database = self.keyspace.db(db);
+        let mut part = Digest::ZERO;
+        database.for_each(&mut |entry| {
+            let start = Digest::ZERO.mix(entry.key());
+            let object = object(start, entry.content(), entry.deadline().is_some());
+            part = part.xor(object.of_key());
+        });
+        (!database.is_empty()).then_some(part)
+    }
+
+    /// DEBUG DIGEST-VALUE of one key; zero when there is none. Deadlines that have passed do
+    /// not matter, as in Redis.
+    pub fn digest_value(&self, db: usize, key: &[u8]) -> Digest {
+        self.keyspace.db(db).get(self.keyspace.key(key)).map_or(Digest::ZERO, |entry| {
+            object(Digest::ZERO, entry.content(), entry.deadline().is_some())
+        })
+    }
+}
+
+/// The digest of a value, on from `start`.
+fn object(start: Digest, value: Value<'_>, has_deadline: bool) -> Digest {
+    let mut digest = start;
+    if let Value::Str(text) = value {
+        digest = digest.mix_type(STRING).mix(text.bytes(&mut itoa::Buffer::new()));
+    } else if let Some(hash) = HashRef::of(value) {
+        digest = digest.mix_type(HASH);
+        hash.for_each(&mut |field, value| {
+            digest = digest.gather_digest(mix(mix(Digest::ZERO, field), value));
+        });
+    }
+    if has_deadline { digest.mark_deadline() } else { digest }
+}
+
+fn mix(digest: Digest, item: Item<'_>) -> Digest {
+    digest.mix(item.bytes(&mut itoa::Buffer::new()))
+}

@@ -1,0 +1,156 @@
+//! Values that are collections: structure and encodings.
+//!
+//! ```text
+//! small: one run of bytes in (or behind) the key's entry     packed.rs, intset.rs
+//! big:   an Object in memory of its own                      hash.rs, set.rs, list.rs ...
+//! ```
+//! A type (`Hash`, ..) is either, and turns from small to big by [`Limits`], never back, as Redis
+//! does. A type knows no key, no argument and no reply; deterministic: chance comes in as an
+//! argument. Big forms are made of small nodes (a table's segments, a tree's leaves), so that no
+//! operation ever moves more than one node and a walk can go on beside writers.
+
+pub mod hash;
+mod limits;
+pub mod packed;
+mod rewrite;
+
+pub use hash::{Hash, HashRef};
+pub use limits::Limits;
+pub use rewrite::rewrite;
+
+use crate::keyspace::Value;
+
+/// What TYPE says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueType {
+    /// `string`
+    String,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `zset`
+    Zset,
+    /// `hash`
+    Hash,
+    /// `stream`
+    Stream,
+}
+
+impl ValueType {
+    /// The word TYPE answers with.
+    pub fn name(self) -> &'static str {
+        match self {
+            ValueType::String => "string",
+            ValueType::List => "list",
+            ValueType::Set => "set",
+            ValueType::Zset => "zset",
+            ValueType::Hash => "hash",
+            ValueType::Stream => "stream",
+        }
+    }
+}
+
+/// What the bytes of a small value are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Form {
+    /// The text of a string.
+    Text = 0,
+    /// Packed elements of a list.
+    List = 1,
+    /// Packed fields and values of a hash.
+    Hash = 2,
+    /// Packed members of a set.
+    Set = 3,
+    /// Sorted integers of a set, of one width.
+    Ints = 4,
+    /// Packed members and scores of a sorted set.
+    Zset = 5,
+}
+
+impl Form {
+    /// All, by number.
+    pub const ALL: [Form; 6] =
+        [Form::Text, Form::List, Form::Hash, Form::Set, Form::Ints, Form::Zset];
+
+    /// The type of the value.
+    pub fn kind(self) -> ValueType {
+        match self {
+            Form::Text => ValueType::String,
+            Form::List => ValueType::List,
+            Form::Hash => ValueType::Hash,
+            Form::Set | Form::Ints => ValueType::Set,
+            Form::Zset => ValueType::Zset,
+        }
+    }
+
+    /// As OBJECT ENCODING of Redis 7.0 says it; for strings the entry knows more.
+    pub fn encoding(self) -> &'static str {
+        match self {
+            Form::Text => "raw",
+            Form::Hash | Form::Zset => "listpack",
+            Form::List => "quicklist",
+            // Redis 7.0 has no packed sets of texts.
+            Form::Set => "hashtable",
+            Form::Ints => "intset",
+        }
+    }
+}
+
+/// A big value, in memory of its own.
+#[derive(Clone)]
+pub enum Object {
+    /// A hash.
+    Hash(Hash),
+}
+
+impl Object {
+    /// The type.
+    pub fn kind(&self) -> ValueType {
+        match self {
+            Object::Hash(_) => ValueType::Hash,
+        }
+    }
+
+    /// As OBJECT ENCODING of Redis 7.0 says it.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Object::Hash(_) => "hashtable",
+        }
+    }
+
+    /// Bytes of memory that it takes, itself included; constant time.
+    #[inline]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Object::Hash(hash) => hash.memory_bytes(),
+            }
+    }
+}
+
+/// A type of collection, small or big: what the keyspace must know to keep one.
+pub trait Collection: Sized {
+    /// The type.
+    const TYPE: ValueType;
+
+    /// One without elements, small; `memory` may be used for its bytes.
+    fn empty(memory: Vec<u8>) -> Self;
+    /// A small one from its bytes; None when they are another type's, with the memory.
+    fn unpack(form: Form, bytes: Vec<u8>) -> Result<Self, Vec<u8>>;
+    /// The bytes of a small one; a big one as it is.
+    fn pack(self) -> Result<(Form, Vec<u8>), Self>;
+    /// The collection in an object, None when it is of another type.
+    fn of(object: &mut Object) -> Option<&mut Self>;
+    /// A big one as an object.
+    fn into_object(self) -> Object;
+    /// True when it has no elements: then its key goes.
+    fn is_empty(&self) -> bool;
+}
+
+/// A type of collection, small or big, to be read.
+pub trait View<'a>: Sized {
+    /// The collection in a value, None when it is of another type.
+    fn of(value: Value<'a>) -> Option<Self>;
+}
