@@ -37,7 +37,7 @@ pub const SPECS: &[CommandSpec] = &[
         complexity: "O(N) where N is the number of fields being set.",
         summary: "Set multiple hash fields to multiple values",
         fanout: Fanout::Whole,
-        examples: &["HMSET h f v"],
+        examples: &["HMSET h f v g 2"],
         run: hmset,
     },
     CommandSpec {
