@@ -16,8 +16,10 @@ use indicatif::ProgressBar;
 
 use crate::{
     client::Client,
+    environment,
     json::Json,
     load::{KeySource, Keys, Kind, Order, ReplyCutter},
+    rounds,
     server::{Persistence, Program, Server},
 };
 
@@ -202,12 +204,7 @@ impl HitRate {
     /// Of a server that does not start, refuses a directive, or ends.
     pub fn run(&self) -> io::Result<Vec<(String, Outcome)>> {
         std::fs::create_dir_all(&self.dir)?;
-        let bar = ProgressBar::new(self.programs.len() as u64 * 100);
-        if let Ok(style) =
-            indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} {msg}")
-        {
-            bar.set_style(style);
-        }
+        let bar = rounds::progress(self.programs.len() * 100);
         let mut outcomes = Vec::new();
         for (name, program) in &self.programs {
             bar.set_message(name.clone());
@@ -289,7 +286,9 @@ impl HitRate {
                 ])
             })
             .collect();
+        let environment = environment::describe(Some(&self.dir));
         Json::object([
+            ("environment", environment),
             ("maxmemory", Json::text(&self.maxmemory)),
             ("policy", Json::text(&self.policy)),
             ("keys", Json::Count(self.keys)),

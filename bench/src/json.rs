@@ -7,6 +7,8 @@ use std::fmt::{self, Write as _};
 pub enum Json {
     /// `null`: not known, not measured.
     Null,
+    /// `true` or `false`
+    Bool(bool),
     /// A whole number.
     Count(u64),
     /// Any other number, written with three digits behind the point; `null` if not finite.
@@ -29,6 +31,20 @@ impl Json {
     pub fn object<const N: usize>(fields: [(&str, Self); N]) -> Self {
         Self::Object(fields.map(|(name, value)| (name.to_owned(), value)).into())
     }
+
+    /// The same object with more fields behind the ones it has; anything else stays what it is.
+    pub fn with(mut self, more: impl IntoIterator<Item = (String, Self)>) -> Self {
+        if let Self::Object(fields) = &mut self {
+            fields.extend(more);
+        }
+        self
+    }
+}
+
+impl From<Option<f64>> for Json {
+    fn from(value: Option<f64>) -> Self {
+        value.map_or(Self::Null, Self::Number)
+    }
 }
 
 fn quoted(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,6 +64,7 @@ impl fmt::Display for Json {
         match self {
             Self::Number(n) if n.is_finite() => write!(f, "{n:.3}"),
             Self::Null | Self::Number(_) => f.write_str("null"),
+            Self::Bool(b) => write!(f, "{b}"),
             Self::Count(n) => write!(f, "{n}"),
             Self::Text(text) => quoted(text, f),
             Self::List(items) => {
@@ -83,13 +100,13 @@ mod tests {
     fn every_kind_of_value_is_written_as_json() {
         let value = Json::object([
             ("a\"b", Json::text("c\\d\n")),
-            ("list", Json::List(vec![Json::Count(1), Json::Null])),
+            ("list", Json::List(vec![Json::Count(1), Json::Bool(true), Json::Null])),
             ("n", Json::Number(1.5)),
             ("nan", Json::Number(f64::NAN)),
         ]);
         assert_eq!(
             value.to_string(),
-            r#"{"a\"b":"c\\d\u000a","list":[1,null],"n":1.500,"nan":null}"#
+            r#"{"a\"b":"c\\d\u000a","list":[1,true,null],"n":1.500,"nan":null}"#
         );
     }
 }

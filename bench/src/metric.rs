@@ -11,6 +11,12 @@ pub enum Metric {
     P99,
     /// Latency, us.
     P999,
+    /// Latency, us: the longest.
+    Max,
+    /// GETs and the like that found something, percent.
+    HitPercent,
+    /// Requests of an open loop that were due and got no reply.
+    Unanswered,
     /// CPU of the server's process per reply, us.
     CpuPerOp,
     /// CPU of the server's process, share of one core, percent.
@@ -23,11 +29,14 @@ pub enum Metric {
 
 impl Metric {
     /// In the order of the table's columns.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::OpsPerSecond,
         Self::P50,
         Self::P99,
         Self::P999,
+        Self::Max,
+        Self::HitPercent,
+        Self::Unanswered,
         Self::CpuPerOp,
         Self::CpuPercent,
         Self::RssMib,
@@ -41,6 +50,9 @@ impl Metric {
             Self::P50 => "p50 us",
             Self::P99 => "p99 us",
             Self::P999 => "p99.9 us",
+            Self::Max => "max us",
+            Self::HitPercent => "hits %",
+            Self::Unanswered => "unanswered",
             Self::CpuPerOp => "CPU us/op",
             Self::CpuPercent => "CPU %",
             Self::RssMib => "RSS MiB",
@@ -55,6 +67,9 @@ impl Metric {
             Self::P50 => "p50_us",
             Self::P99 => "p99_us",
             Self::P999 => "p999_us",
+            Self::Max => "max_us",
+            Self::HitPercent => "hit_percent",
+            Self::Unanswered => "unanswered",
             Self::CpuPerOp => "cpu_us_per_op",
             Self::CpuPercent => "cpu_percent",
             Self::RssMib => "rss_mib",
@@ -64,15 +79,20 @@ impl Metric {
 
     /// True when more is better.
     pub fn more_is_better(self) -> bool {
-        self == Self::OpsPerSecond
+        matches!(self, Self::OpsPerSecond | Self::HitPercent)
     }
 
     /// A value with as many digits as it is worth.
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::OpsPerSecond | Self::P50 | Self::P99 | Self::P999 => format!("{value:.0}"),
+            Self::OpsPerSecond
+            | Self::P50
+            | Self::P99
+            | Self::P999
+            | Self::Max
+            | Self::Unanswered => format!("{value:.0}"),
             Self::CpuPerOp | Self::CpuPercent => format!("{value:.2}"),
-            Self::RssMib | Self::BytesPerKey => format!("{value:.1}"),
+            Self::RssMib | Self::BytesPerKey | Self::HitPercent => format!("{value:.1}"),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What is compared: named rows, each a load on the same setup of both servers, and the goals
-//! that are read off them. One line here adds a row.
+//! What `compare` compares: rows, each a load on the same setup of Quire and stock Redis, and the
+//! project's goals that are read off them. One line here adds a row.
 
 use clap::ValueEnum;
 
 use crate::{
-    load::{Order, Role, Verb},
+    load::{Keys, Mix, Order, Role, Template, named},
     metric::Metric,
     server::Persistence,
 };
@@ -51,21 +51,11 @@ impl Subject {
 /// What is done to a server in a row.
 #[derive(Debug, Clone)]
 pub enum Work {
-    /// Load for a while; the first role is the one whose percentiles are reported.
-    Load {
-        /// Who asks for what.
-        roles: Vec<Role>,
-        /// Fill all keys before.
-        filled: bool,
-    },
-    /// Growth of resident memory while `keys` keys of 16 bytes with values of `value_bytes` are
-    /// set on a fresh server.
-    Grow {
-        /// Number of keys.
-        keys: u64,
-        /// Bytes of a value.
-        value_bytes: usize,
-    },
+    /// Load for a while on the keys of the first role, which are set before; its percentiles are
+    /// reported.
+    Load(Vec<Role>),
+    /// Growth of resident memory while the keys of the role are set on a fresh server.
+    Grow(Role),
     /// Connections, and silence.
     Idle {
         /// Number of connections.
@@ -106,23 +96,36 @@ pub struct Row {
 const KEYS: u64 = 100_000;
 const VALUE_BYTES: usize = 64;
 
-fn role(connections: usize, pipeline: usize, verb: Verb) -> Role {
-    let (keys, value_bytes, order) = (KEYS, VALUE_BYTES, Order::Uniform);
-    Role { connections, pipeline, verb, keys, value_bytes, order }
+/// The mix of one verb.
+fn only(verb: &str) -> Mix {
+    let template = named(verb).and_then(|verb| Template::parse(verb.template));
+    let mix = template.and_then(|template| Mix::new(vec![(template, 1)]));
+    // A test builds every row.
+    mix.unwrap_or_else(|e| unreachable!("{e}"))
+}
+
+/// What fills the keys of every row.
+pub fn filling() -> Mix {
+    only("set")
+}
+
+fn role(connections: usize, pipeline: usize, verb: &str) -> Role {
+    let keys = Keys::new(KEYS, Order::Uniform);
+    Role { connections, pipeline, mix: only(verb), keys, value_bytes: VALUE_BYTES, rate: None }
 }
 
 fn goal(metric: Metric, of: Subject, to: Subject, bound: f64) -> Goal {
     Goal { metric, of, to, bound }
 }
 
-fn cpu_off(clients: usize, pipeline: usize, verb: Verb) -> Row {
+fn cpu_off(clients: usize, pipeline: usize, verb: &str) -> Row {
     let bound = if pipeline == 1 { 0.9 } else { 0.55 };
     Row {
         scenario: Scenario::CpuOff,
-        name: format!("no persistence, {}, P{pipeline}", verb.name()),
+        name: format!("no persistence, {}, P{pipeline}", verb.to_uppercase()),
         persistence: Persistence::Off,
         subjects: vec![Subject::Quire, Subject::Redis],
-        work: Work::Load { roles: vec![role(clients, pipeline, verb)], filled: true },
+        work: Work::Load(vec![role(clients, pipeline, verb)]),
         goals: vec![goal(Metric::CpuPerOp, Subject::Quire, Subject::Redis, bound)],
     }
 }
@@ -134,7 +137,7 @@ fn everysec(clients: usize, pipeline: usize) -> Row {
         name: format!("everysec, SET, P{pipeline}"),
         persistence: Persistence::Everysec,
         subjects: vec![Subject::Quire, Subject::QuireOff, Subject::Redis],
-        work: Work::Load { roles: vec![role(clients, pipeline, Verb::Set)], filled: true },
+        work: Work::Load(vec![role(clients, pipeline, "set")]),
         goals: vec![goal(Metric::CpuPerOp, Subject::Quire, Subject::QuireOff, bound)],
     }
 }
@@ -154,7 +157,7 @@ fn always(clients: usize, pipeline: usize) -> Row {
         name: format!("always, SET, P{pipeline}"),
         persistence: Persistence::Always,
         subjects: vec![Subject::Quire, Subject::Redis],
-        work: Work::Load { roles: vec![role(clients, pipeline, Verb::Set)], filled: true },
+        work: Work::Load(vec![role(clients, pipeline, "set")]),
         goals,
     }
 }
@@ -165,21 +168,19 @@ fn readers(clients: usize) -> Row {
         name: format!("always, {clients} readers beside 8 writers"),
         persistence: Persistence::Always,
         subjects: vec![Subject::Quire, Subject::Redis],
-        work: Work::Load {
-            roles: vec![role(clients, 1, Verb::Get), role(8, 1, Verb::Set)],
-            filled: true,
-        },
+        work: Work::Load(vec![role(clients, 1, "get"), role(8, 1, "set")]),
         goals: vec![goal(Metric::P99, Subject::Quire, Subject::Redis, 1.0 / 3.0)],
     }
 }
 
 fn memory() -> Row {
+    let keys = Keys::new(1_000_000, Order::Sequential);
     Row {
         scenario: Scenario::Memory,
         name: "memory, 1M keys of 16 B with 64 B values".to_owned(),
         persistence: Persistence::Off,
         subjects: vec![Subject::Quire, Subject::Redis],
-        work: Work::Grow { keys: 1_000_000, value_bytes: VALUE_BYTES },
+        work: Work::Grow(Role { keys, ..role(1, 1, "set") }),
         goals: vec![goal(Metric::BytesPerKey, Subject::Quire, Subject::Redis, 0.7)],
     }
 }
@@ -199,11 +200,28 @@ fn idle(connections: usize) -> Row {
 pub fn rows(wanted: Scenario, clients: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for pipeline in [1, 16] {
-        rows.extend([Verb::Get, Verb::Set].map(|verb| cpu_off(clients, pipeline, verb)));
+        rows.extend(["get", "set"].map(|verb| cpu_off(clients, pipeline, verb)));
     }
     rows.extend([1, 16].map(|pipeline| everysec(clients, pipeline)));
     rows.extend([1, 16].map(|pipeline| always(clients, pipeline)));
     rows.extend([readers(clients), memory(), idle(clients)]);
     rows.retain(|row| wanted == Scenario::All || row.scenario == wanted);
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_can_be_built_and_belongs_to_a_scenario() {
+        let all = rows(Scenario::All, 50);
+        assert_eq!(all.len(), 11);
+        for row in &all {
+            assert!(rows(row.scenario, 50).iter().any(|r| r.name == row.name), "{}", row.name);
+            for goal in &row.goals {
+                assert!(row.subjects.contains(&goal.of) && row.subjects.contains(&goal.to));
+            }
+        }
+    }
 }

@@ -9,10 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::ValueEnum;
+
 use crate::{client::Client, system, usage};
 
 /// What a server is asked to make durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Persistence {
     /// `appendonly no`
     Off,
@@ -39,8 +41,8 @@ pub struct Program {
     pub path: PathBuf,
     /// Arguments for this program alone.
     pub extra: Vec<String>,
-    /// The CPU it runs on.
-    pub cpu: usize,
+    /// The CPUs it runs on; any, if there are none.
+    pub cpus: Vec<usize>,
 }
 
 /// A running server.
@@ -77,7 +79,7 @@ impl Server {
             .stdin(Stdio::null())
             .stderr(log.try_clone()?)
             .stdout(log);
-        system::pin_command(&mut command, program.cpu);
+        system::pin_command(&mut command, &program.cpus);
         let child = command.spawn().map_err(|e| {
             io::Error::new(e.kind(), format!("{} does not start: {e}", program.path.display()))
         })?;
@@ -122,12 +124,6 @@ impl Server {
     /// When it is gone.
     pub fn rss(&self) -> io::Result<u64> {
         usage::process_rss(self.pid())
-    }
-
-    /// A field of INFO, such as `redis_version`.
-    pub fn info(&self, field: &str) -> Option<String> {
-        let info = Client::connect(self.addr).and_then(|mut c| c.info("everything")).ok()?;
-        info.field(field).map(str::to_owned)
     }
 }
 

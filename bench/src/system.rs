@@ -9,6 +9,7 @@ use std::{
         unix::process::CommandExt,
     },
     process::Command,
+    time::Duration,
 };
 
 fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -20,25 +21,38 @@ fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
 /// # Errors
 /// The system's, when the CPU does not exist or is not ours to use.
 pub fn pin_thread(cpu: usize) -> io::Result<()> {
+    pin_to(&[cpu])
+}
+
+fn pin_to(cpus: &[usize]) -> io::Result<()> {
     // SAFETY: an all-zero cpu_set_t is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: CPU_SET checks the index against the size of the set.
-    unsafe { libc::CPU_SET(cpu, &mut set) };
+    for &cpu in cpus {
+        // SAFETY: CPU_SET checks the index against the size of the set.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
     // SAFETY: `set` is valid for the size given; 0 is the calling thread.
     checked(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) })?;
     Ok(())
 }
 
-/// Makes `command` run on one CPU, and die with us.
-pub fn pin_command(command: &mut Command, cpu: usize) {
+/// Makes `command` run on these CPUs (on any, if there are none), and die with us.
+pub fn pin_command(command: &mut Command, cpus: &[usize]) {
+    let cpus = cpus.to_vec();
     // SAFETY: between fork and exec only async-signal-safe calls are made: two system calls on
-    // values of this stack.
+    // values that exist already; nothing is allocated.
     unsafe {
         command.pre_exec(move || {
             checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
-            pin_thread(cpu)
+            if cpus.is_empty() { Ok(()) } else { pin_to(&cpus) }
         });
     }
+}
+
+/// Lets timeouts of the calling thread end when they should; the default is 50 us late.
+pub fn precise_timers() {
+    // SAFETY: sets a number of this thread. It cannot fail with these arguments.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
 }
 
 /// Asks a process to end.
@@ -90,16 +104,25 @@ impl Readiness {
         Ok(())
     }
 
-    /// Waits for at most `timeout_ms` and puts the tokens of readable sockets into `ready`.
+    /// Waits for at most `timeout` and puts the tokens of readable sockets into `ready`.
     ///
     /// # Errors
     /// The system's, other than being interrupted.
-    pub fn wait(&mut self, timeout_ms: i32, ready: &mut Vec<usize>) -> io::Result<()> {
+    pub fn wait(&mut self, timeout: Duration, ready: &mut Vec<usize>) -> io::Result<()> {
         ready.clear();
-        let (room, len) = (self.events.as_mut_ptr(), self.events.len() as i32);
-        // SAFETY: the kernel writes at most `len` events into our vector.
-        let count =
-            checked(unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), room, len, timeout_ms) });
+        let (room, len) = (self.events.as_mut_ptr(), self.events.len() as libc::c_long);
+        let timeout = libc::timespec {
+            tv_sec: timeout.as_secs() as libc::time_t,
+            tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
+        };
+        let (epoll, no_mask) = (self.epoll.as_raw_fd(), std::ptr::null::<libc::sigset_t>());
+        // epoll_wait counts in milliseconds, which is a long time for a request that is due.
+        // SAFETY: the kernel writes at most `len` events into our vector and reads a timespec
+        // that lives during the call.
+        let count = unsafe {
+            libc::syscall(libc::SYS_epoll_pwait2, epoll, room, len, &raw const timeout, no_mask, 0)
+        };
+        let count = checked(count as libc::c_int);
         match count {
             Ok(count) => {
                 ready.extend(self.events[..count as usize].iter().map(|e| e.u64 as usize));

@@ -53,8 +53,10 @@ pub fn process_rss(pid: u32) -> io::Result<u64> {
 #[derive(Debug, Clone)]
 pub struct Reading {
     at: Instant,
-    /// The server's CPU seconds.
-    server: f64,
+    /// The server's CPU seconds, if known.
+    server: Option<f64>,
+    /// Whether it uses this machine's.
+    here: bool,
     /// Our own CPU seconds.
     own: f64,
     /// User, nice and system time of the machine, seconds.
@@ -63,11 +65,12 @@ pub struct Reading {
     steal: f64,
 }
 
-/// Takes a reading while `server` runs.
+/// Takes a reading; `server` is the CPU seconds the server has used, and `here` whether it does so
+/// on this machine.
 ///
 /// # Errors
-/// When the server is gone.
-pub fn read(server: u32) -> io::Result<Reading> {
+/// When there is no /proc.
+pub fn read(server: Option<f64>, here: bool) -> io::Result<Reading> {
     let stat = fs::read_to_string("/proc/stat")?;
     let fields: Vec<f64> = stat
         .lines()
@@ -80,7 +83,8 @@ pub fn read(server: u32) -> io::Result<Reading> {
     let field = |i: usize| fields.get(i).copied().unwrap_or(0.0);
     Ok(Reading {
         at: Instant::now(),
-        server: process_cpu(server)?,
+        server,
+        here,
         own: process_cpu(std::process::id())?,
         busy: field(0) + field(1) + field(2),
         steal: field(7),
@@ -103,12 +107,13 @@ pub fn kernel_threads_cpu() -> HashMap<u32, f64> {
 /// What was used between two readings.
 #[derive(Debug, Clone, Copy)]
 pub struct Used {
-    /// The server's CPU seconds.
-    pub server: f64,
+    /// The server's CPU seconds, if known.
+    pub server: Option<f64>,
     /// Our own share of one core.
     pub own_share: f64,
-    /// Everybody else's share of one core, kernel threads not counted.
-    pub foreign_share: f64,
+    /// Everybody else's share of one core, kernel threads not counted; unknown when the server's
+    /// is.
+    pub foreign_share: Option<f64>,
     /// The share of one core the hypervisor took.
     pub steal_share: f64,
 }
@@ -117,13 +122,14 @@ pub struct Used {
 /// what a load generator of its own process did.
 pub fn between(from: &Reading, to: &Reading, kernel: f64, helper: f64) -> Used {
     let seconds = (to.at - from.at).as_secs_f64().max(1e-9);
-    let server = to.server - from.server;
+    let server = from.server.zip(to.server).map(|(from, to)| to - from);
     let own = to.own - from.own + helper;
-    let foreign = (to.busy - from.busy - server - own - kernel).max(0.0);
+    let in_busy = if to.here { server } else { Some(0.0) };
+    let foreign = in_busy.map(|server| (to.busy - from.busy - server - own - kernel).max(0.0));
     Used {
         server,
         own_share: own / seconds,
-        foreign_share: foreign / seconds,
+        foreign_share: foreign.map(|f| f / seconds),
         steal_share: (to.steal - from.steal) / seconds,
     }
 }

@@ -1,5 +1,9 @@
 //! Which key comes next: numbers 0..count, uniform, sequential or by Zipf's law.
-//! Equal seeds give equal sequences.
+//!
+//! Equal seeds give equal sequences. A `listed` set maps the numbers to others, for loads that
+//! must hit a part of the keys only (those of one shard).
+
+use std::sync::Arc;
 
 /// Random numbers: xorshift64* (Vigna, 2016). Not for secrets.
 #[derive(Debug, Clone)]
@@ -104,19 +108,26 @@ pub enum Order {
     Zipf(f64),
 }
 
-/// The keys of a load.
+/// The keys of a load; at least one.
 #[derive(Debug, Clone)]
 pub struct Keys {
     /// How many.
     pub count: u64,
     /// How they are chosen.
     pub order: Order,
+    /// Their numbers, if not 0..count; as many as `count` says.
+    pub listed: Option<Arc<[u64]>>,
 }
 
 impl Keys {
     /// Numbers 0..`count`.
     pub fn new(count: u64, order: Order) -> Self {
-        Self { count, order }
+        Self { count, order, listed: None }
+    }
+
+    /// Only these numbers.
+    pub fn listed(numbers: Vec<u64>, order: Order) -> Self {
+        Self { count: numbers.len() as u64, order, listed: Some(numbers.into()) }
     }
 }
 
@@ -143,7 +154,7 @@ impl KeySource {
 
     /// The next number.
     pub fn next(&mut self) -> u64 {
-        match (&self.zipf, self.keys.order) {
+        let index = match (&self.zipf, self.keys.order) {
             (Some(zipf), _) => zipf.next(&mut self.random),
             (None, Order::Sequential) => {
                 let index = self.next % self.keys.count;
@@ -151,7 +162,18 @@ impl KeySource {
                 index
             }
             (None, Order::Uniform | Order::Zipf(_)) => self.random.below(self.keys.count),
-        }
+        };
+        self.keys.listed.as_ref().map_or(index, |numbers| numbers[index as usize])
+    }
+
+    /// A random number below the number of keys, whatever their order.
+    pub fn number(&mut self) -> u64 {
+        self.random.below(self.keys.count)
+    }
+
+    /// Random numbers for everything else of the same connection.
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
     }
 }
 
@@ -210,6 +232,16 @@ mod tests {
                     "exponent {exponent}, ranks {from}-{to}: {found} instead of {expected}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn listed_keys_are_the_only_ones() {
+        let numbers = vec![3, 5, 8];
+        for order in [Order::Uniform, Order::Sequential, Order::Zipf(0.99)] {
+            let seen: HashSet<u64> =
+                take(&Keys::listed(numbers.clone(), order), 200).into_iter().collect();
+            assert_eq!(seen, numbers.iter().copied().collect(), "{order:?}");
         }
     }
 }

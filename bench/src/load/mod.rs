@@ -1,47 +1,55 @@
-//! The load generator: closed loop, one thread, many connections.
+//! The load generator: closed and open loop, several threads, many connections.
 //!
-//! Each connection sends a batch of `pipeline` requests, waits for all its replies, sends the
-//! next. Latency is taken per reply, from just before its batch was written. Connections belong
-//! to roles, which are measured apart (writers beside readers).
+//! *Closed loop*: each connection sends a batch of `pipeline` requests, waits for all its replies,
+//! sends the next. Latency is taken per reply, from just before its batch was written. It slows
+//! down with the server: percentiles are those of clients that wait.
 //!
-//! Being closed-loop, it slows down with the server: percentiles are those of clients that wait,
-//! not of requests that arrive at a rate.
+//! *Open loop*: requests are due at a rate, whatever the server does, and latency counts from
+//! then (`pace.rs`). Percentiles are those of requests that arrive.
+//!
+//! Connections belong to roles, which are measured apart (writers beside readers). Every reply
+//! is looked at: errors and nulls are counted.
 
+mod connection;
 mod keys;
+mod pace;
 mod reply;
-mod workload;
+mod template;
+mod worker;
 
 use std::{
-    io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    os::fd::AsRawFd as _,
+    io,
+    net::SocketAddr,
+    sync::atomic::AtomicU64,
+    thread,
     time::{Duration, Instant},
 };
 
 use hdrhistogram::Histogram;
 
+use self::worker::{Clock, Worker};
 pub use self::{
     keys::{KeySource, Keys, Order},
     reply::{Kind, ReplyCutter},
-    workload::{Verb, Workload},
+    template::{Mix, Template, VERBS, named},
 };
-use crate::system::Readiness;
+use crate::system;
 
 /// Some connections that do the same.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Role {
     /// Connections.
     pub connections: usize,
-    /// Requests sent together.
+    /// Requests that one connection may have without a reply.
     pub pipeline: usize,
     /// What they ask.
-    pub verb: Verb,
-    /// Number of keys.
-    pub keys: u64,
+    pub mix: Mix,
+    /// For which keys.
+    pub keys: Keys,
     /// Bytes of a value.
     pub value_bytes: usize,
-    /// How keys are chosen.
-    pub order: Order,
+    /// Requests per second of the whole role in an open loop; a closed loop without.
+    pub rate: Option<f64>,
 }
 
 /// When a run ends.
@@ -63,8 +71,41 @@ pub enum Until {
 pub struct RoleResult {
     /// Replies within the measured time.
     pub replies: u64,
-    /// Their latencies, ns.
+    /// Null replies among them.
+    pub nulls: u64,
+    /// Error replies, warm-up included.
+    pub errors: u64,
+    /// The first error.
+    pub first_error: Option<String>,
+    /// Requests of an open loop that were due and got no reply in time.
+    pub unanswered: u64,
+    /// Latencies, ns.
     pub latency_ns: Histogram<u64>,
+}
+
+impl RoleResult {
+    fn empty() -> io::Result<Self> {
+        // 1 us to 100 s, three digits.
+        let latency_ns = Histogram::new_with_bounds(1_000, 100_000_000_000, 3)
+            .map_err(|e| io::Error::other(e.to_string()))?;
+        let (replies, nulls, errors, first_error, unanswered) = (0, 0, 0, None, 0);
+        Ok(Self { replies, nulls, errors, first_error, unanswered, latency_ns })
+    }
+
+    fn record(&mut self, latency: Duration, requests: u64) {
+        let latency_ns = (latency.as_nanos() as u64).max(1_000);
+        self.latency_ns.saturating_record_n(latency_ns, requests);
+    }
+
+    fn add(&mut self, other: Self) -> io::Result<()> {
+        self.replies += other.replies;
+        self.nulls += other.nulls;
+        self.errors += other.errors;
+        self.unanswered += other.unanswered;
+        self.first_error = self.first_error.take().or(other.first_error);
+        // Equal bounds: it cannot fail for size.
+        self.latency_ns.add(&other.latency_ns).map_err(|e| io::Error::other(e.to_string()))
+    }
 }
 
 /// What a run got.
@@ -81,185 +122,78 @@ impl LoadResult {
     pub fn replies(&self) -> u64 {
         self.roles.iter().map(|r| r.replies).sum()
     }
-}
 
-struct Connection {
-    stream: TcpStream,
-    role: usize,
-    pipeline: usize,
-    workload: Workload,
-    cutter: ReplyCutter,
-    outstanding: usize,
-    sent_at: Instant,
-}
-
-impl Connection {
-    fn open(addr: SocketAddr, role: usize, shape: &Role, seed: u64) -> io::Result<Self> {
-        let stream = TcpStream::connect(addr)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(Self {
-            stream,
-            role,
-            pipeline: shape.pipeline,
-            workload: Workload::new(
-                shape.verb,
-                KeySource::new(&Keys::new(shape.keys, shape.order), seed, 0, 1),
-                shape.value_bytes,
-            ),
-            cutter: ReplyCutter::default(),
-            outstanding: 0,
-            sent_at: Instant::now(),
-        })
-    }
-
-    fn send(&mut self, requests: usize, scratch: &mut Vec<u8>) -> io::Result<()> {
-        scratch.clear();
-        for _ in 0..requests {
-            self.workload.push_request(scratch);
-        }
-        self.outstanding = requests;
-        self.sent_at = Instant::now();
-        let mut sent = 0;
-        while sent < scratch.len() {
-            match self.stream.write(&scratch[sent..]) {
-                Ok(n) => sent += n,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    // More than a socket buffer, which only very large batches are: wait for the
-                    // server, which has nothing of ours to wait for.
-                    self.stream.set_nonblocking(false)?;
-                    self.stream.write_all(&scratch[sent..])?;
-                    self.stream.set_nonblocking(true)?;
-                    return Ok(());
-                }
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
+    /// The first error reply of any role.
+    pub fn first_error(&self) -> Option<&str> {
+        self.roles.iter().find_map(|r| r.first_error.as_deref())
     }
 }
 
-fn broken(what: impl Into<String>) -> io::Error {
-    io::Error::other(what.into())
-}
-
-/// Runs `roles` against `addr`. `boundary` is called when measuring starts and when it ends, for
-/// readings that belong to exactly that time.
+/// Runs `roles` against `addr` from one thread per entry of `cpus`, pinned where it names a CPU.
+/// `boundary` is called when measuring starts and when it ends, for readings that belong to that
+/// time.
 ///
 /// # Errors
-/// Connections that fail, and the first error reply: a server that refuses is not measured.
+/// Of the connections; error replies are counted instead.
 pub fn run(
     addr: SocketAddr,
     roles: &[Role],
     until: Until,
+    cpus: &[Option<usize>],
     mut boundary: impl FnMut(),
 ) -> io::Result<LoadResult> {
-    let mut connections = Vec::new();
-    for (index, role) in roles.iter().enumerate() {
-        for _ in 0..role.connections {
-            let seed = 1 + connections.len() as u64;
-            connections.push(Connection::open(addr, index, role, seed)?);
-        }
-    }
-    let mut readiness = Readiness::new(connections.len())?;
-    let mut scratch = Vec::new();
-    for (token, connection) in connections.iter().enumerate() {
-        readiness.watch(connection.stream.as_raw_fd(), token)?;
-    }
-    let mut results = empty_results(roles.len())?;
-    let started = Instant::now();
-    let (mut measuring_since, end, mut budget) = match until {
-        Until::Time { warm_up, measured } => (None, started + warm_up + measured, u64::MAX),
-        Until::Requests(n) => (Some(started), started + Duration::from_secs(3600), n),
+    let threads = cpus.len().max(1);
+    let mut workers = (0..threads)
+        .map(|index| Worker::connect(addr, roles, index, threads))
+        .collect::<io::Result<Vec<_>>>()?;
+    let start = Instant::now();
+    let (warm_up, measured, budget) = match until {
+        Until::Time { warm_up, measured } => (warm_up, measured, u64::MAX),
+        // An hour is for ever.
+        Until::Requests(n) => (Duration::ZERO, Duration::from_secs(3600), n),
     };
-    if measuring_since.is_some() {
+    let from = start + warm_up;
+    let clock = Clock { from, to: from + measured, budget: AtomicU64::new(budget) };
+    for (index, worker) in workers.iter_mut().enumerate() {
+        worker.schedule(roles, start, index, threads);
+    }
+    thread::scope(|scope| {
+        let clock = &clock;
+        let running: Vec<_> = workers
+            .into_iter()
+            .enumerate()
+            .map(|(index, worker)| {
+                let cpu = cpus.get(index).copied().flatten();
+                scope.spawn(move || {
+                    cpu.map_or(Ok(()), system::pin_thread)?;
+                    worker.run(clock)
+                })
+            })
+            .collect();
+        thread::sleep(clock.from.saturating_duration_since(Instant::now()));
         boundary();
-    }
-    let mut active = 0;
-    for connection in &mut connections {
-        let requests = (connection.pipeline as u64).min(budget);
-        budget -= requests;
-        if requests > 0 {
-            connection.send(requests as usize, &mut scratch)?;
-            active += 1;
+        if let Until::Time { .. } = until {
+            thread::sleep(clock.to.saturating_duration_since(Instant::now()));
+            boundary();
         }
-    }
-    let mut input = vec![0; 256 * 1024];
-    let mut ready = Vec::new();
-    while active > 0 {
-        readiness.wait(100, &mut ready)?;
-        let now = Instant::now();
-        if let Until::Time { warm_up, .. } = until {
-            if now >= end {
-                break;
+        let mut results =
+            roles.iter().map(|_| RoleResult::empty()).collect::<io::Result<Vec<_>>>()?;
+        for thread in running {
+            let got = thread.join().map_err(|_| io::Error::other("a load thread panicked"))??;
+            for (result, more) in results.iter_mut().zip(got) {
+                result.add(more)?;
             }
-            if measuring_since.is_none() && now >= started + warm_up {
-                results = empty_results(roles.len())?;
+        }
+        let elapsed = match until {
+            Until::Time { measured, .. } => measured,
+            Until::Requests(_) => {
                 boundary();
-                measuring_since = Some(Instant::now());
+                start.elapsed()
             }
-        }
-        for &token in &ready {
-            let connection = &mut connections[token];
-            receive(connection, &mut input, &mut results)?;
-            if connection.outstanding > 0 {
-                continue;
-            }
-            let requests = (connection.pipeline as u64).min(budget);
-            if matches!(until, Until::Requests(_)) {
-                budget -= requests;
-            }
-            if requests > 0 {
-                connection.send(requests as usize, &mut scratch)?;
-            } else {
-                active -= 1;
-            }
-        }
-    }
-    let elapsed = measuring_since.map_or(Duration::ZERO, |since| since.elapsed());
-    boundary();
-    Ok(LoadResult { roles: results, elapsed })
+        };
+        Ok(LoadResult { roles: results, elapsed })
+    })
 }
 
-fn empty_results(roles: usize) -> io::Result<Vec<RoleResult>> {
-    (0..roles)
-        .map(|_| {
-            // 1 us to 100 s, three digits.
-            let latency_ns = Histogram::new_with_bounds(1_000, 100_000_000_000, 3)
-                .map_err(|e| broken(e.to_string()))?;
-            Ok(RoleResult { replies: 0, latency_ns })
-        })
-        .collect()
-}
-
-fn receive(
-    connection: &mut Connection,
-    input: &mut [u8],
-    results: &mut [RoleResult],
-) -> io::Result<()> {
-    let n = match connection.stream.read(input) {
-        Ok(0) => return Err(broken("the server closed a connection")),
-        Ok(n) => n,
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    let latency = connection.sent_at.elapsed().as_nanos() as u64;
-    let (mut replies, mut error) = (0, None);
-    connection.cutter.feed(&input[..n], |kind| {
-        replies += 1;
-        if let Kind::Error(text) = kind {
-            error.get_or_insert_with(|| String::from_utf8_lossy(text).into_owned());
-        }
-    });
-    if let Some(error) = error {
-        return Err(broken(format!("the server answered -{error}")));
-    }
-    if replies > connection.outstanding {
-        return Err(broken("the server sent more replies than there were requests"));
-    }
-    connection.outstanding -= replies;
-    let result = &mut results[connection.role];
-    result.replies += replies as u64;
-    result.latency_ns.saturating_record_n(latency.max(1_000), replies as u64);
-    Ok(())
-}
+#[cfg(test)]
+mod tests;
