@@ -6,6 +6,7 @@ pub mod families;
 pub mod net;
 pub mod observe;
 pub mod options;
+pub mod process;
 pub mod resp;
 pub mod runtime;
 pub mod session;

@@ -4,6 +4,7 @@ use quire_server::{
     config::{Config, Invocation, command_names, parse_arguments, usage},
     dispatch::table,
     observe::log,
+    process::{banner, crash, kernel, notify, title},
     runtime::{affinity::Cpus, preflight},
     start,
 };
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> Result<i32, String> {
+    let called = std::env::args_os().next().unwrap_or_default();
     let arguments = std::env::args_os().skip(1).collect();
     let (file, lines) = match parse_arguments(arguments).map_err(|e| e.to_string())? {
         Invocation::Run { file, lines } => (file, lines),
@@ -35,8 +37,8 @@ fn serve() -> Result<i32, String> {
             return Ok(0);
         }
     };
-    let cpus = Cpus::detect();
     let mut config = Config::from_lines(&lines).map_err(|e| e.to_string())?;
+    let cpus = Cpus::detect().named_by(&config.server_cpulist)?;
     config.resolve(cpus.usable()).map_err(|e| e.to_string())?;
     if !config.rename_command.is_empty() {
         table::rename(command_names(&config)?);
@@ -45,8 +47,24 @@ fn serve() -> Result<i32, String> {
         .map_err(|e| format!("dir {}: {e}", config.dir.display()))?;
     std::env::set_current_dir(&config.dir)
         .map_err(|e| format!("cannot change to dir {}: {e}", config.dir.display()))?;
-    log::start(config.loglevel, &config.logfile)?;
+    if config.set_proc_title {
+        title::claim(&called.to_string_lossy());
+        title::show(&config, file.as_deref());
+    }
+    log::start(&config)?;
     log::log_panics();
+    crash::report_to(&config.logfile);
+    crash::enable(config.crash_log_enabled);
+    notify::find(config.supervised);
+    let plan = cpus.plan(config.shards as usize);
+    banner::say(&config, file.as_deref(), &plan.cpus);
+    for warning in plan.warnings {
+        tracing::warn!("{warning}");
+    }
+    kernel::apply_oom_score(&config)?;
+    if config.disable_thp {
+        kernel::disable_huge_pages();
+    }
     let needs = preflight::Needs {
         shards: config.shards,
         storage_threads: config.storage_threads,
@@ -57,9 +75,5 @@ fn serve() -> Result<i32, String> {
         tracing::warn!("{warning}");
     }
     config.maxclients = granted.maxclients;
-    let plan = cpus.plan(config.shards as usize);
-    for warning in plan.warnings {
-        tracing::warn!("{warning}");
-    }
     start::run(config, file, plan.cpus)
 }

@@ -4,10 +4,11 @@
 //! and its segments), and the main thread, which waits for signals and for the others to leave.
 
 use crate::{
-    config::Config,
+    config::{Config, cpus},
     dispatch::hop::Mesh,
     net::listener,
     options::Options,
+    process::{kernel, notify, pidfile::PidFile},
     runtime::{
         control::{Control, Opening},
         core::Core,
@@ -20,7 +21,10 @@ use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -49,7 +53,11 @@ pub fn run(
     let shared = Shared::new(options, config, ids).map_err(|e| format!("eventfd: {e}"))?;
     let shared = Arc::new(shared);
     let (mut pipe, waker) = UnixStream::pair().map_err(|e| format!("socketpair: {e}"))?;
+    let last_signal = Arc::new(AtomicUsize::new(0));
     for signal in [libc::SIGTERM, libc::SIGINT] {
+        // ORDER: before the pipe's handler, so that its byte finds the number written.
+        signal_hook::flag::register_usize(signal, Arc::clone(&last_signal), signal as usize)
+            .map_err(|e| format!("cannot handle signals: {e}"))?;
         let end = waker.try_clone().map_err(|e| format!("dup: {e}"))?;
         signal_hook::low_level::pipe::register(signal, end)
             .map_err(|e| format!("cannot handle signals: {e}"))?;
@@ -71,7 +79,7 @@ pub fn run(
             let mut core = match Core::new(id as u16, Arc::clone(&shared), mesh, librarian) {
                 Ok(core) => core,
                 Err(e) => {
-                    tracing::error!("Shard {id}: cannot set up io_uring: {e}");
+                    tracing::error!("Cannot set up io_uring: {e}");
                     std::process::exit(1);
                 }
             };
@@ -84,11 +92,18 @@ pub fn run(
         threads.push(thread.map_err(|e| format!("cannot start a thread: {e}"))?);
     }
     drop(librarian);
+    // After the sockets: who reads it finds a server that listens.
+    let pidfile = PidFile::write(&shared.config.load().pidfile)?;
     let keeper = {
         let shared = Arc::clone(&shared);
         thread::Builder::new()
             .name("librarian".to_owned())
             .spawn(move || {
+                if let Some(cpus) = cpus::parse(&shared.config.load().bio_cpulist)
+                    && let Err(error) = kernel::run_on(&cpus)
+                {
+                    tracing::warn!("bio_cpulist cannot be obeyed: {error}");
+                }
                 if let Err(text) = open_data(&shared, run, &inbox) {
                     tracing::error!("{text}");
                     eprintln!("quire-server: {text}");
@@ -97,12 +112,13 @@ pub fn run(
             })
             .map_err(|e| format!("cannot start a thread: {e}"))?
     };
-    wait_for_the_end(&shared, &mut pipe);
+    wait_for_the_end(&shared, &mut pipe, &last_signal);
     for thread in threads {
         // panic = abort: a thread that can be joined has left in order.
         let _ = thread.join();
     }
     let _ = keeper.join();
+    drop(pidfile);
     tracing::info!("Quire is now ready to exit, bye bye...");
     Ok(shared.exit_code.load(Ordering::Acquire))
 }
@@ -127,10 +143,11 @@ fn open_data(
     }
     shared.loading.store(false, Ordering::Release);
     tracing::info!("Ready to accept connections (no persistence)");
+    notify::ready();
     Ok(())
 }
 
-fn wait_for_the_end(shared: &Shared, pipe: &mut UnixStream) {
+fn wait_for_the_end(shared: &Shared, pipe: &mut UnixStream, signal: &AtomicUsize) {
     let mut left = 0;
     let mut byte = [0u8];
     while left < shared.shards() {
@@ -141,11 +158,27 @@ fn wait_for_the_end(shared: &Shared, pipe: &mut UnixStream) {
                     tracing::warn!("Received a signal during loading, exiting now.");
                     std::process::exit(0);
                 }
+                let is_interrupt = signal.load(Ordering::Acquire) == libc::SIGINT as usize;
                 if shared.stopping.swap(true, Ordering::AcqRel) {
-                    tracing::warn!("You insist... exiting now.");
-                    std::process::exit(1);
+                    // Ctrl-C once more: somebody does not want to wait. Service managers repeat
+                    // SIGTERM without meaning that.
+                    if is_interrupt {
+                        tracing::warn!("You insist... exiting now.");
+                        std::process::exit(1);
+                    }
+                    continue;
                 }
-                tracing::warn!("Received a signal, scheduling shutdown...");
+                let config = shared.config.load();
+                let (name, options) = if is_interrupt {
+                    ("SIGINT", config.shutdown_on_sigint)
+                } else {
+                    ("SIGTERM", config.shutdown_on_sigterm)
+                };
+                tracing::warn!("Received {name} scheduling shutdown...");
+                notify::stopping();
+                if options.force {
+                    shared.forced.store(true, Ordering::Release);
+                }
                 shared.broadcast(|| Control::Shutdown);
             }
             Ok(_) => {}

@@ -83,6 +83,31 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
+fn the_port_of_a_server_that_ended_is_free() {
+    let dir = fresh_dir();
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("there are free ports");
+    let port = free.local_addr().expect("it is bound").port();
+    drop(free);
+    let launch = Launch::quire(dir.path()).with(&["--appendonly", "no", "--port"]);
+    let launch = launch.with(&[&port.to_string()]);
+    let start = || {
+        let mut server = launch.spawn(|command| command);
+        server.port = port;
+        server.wait_ready();
+        server
+    };
+    start().stop();
+    // At once for anybody, after an end in order.
+    let bound = std::net::TcpListener::bind(("127.0.0.1", port));
+    drop(bound.expect("a stopped server has given its port back"));
+    // For the next server, after any end: the kernel keeps a killed one's a little longer.
+    for _ in 0..3 {
+        start().kill();
+    }
+    start().stop();
+}
+
+#[test]
 fn a_directive_nobody_knows_is_named() {
     let dir = fresh_dir();
     assert_refused(

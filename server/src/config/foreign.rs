@@ -42,6 +42,15 @@ const fn fixed(name: &'static str, value: &'static [&'static str], why: &'static
     Foreign { when: When::Startup, ..only(name, value, why) }
 }
 
+/// The same; CONFIG SET takes it from clients that `enable-protected-configs` allows.
+const fn protected(
+    name: &'static str,
+    value: &'static [&'static str],
+    why: &'static str,
+) -> Foreign {
+    Foreign { when: When::Protected, ..only(name, value, why) }
+}
+
 /// The same; CONFIG GET shows it only by its whole name.
 const fn hidden(name: &'static str, value: &'static [&'static str], why: &'static str) -> Foreign {
     Foreign { is_hidden: true, ..only(name, value, why) }
@@ -81,7 +90,7 @@ pub(super) static TABLE: &[Foreign] = &[
     only("stop-writes-on-bgsave-error", &["yes"], NO_SNAPSHOTS),
     only("rdbcompression", &["yes"], NO_SNAPSHOTS),
     fixed("rdbchecksum", &["yes"], NO_SNAPSHOTS),
-    only("dbfilename", &["dump.rdb"], NO_SNAPSHOTS),
+    protected("dbfilename", &["dump.rdb"], NO_SNAPSHOTS),
     only("rdb-del-sync-files", &["no"], NO_SNAPSHOTS),
     only("rdb-save-incremental-fsync", &["yes"], NO_SNAPSHOTS),
     only("sanitize-dump-payload", &["no"], NO_SNAPSHOTS),

@@ -133,7 +133,7 @@ impl LiveConfig {
         &self,
         pairs: &[(&[u8], &[u8])],
         may_protected: bool,
-        apply: impl FnOnce(&Config, &Config) -> Result<(), (&'static str, String)>,
+        apply: impl FnOnce(&Config, &mut Config) -> Result<(), (&'static str, String)>,
     ) -> Result<(), SetError> {
         let mut current = self.lock();
         let mut changed = Config::clone(&current);
@@ -148,7 +148,7 @@ impl LiveConfig {
                 }
             }
         }
-        apply(&current, &changed).map_err(|(name, reason)| SetError::failed(name, reason))?;
+        apply(&current, &mut changed).map_err(|(name, reason)| SetError::failed(name, reason))?;
         *current = Arc::new(changed);
         // ORDER: after the new configuration is in place, while the lock is still held.
         self.generation.fetch_add(1, Ordering::Release);

@@ -6,10 +6,12 @@ use crate::{
     dispatch::everywhere::Task,
     net::connection::Connection,
     observe::log,
+    process::{crash, kernel, title},
     runtime::{
         control::{Control, Origin},
         core::Core,
         preflight,
+        shared::Shared,
     },
 };
 use quire_engine::command::{Args, CommandError, ErrorCounts, Flags, Reply};
@@ -85,9 +87,11 @@ fn set(
     }
     let pairs: Vec<(&[u8], &[u8])> =
         (2..args.len()).step_by(2).map(|at| (args.get(at), args.get(at + 1))).collect();
-    core.shared
+    let shared = &core.shared;
+    let may_protected = allows(core.live.enable_protected_configs, conn);
+    shared
         .config
-        .set(&pairs, allows(core.live.enable_protected_configs, conn), apply)
+        .set(&pairs, may_protected, |old, new| apply(shared, old, new))
         .map_err(|error| CommandError::owned(error.to_string()))?;
     // This very command is noted or not as its own settings say.
     core.adopt_settings();
@@ -117,28 +121,64 @@ pub fn reset_here(core: &mut Core) {
     core.publish_figures();
 }
 
-/// What takes more than reading the new value.
-fn apply(old: &Config, new: &Config) -> Result<(), (&'static str, String)> {
-    if new.maxclients > old.maxclients {
-        let needs = preflight::Needs {
-            shards: new.shards,
-            storage_threads: new.storage_threads,
-            maxclients: new.maxclients,
-        };
-        let granted =
-            preflight::fit_files(needs).map_err(|refusal| ("maxclients", refusal.to_string()))?;
-        if granted.maxclients < new.maxclients {
-            return Err((
-                "maxclients",
-                format!(
-                    "The operating system is not able to handle the specified number of clients, \
-                     try with {}",
-                    granted.maxclients
-                ),
-            ));
-        }
+/// What takes more than reading the new value: all of it, or nothing.
+fn apply(shared: &Shared, old: &Config, new: &mut Config) -> Result<(), (&'static str, String)> {
+    if let Err(refusal) = apply_what_may_fail(old, new) {
+        // Both did nothing if they were not reached.
+        let _ = kernel::apply_oom_score(old);
+        let _ = std::env::set_current_dir(&old.dir);
+        return Err(refusal);
     }
-    log::set_level(new.loglevel);
+    if new.crash_log_enabled != old.crash_log_enabled {
+        crash::enable(new.crash_log_enabled);
+    }
+    if new.set_proc_title {
+        title::show(new, shared.options.config_file.as_deref());
+    }
+    log::configure(new);
+    Ok(())
+}
+
+fn apply_what_may_fail(old: &Config, new: &mut Config) -> Result<(), (&'static str, String)> {
+    if new.maxclients > old.maxclients {
+        fit_clients(new).map_err(|reason| ("maxclients", reason))?;
+    }
+    if new.dir != old.dir {
+        move_to(new).map_err(|reason| ("dir", reason))?;
+    }
+    let oom = |config: &Config| (config.oom_score_adj, config.oom_score_adj_values);
+    if oom(new) != oom(old) {
+        kernel::apply_oom_score(new).map_err(|reason| ("oom-score-adj", reason))?;
+    }
+    Ok(())
+}
+
+/// Raises the limit of open files for more clients.
+fn fit_clients(new: &Config) -> Result<(), String> {
+    let needs = preflight::Needs {
+        shards: new.shards,
+        storage_threads: new.storage_threads,
+        maxclients: new.maxclients,
+    };
+    let granted = preflight::fit_files(needs).map_err(|refusal| refusal.to_string())?.maxclients;
+    if granted < new.maxclients {
+        return Err(format!(
+            "The operating system is not able to handle the specified number of clients, try with \
+             {granted}"
+        ));
+    }
+    Ok(())
+}
+
+/// Changes the working directory.
+fn move_to(config: &mut Config) -> Result<(), String> {
+    if config.appendonly {
+        return Err(
+            "the log lives below dir and stays there: stop the server to move it".to_owned()
+        );
+    }
+    let moved = std::env::set_current_dir(&config.dir).and_then(|()| std::env::current_dir());
+    config.dir = moved.map_err(|error| preflight::reason(&error))?;
     Ok(())
 }
 

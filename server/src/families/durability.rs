@@ -189,6 +189,7 @@ fn shutdown(
     }
     let failed = core.shared.cores.iter().any(|c| c.failed.load(Ordering::Acquire));
     tracing::info!("User requested shutdown...");
+    crate::process::notify::stopping();
     // After a failed log the process ends with a code that is not 0, unless told otherwise.
     if failed && force {
         core.shared.forced.store(true, Ordering::Release);

@@ -13,7 +13,13 @@ use std::{
         unix::fs::PermissionsExt,
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// How often and how long to wait for a port that is taken: a server that was killed keeps its own
+/// for some milliseconds, until the kernel has taken its ring apart.
+const BIND_RETRIES: u32 = 50;
+const BIND_PAUSE: Duration = Duration::from_millis(10);
 
 /// A listening socket.
 pub struct Listener {
@@ -56,8 +62,14 @@ impl Listener {
         if ip.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        socket.bind(&address.into())?;
-        socket.listen(backlog)?;
+        let mut patience = BIND_RETRIES;
+        while let Err(e) = socket.bind(&address.into()).and_then(|()| socket.listen(backlog)) {
+            if e.kind() != io::ErrorKind::AddrInUse || patience == 0 {
+                return Err(e);
+            }
+            patience -= 1;
+            std::thread::sleep(BIND_PAUSE);
+        }
         Ok(Self { socket, unix: false, path: None })
     }
 
@@ -79,6 +91,12 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        if !self.unix {
+            // The ring's accept holds the socket until the kernel takes the ring apart, some
+            // milliseconds after the process has ended: whoever starts the next server on this
+            // port by then would find it taken. A listener that is shut down gives it back now.
+            let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        }
         if let Some(path) = &self.path {
             // The name is ours; a failure leaves what the next start removes.
             let _ = std::fs::remove_file(path);

@@ -1,6 +1,6 @@
 //! Recovery's progress for the operator: a line every few seconds with rate and time left.
 
-use crate::runtime::shared::Shared;
+use crate::{process::notify, runtime::shared::Shared};
 use quire_engine::recovery::Phase;
 use std::{
     sync::{Arc, mpsc},
@@ -24,6 +24,12 @@ impl Watch {
     }
 }
 
+/// To the log, and to who supervises us: a long start is no reason to end it.
+fn say(line: &str) {
+    tracing::info!("{line}");
+    notify::loading(line);
+}
+
 /// Logs the progress of `shared` until stopped.
 pub fn watch(shared: Arc<Shared>) -> Watch {
     let (stop, stopped) = mpsc::channel();
@@ -44,15 +50,15 @@ pub fn watch(shared: Arc<Shared>) -> Watch {
                 let elapsed = replaying.get_or_insert_with(Instant::now).elapsed();
                 let rate = done as f64 / elapsed.as_secs_f64().max(0.001) / f64::from(1 << 20);
                 let left = progress.remaining(elapsed).map_or(0, |d| d.as_secs());
-                tracing::info!(
-                    "{}: {} of {} MiB, {} commands, {rate:.0} MiB/s, {left} s left",
+                let commands = progress.commands();
+                say(&format!(
+                    "{}: {} of {} MiB, {commands} commands, {rate:.0} MiB/s, {left} s left",
                     phase.name(),
                     mib(done),
                     mib(total),
-                    progress.commands()
-                );
+                ));
             } else {
-                tracing::info!("{}: {} of {} MiB", phase.name(), mib(done), mib(total));
+                say(&format!("{}: {} of {} MiB", phase.name(), mib(done), mib(total)));
             }
         }
     };

@@ -5,6 +5,7 @@
 //! They are not pinned under a quota: every container of a machine sees the same CPUs, and all
 //! would pile up on the first ones.
 
+use crate::config::cpus;
 use std::path::Path;
 
 /// What there is to run on.
@@ -41,6 +42,24 @@ impl Cpus {
             mask: cores_first(&mask, siblings),
             quota: quota(Path::new("/sys/fs/cgroup"), &own_cgroups),
         }
+    }
+
+    /// Those of `server_cpulist`, in its order; all if it is empty.
+    ///
+    /// # Errors
+    /// It names a CPU that this process may not use.
+    pub fn named_by(mut self, list: &str) -> Result<Self, String> {
+        let Some(named) = cpus::parse(list) else { return Ok(self) };
+        if let Some(cpu) = named.iter().find(|cpu| !self.mask.contains(cpu)) {
+            let mut mask = self.mask.clone();
+            mask.sort_unstable();
+            return Err(format!(
+                "server_cpulist names CPU {cpu}, but this process may use only {mask:?} (see \
+                 taskset, cpuset)"
+            ));
+        }
+        self.mask = named;
+        Ok(self)
     }
 
     /// How many threads can run at a time: the number of shards unless configured. At least 1.

@@ -249,7 +249,7 @@ impl Core {
         self.completions = completions;
         self.receive_parcels();
         if self.now >= self.next_tick {
-            let period = Duration::from_micros(1_000_000 / u64::from(self.live.hz.max(1)));
+            let period = Duration::from_micros(1_000_000 / u64::from(self.ticks_per_second()));
             self.next_tick = self.now + period;
             self.ticks += 1;
             self.tick();

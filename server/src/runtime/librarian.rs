@@ -5,7 +5,7 @@ use super::{
     control::{Control, Opening},
     shared::Shared,
 };
-use crate::{observe::progress, start::random_u64};
+use crate::{observe::progress, process::notify, start::random_u64};
 use quire_engine::{
     aof::{OpenSegment, SEGMENT_BYTES_MIN, WantSegment},
     error::StorageError,
@@ -97,6 +97,7 @@ pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Request>) -> 
     shared.loading.store(false, Ordering::Release);
     tracing::info!("Data is in {}", shared.log_dir().display());
     tracing::info!("Ready to accept connections");
+    notify::ready();
     while let Ok(request) = inbox.recv() {
         desk.ask(request);
     }

@@ -27,8 +27,7 @@ impl Core {
             }
             Control::SegmentFailed(error) => {
                 tracing::warn!(
-                    "Shard {}: no next log segment: {error}. Writes go on while reserved space lasts",
-                    self.id
+                    "No next log segment: {error}. Writes go on while reserved space lasts"
                 );
                 if let Some(log) = self.log.as_mut() {
                     log.next_failed(error);
@@ -87,9 +86,8 @@ impl Core {
     /// A log has failed: writes stop on all shards, since transactions tie them together.
     pub fn log_failed(&mut self, error: &StorageError) {
         tracing::warn!(
-            "Shard {}: {error}. Writes are refused on all shards from now on; nothing that was \
-             acknowledged is lost. Free space or replace the device, then restart",
-            self.id
+            "{error}. Writes are refused on all shards from now on; nothing that was \
+             acknowledged is lost. Free space or replace the device, then restart"
         );
         self.shared.fail_log(error);
     }
@@ -123,10 +121,7 @@ impl Core {
         match self.log.as_ref() {
             None => self.done = !self.sealing && self.drained(),
             Some(log) if log.failed().is_some() => {
-                tracing::warn!(
-                    "Shard {}: the log is not complete, its writes were refused",
-                    self.id
-                );
+                tracing::warn!("The log is not complete, its writes were refused");
                 if !self.shared.forced.load(Ordering::Acquire) {
                     self.shared.exit_code.store(1, Ordering::Release);
                 }
@@ -156,7 +151,7 @@ impl Core {
             return;
         }
         if let Some(error) = error {
-            tracing::warn!("Shard {}: {error}. The log is complete, only not sealed", self.id);
+            tracing::warn!("{error}. The log is complete, only not sealed");
             self.shared.exit_code.store(1, Ordering::Release);
         }
         self.log = None;

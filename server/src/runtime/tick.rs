@@ -12,7 +12,27 @@ use std::time::{Duration, Instant};
 /// Keys the active expiry may delete per tick and per round before clients get their turn.
 const EXPIRE_KEYS: usize = 400;
 
+/// Clients per tick above which `dynamic-hz` has ticks come more often, as in Redis.
+const CLIENTS_PER_TICK: usize = 200;
+/// Most ticks a second.
+const HZ_MAX: u32 = 500;
+
+/// `hz`, doubled under `dynamic-hz` until no tick has too many clients to look after.
+fn effective_hz(hz: u32, is_dynamic: bool, clients: usize) -> u32 {
+    let mut hz = hz.clamp(1, HZ_MAX);
+    while is_dynamic && clients / hz as usize > CLIENTS_PER_TICK && hz < HZ_MAX {
+        hz = (hz * 2).min(HZ_MAX);
+    }
+    hz
+}
+
 impl Core {
+    /// How often this core ticks now.
+    pub fn ticks_per_second(&self) -> u32 {
+        let clients = self.conns.len() - self.free.len();
+        effective_hz(self.live.hz, self.live.dynamic_hz, clients)
+    }
+
     /// One tick.
     pub fn tick(&mut self) {
         if let Some(shard) = self.shard.as_mut()
@@ -172,5 +192,19 @@ impl Core {
             stats.last_sync_us.set(figures.last_sync_us);
             stats.max_sync_us.set(figures.longest_sync_us);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_clients_make_ticks_come_more_often_if_they_may() {
+        assert_eq!(effective_hz(10, true, 2000), 10);
+        assert_eq!(effective_hz(10, true, 2010), 20);
+        assert_eq!(effective_hz(10, false, 1_000_000), 10);
+        assert_eq!(effective_hz(10, true, 1_000_000), 500);
+        assert_eq!(effective_hz(0, true, 0), 1);
     }
 }

@@ -25,6 +25,7 @@ pub fn fresh_dir() -> TempDir {
 pub struct Launch {
     program: PathBuf,
     dir: PathBuf,
+    front: Vec<String>,
     args: Vec<String>,
 }
 
@@ -52,7 +53,7 @@ impl Launch {
     }
 
     fn new(program: &str, dir: &Path) -> Self {
-        Self { program: program.into(), dir: dir.to_owned(), args: Vec::new() }
+        Self { program: program.into(), dir: dir.to_owned(), front: Vec::new(), args: Vec::new() }
     }
 
     /// The same with more arguments; later ones win.
@@ -61,9 +62,16 @@ impl Launch {
         self
     }
 
+    /// The same with a configuration file, or other words that come first.
+    pub fn in_front(mut self, words: &[&str]) -> Self {
+        self.front.extend(words.iter().map(|&w| w.to_owned()));
+        self
+    }
+
     fn command(&self, port: u16) -> Command {
         let mut command = Command::new(&self.program);
         command
+            .args(&self.front)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
             .arg(&self.dir)
             .args(&self.args);

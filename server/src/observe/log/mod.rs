@@ -1,46 +1,58 @@
-//! The log for operators: lines as Redis writes them, `pid:M date level message`, on standard
-//! output or at the end of a file.
+//! The log for operators: one line an event, on standard output or at the end of a file, and to
+//! syslog if asked. `line.rs` knows what a line looks like, docs/operations.md what each means.
 //!
 //! Events come from `tracing`. Redis' four levels are `error!`/`warn!` = warning (`#`), `info!` =
 //! notice (`*`), `debug!` = verbose (`-`), `trace!` = debug (`.`). The file is opened for every
 //! line, as Redis does, so that it can be rotated by renaming. Libraries' chatter below warning
 //! is left out except at level debug.
 
-use crate::config::LogLevel;
+mod line;
+mod syslog;
+
+use crate::config::{Config, LogFormat, LogLevel};
+use line::Place;
 use std::{
-    fmt::{self, Write as _},
     fs::OpenOptions,
     io::{self, Write as _},
     path::PathBuf,
     sync::atomic::{AtomicU8, Ordering},
 };
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    subscriber::Interest,
-};
+use syslog::Syslog;
+use tracing::{Event, Level, Metadata, Subscriber, subscriber::Interest};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// The least of [`LogLevel`] that is written now.
 static THRESHOLD: AtomicU8 = AtomicU8::new(LogLevel::Notice as u8);
 
-/// Starts logging. An empty `logfile` is standard output.
+/// The [`LogFormat`] of lines now.
+static FORMAT: AtomicU8 = AtomicU8::new(LogFormat::Text as u8);
+
+/// Starts logging as the configuration says. An empty `logfile` is standard output; a relative one
+/// counts from the current directory.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn start(level: LogLevel, logfile: &str) -> Result<(), String> {
-    let sink = if logfile.is_empty() { Sink::Stdout } else { Sink::File(logfile.into()) };
+pub fn start(config: &Config) -> Result<(), String> {
+    let logfile = &config.logfile;
+    let sink = if logfile.is_empty() {
+        Sink::Stdout
+    } else {
+        Sink::File(std::path::absolute(logfile).unwrap_or_else(|_| logfile.into()))
+    };
     sink.check().map_err(|error| format!("Can't open the log file {logfile}: {error}"))?;
-    set_level(level);
-    let subscriber = tracing_subscriber::registry().with(Lines { sink });
+    configure(config);
+    let syslog =
+        config.syslog_enabled.then(|| Syslog::new(&config.syslog_ident, config.syslog_facility));
+    let subscriber = tracing_subscriber::registry().with(Lines { sink, syslog });
     // Fails only when logging was started before, by another server in the same process.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
 }
 
-/// Changes how much is logged.
-pub fn set_level(level: LogLevel) {
-    THRESHOLD.store(level as u8, Ordering::Relaxed);
+/// Obeys what may change while the server runs: how much is logged, and how it looks.
+pub fn configure(config: &Config) {
+    THRESHOLD.store(config.loglevel as u8, Ordering::Relaxed);
+    FORMAT.store(config.log_format as u8, Ordering::Relaxed);
 }
 
 /// Panics are logged, where they happened included; then whatever happened on panics before.
@@ -87,6 +99,7 @@ impl Sink {
 #[derive(Debug)]
 struct Lines {
     sink: Sink,
+    syslog: Option<Syslog>,
 }
 
 fn redis_level(level: Level) -> LogLevel {
@@ -116,68 +129,16 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let sign = match redis_level(*event.metadata().level()) {
-            LogLevel::Debug => '.',
-            LogLevel::Verbose => '-',
-            LogLevel::Notice => '*',
-            LogLevel::Warning => '#',
-        };
-        let mut line = Line(format!("{}:M {} {sign} ", std::process::id(), now()));
-        event.record(&mut line);
-        line.0.push('\n');
+        let level = redis_level(*event.metadata().level());
+        let (place, text) = (Place::current(), line::text_of(event));
+        let format = LogFormat::ALL[FORMAT.load(Ordering::Relaxed) as usize];
+        let line = line::line(format, level, &place, &text);
         // There is nobody left to tell when the log cannot be written.
-        let _ = self.sink.write(line.0.as_bytes());
+        let _ = self.sink.write(line.as_bytes());
+        if let Some(syslog) = &self.syslog {
+            syslog.send(level, place.since_epoch, &text);
+        }
     }
-}
-
-/// The text of an event: its message, then its fields as ` name=value`.
-struct Line(String);
-
-impl fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        // What clients send must not look like lines of the log.
-        self.0.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
-        Ok(())
-    }
-}
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a String cannot fail.
-        let _ = if field.name() == "message" {
-            write!(self, "{value:?}")
-        } else {
-            write!(self, " {}={value:?}", field.name())
-        };
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
-    }
-}
-
-/// Local time as `01 Jan 2030 12:34:56.789`.
-fn now() -> String {
-    let since_epoch =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    // Seconds since 1970 fit.
-    let seconds = since_epoch.as_secs() as libc::time_t;
-    // SAFETY: tm is plain numbers and a pointer, for which zero is a valid value.
-    let mut tm: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are valid for the call; localtime_r writes one tm.
-    unsafe { libc::localtime_r(&raw const seconds, &raw mut tm) };
-    let month =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = month.get(tm.tm_mon as usize).copied().unwrap_or("???");
-    format!(
-        "{:02} {month} {} {:02}:{:02}:{:02}.{:03}",
-        tm.tm_mday,
-        tm.tm_year + 1900,
-        tm.tm_hour,
-        tm.tm_min,
-        tm.tm_sec,
-        since_epoch.subsec_millis()
-    )
 }
 
 #[cfg(test)]
@@ -188,10 +149,10 @@ mod tests {
     #[test]
     fn lines_look_like_redis_lines_and_levels_change_at_run_time() {
         let bytes = Arc::new(Mutex::new(Vec::new()));
-        let lines = Lines { sink: Sink::Memory(Arc::clone(&bytes)) };
+        let lines = Lines { sink: Sink::Memory(Arc::clone(&bytes)), syslog: None };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
             for level in [LogLevel::Notice, LogLevel::Debug, LogLevel::Warning] {
-                set_level(level);
+                configure(&Config { loglevel: level, ..Config::default() });
                 tracing::warn!("low\nmemory {}", 1);
                 tracing::info!(shards = 4, text = "a", "started");
                 tracing::debug!("client connected");
@@ -203,12 +164,14 @@ mod tests {
         let pid = std::process::id().to_string();
         let mut messages = Vec::new();
         for line in text.lines() {
-            // 123:M 01 Jan 2030 12:34:56.789 * message
+            // 123:M 01 Jan 2030 12:34:56.789 * [thread] message
             let mut words = line.splitn(7, ' ');
             assert_eq!(words.next(), Some(format!("{pid}:M").as_str()));
             let date: Vec<_> = words.by_ref().take(4).collect();
             assert_eq!(date[3].len(), "12:34:56.789".len(), "{line}");
-            messages.push(words.collect::<Vec<_>>().join(" "));
+            let rest = words.collect::<Vec<_>>().join(" ");
+            let (before, message) = rest.split_once("] ").unwrap();
+            messages.push(format!("{} {message}", &before[..1]));
         }
         assert_eq!(
             messages,
@@ -227,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_log_file_that_cannot_be_written_is_refused() {
-        let error = start(LogLevel::Notice, "/nowhere/quire.log").unwrap_err();
+        let config = Config { logfile: "/nowhere/quire.log".to_owned(), ..Config::default() };
+        let error = start(&config).unwrap_err();
         assert!(error.starts_with("Can't open the log file /nowhere/quire.log: No such"));
     }
 
