@@ -82,6 +82,10 @@ pub struct Ctx<'a> {
     pub access: AccessTime,
     /// When small collections become big.
     pub limits: &'a Limits,
+    /// The command leaves access times alone.
+    pub keeps_access: bool,
+    /// Keys that have expired are hidden, not removed.
+    pub keeps_expired: bool,
 }
 
 impl<'a> Ctx<'a> {
@@ -245,7 +249,7 @@ impl<'a> Ctx<'a> {
                 if COUNT {
                     self.stats.keyspace_hits += 1;
                 }
-                if TOUCH && entry.access() != access {
+                if TOUCH && entry.access() != access && !self.keeps_access {
                     entry.touch(access);
                 }
                 return Ok((Some(entry), &mut self.reply));
@@ -275,6 +279,9 @@ impl<'a> Ctx<'a> {
     #[cold]
     pub fn expire(&mut self, db: usize, key: Key<'_>) {
         let bytes = key.bytes.len() + EFFECT_FRAME_BYTES;
+        if self.keeps_expired {
+            return;
+        }
         if self.admitted || self.staging.admit(bytes).is_ok() {
             self.keyspace.db_mut(db).remove(key);
             self.staging.push_expiry(db as u16, key.bytes);

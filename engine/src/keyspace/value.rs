@@ -70,6 +70,10 @@ impl<'a> Str<'a> {
     }
 }
 
+/// Integers below this are shared objects in Redis, whose reference count is this constant.
+const SHARED_INTEGERS: i64 = 10_000;
+const SHARED_REFCOUNT: i64 = i32::MAX as i64;
+
 /// A value as stored.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
@@ -88,6 +92,14 @@ impl Value<'_> {
             Value::Str(_) => ValueType::String,
             Value::Packed(form, _) => form.kind(),
             Value::Object(object) => object.kind(),
+        }
+    }
+
+    /// What OBJECT REFCOUNT says: small integers are shared objects in Redis.
+    pub fn refcount(&self) -> i64 {
+        match self {
+            Value::Str(Str::Int(n)) if (0..SHARED_INTEGERS).contains(n) => SHARED_REFCOUNT,
+            Value::Str(_) | Value::Packed(..) | Value::Object(_) => 1,
         }
     }
 

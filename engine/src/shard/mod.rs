@@ -10,6 +10,7 @@
 mod digest;
 mod expiry;
 mod flush;
+mod inspect;
 mod random;
 mod replay;
 mod transfer;
@@ -68,6 +69,10 @@ pub struct Shard {
     pub random: Random,
     /// When its small collections become big.
     pub limits: Limits,
+    /// Commands leave access times alone, TOUCH apart.
+    pub keeps_access: bool,
+    /// Keys that have expired are hidden, not removed.
+    pub keeps_expired: bool,
     /// The access clock's reading, good until `access_until_ms`.
     access: AccessTime,
     access_until_ms: i64,
@@ -94,6 +99,8 @@ impl Shard {
             stats: ShardStats::default(),
             random: Random::new(seed),
             limits: Limits::default(),
+            keeps_access: false,
+            keeps_expired: false,
             access: AccessTime(0),
             access_until_ms: 0,
             scratch: Vec::new(),
@@ -158,6 +165,8 @@ impl Shard {
             groups: self.groups,
             access: self.access,
             limits: &self.limits,
+            keeps_access: self.keeps_access,
+            keeps_expired: self.keeps_expired,
         }
     }
 

@@ -35,6 +35,12 @@ pub enum Task {
     ClientList,
     /// CLIENT KILL among this core's connections.
     ClientKill,
+    /// CLIENT UNBLOCK among them.
+    ClientUnblock,
+    /// DEBUG OBJECT, where the key is.
+    Object,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    ActiveExpire,
     /// Publish the figures that INFO shows.
     Figures,
     /// The same for LATENCY HISTOGRAM.
@@ -47,7 +53,7 @@ pub enum Task {
     LogFault,
 }
 
-const TASKS: [Task; 13] = [
+const TASKS: [Task; 16] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -56,6 +62,9 @@ const TASKS: [Task; 13] = [
     Task::DigestValue,
     Task::ClientList,
     Task::ClientKill,
+    Task::ClientUnblock,
+    Task::Object,
+    Task::ActiveExpire,
     Task::Figures,
     Task::Histograms,
     Task::ResetStat,
@@ -90,6 +99,9 @@ impl Task {
             Task::DigestValue => families::debug::digest_values_here(core, db, args, out),
             Task::ClientList => families::client::list_here(core, current.as_deref(), args, out),
             Task::ClientKill => families::client::kill_here(core, current, args, out),
+            Task::ClientUnblock => families::client_pause::unblock_here(core, args, out),
+            Task::Object => families::debug::describe_here(core, db, args, out),
+            Task::ActiveExpire => core.expires_actively = args.get(2) != b"0",
             Task::Figures => families::information::publish_here(core, args),
             Task::Histograms => core.report(true),
             Task::ResetStat => families::config::reset_here(core),
@@ -152,6 +164,9 @@ impl Task {
             Task::DigestValue
             | Task::ClientList
             | Task::ClientKill
+            | Task::ClientUnblock
+            | Task::Object
+            | Task::ActiveExpire
             | Task::Figures
             | Task::Histograms
             | Task::ResetStat
@@ -180,13 +195,18 @@ impl Task {
             Task::DigestValue => families::debug::join_digest_values(parts, out),
             Task::ClientList => families::client::join_lists(conn, parts, out),
             Task::ClientKill => families::client::join_kills(args, parts, out),
+            Task::ClientUnblock => {
+                let unblocked = parts.iter().map(|part| super::gather::integer(part)).sum();
+                Reply::new(out, false).int(unblocked);
+            }
+            Task::Object => families::debug::join_descriptions(parts, out),
             Task::Figures => families::information::join_figures(core, conn, args, out),
             Task::Histograms => families::latency::join_histograms(core, conn, args, out),
             Task::ResetStat => {
                 core.shared.reset_counts();
                 Reply::new(out, false).ok();
             }
-            Task::Sleep | Task::LogFault => Reply::new(out, false).ok(),
+            Task::Sleep | Task::LogFault | Task::ActiveExpire => Reply::new(out, false).ok(),
             Task::Digest => families::debug::join_digests(parts, out),
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
                 out.extend_from_slice(&parts[0]);
@@ -229,7 +249,7 @@ impl Core {
         if shard != self.id {
             conn.sent_out(shard);
             let (what, resp3) = (task.number(), conn.session.resp3);
-            let head = RequestHead { to, what, db, resp3, is_part: true };
+            let head = RequestHead { to, what, db, resp3, is_part: true, no_touch: false };
             self.mesh.stage(shard, head, args.iter_from(0));
             return;
         }

@@ -158,6 +158,7 @@ impl Core {
         }
         let (db, resp3, now) = (conn.session.db, conn.session.resp3, self.now_ms);
         let Some(own) = self.shard.as_mut() else { return };
+        own.keeps_access = conn.session.no_touch;
         let mut reply = Vec::new();
         let gate = own.execute(spec, db, now, resp3, args, &mut reply);
         let ticks = self.timings.lap();

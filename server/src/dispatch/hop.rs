@@ -54,6 +54,8 @@ pub struct RequestHead {
     pub db: u16,
     /// Reply in RESP3.
     pub resp3: bool,
+    /// The client wants access times left alone.
+    pub no_touch: bool,
     /// Part of a command that was split: whoever asks for it counts it.
     pub is_part: bool,
 }
@@ -94,7 +96,10 @@ pub fn put_request(out: &mut Vec<u8>, head: RequestHead, args: impl Iterator<Ite
             head.to.generation,
             head.to.seq,
             u32::from(head.to.part) << 16 | u32::from(head.what),
-            u32::from(head.db) << 16 | u32::from(head.is_part) << 1 | u32::from(head.resp3),
+            u32::from(head.db) << 16
+                | u32::from(head.no_touch) << 2
+                | u32::from(head.is_part) << 1
+                | u32::from(head.resp3),
             0,
         ],
     );
@@ -146,8 +151,8 @@ impl<'a> BatchReader<'a> {
             spans.push(Span { start: self.at as u32, len });
             self.at += len as usize;
         }
-        let (resp3, is_part) = (mix & 1 == 1, mix & 2 == 2);
-        let head = RequestHead { to, what, db: (mix >> 16) as u16, resp3, is_part };
+        let (resp3, is_part, no_touch) = (mix & 1 != 0, mix & 2 != 0, mix & 4 != 0);
+        let head = RequestHead { to, what, db: (mix >> 16) as u16, resp3, is_part, no_touch };
         Some((head, self.bytes))
     }
 
@@ -328,13 +333,14 @@ mod tests {
     #[test]
     fn requests_and_replies_come_out_as_they_went_in() {
         let to = Return { conn: 7, generation: 9, seq: u32::MAX, part: 65_535 };
-        let head = RequestHead { to, what: 12, db: 15, resp3: true, is_part: true };
+        let head =
+            RequestHead { to, what: 12, db: 15, resp3: true, is_part: true, no_touch: false };
         let mut batch = Vec::new();
         let parts: [&[u8]; 3] = [b"set", b"", b"value"];
         put_request(&mut batch, head, parts.iter());
         put_request(
             &mut batch,
-            RequestHead { resp3: false, is_part: false, ..head },
+            RequestHead { resp3: false, is_part: false, no_touch: true, ..head },
             parts[..1].iter(),
         );
         let mut reader = BatchReader::new(&batch);
@@ -344,7 +350,7 @@ mod tests {
         let args = Args::new(bytes, &spans);
         assert_eq!(args.iter_from(0).collect::<Vec<_>>(), parts);
         let second = reader.next_request(&mut spans).unwrap().0;
-        assert!(!second.resp3 && !second.is_part);
+        assert!(!second.resp3 && !second.is_part && second.no_touch);
         assert!(reader.next_request(&mut spans).is_none());
 
         let mut batch = Vec::new();

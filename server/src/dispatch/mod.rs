@@ -6,6 +6,7 @@
 //! where they are and are looked at again when something came back.
 
 pub mod account;
+pub mod attend;
 pub mod everywhere;
 pub mod gather;
 pub mod global;
@@ -145,7 +146,11 @@ impl Core {
                 if self.shard.is_none() {
                     return self.reject(conn, id, LOADING);
                 }
-                let taken = self.route(conn, spec, id, args);
+                let taken = if self.is_attentive {
+                    self.attend(conn, spec, id, args)
+                } else {
+                    self.route(conn, spec, id, args)
+                };
                 if taken == Taken::Yes {
                     self.note_command(conn, spec.name);
                 }
@@ -198,6 +203,12 @@ impl Core {
         }
         if self.shard.is_none() && !spec.flags.has(Flags::LOADING) {
             return self.reject(conn, id, LOADING);
+        }
+        if self.is_attentive {
+            if self.waits_for_pause(conn, spec.flags) {
+                return Taken::NotYet;
+            }
+            self.show_monitors(conn, spec.flags, args);
         }
         self.note_command(conn, spec.name);
         let mode = conn.session.reply_mode;
@@ -326,11 +337,16 @@ impl Core {
         }
     }
 
+    /// A connection that was counted as blocked is no longer.
+    pub fn no_longer_blocked(&self) {
+        let blocked = &self.cell().stats.blocked;
+        blocked.set(blocked.get().saturating_sub(1));
+    }
+
     /// Lets a parked connection go on in this turn.
     pub fn unpark(&mut self, conn: &mut Connection) {
-        if conn.parked == Parked::Blocked {
-            let blocked = &self.cell().stats.blocked;
-            blocked.set(blocked.get().saturating_sub(1));
+        if matches!(conn.parked, Parked::Blocked | Parked::Paused) {
+            self.no_longer_blocked();
         }
         conn.parked = Parked::No;
         conn.input_need = 0;

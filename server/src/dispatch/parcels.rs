@@ -72,6 +72,7 @@ impl Core {
             let spec = table::SPECS[head.what as usize];
             let (now, db) = (self.now_ms, head.db as usize);
             let Some(shard) = self.shard.as_mut() else { break };
+            shard.keeps_access = head.no_touch;
             let timings = &mut self.timings;
             let mut ticks = 0;
             put_reply(&mut replies, head.to, |out| {

@@ -183,7 +183,8 @@ impl Core {
     ) {
         conn.sent_out(shard);
         let (db, resp3) = (conn.session.db as u16, conn.session.resp3);
-        let head = RequestHead { to, what, db, resp3, is_part };
+        let no_touch = conn.session.no_touch;
+        let head = RequestHead { to, what, db, resp3, is_part, no_touch };
         self.mesh.stage(shard, head, args);
     }
 
@@ -198,6 +199,7 @@ impl Core {
     ) -> Taken {
         let Some(shard) = self.shard.as_mut() else { return Taken::Yes };
         let (db, resp3) = (conn.session.db, conn.session.resp3);
+        shard.keeps_access = conn.session.no_touch;
         if conn.is_direct() && conn.session.reply_mode == crate::session::ReplyMode::On {
             let out = &mut conn.out.buf;
             let at = out.len();

@@ -6,6 +6,8 @@
 use super::{
     ServerSpec, Step,
     client_filter::Filter,
+    client_pause::{pause, unblock, unpause},
+    client_state::{caching, getredir, no_evict, no_touch, tracking, trackinginfo},
     connection::{is_one_word, set_name},
     connection_row, help,
 };
@@ -45,6 +47,56 @@ pub(super) const SPECS: &[ServerSpec] = &[ServerSpec {
         connection_row("client|setname", 3, PLAIN, "2.6.9", "Names the connection", setname),
         connection_row("client|getname", 2, PLAIN, "2.6.9", "The connection's name", getname),
         connection_row("client|setinfo", 4, PLAIN, "7.2.0", "Names the client library", setinfo),
+        connection_row("client|pause", -3, ADMIN, "2.9.50", "Has clients wait", pause),
+        ServerSpec {
+            complexity: "O(N) Where N is the number of paused clients",
+            ..connection_row("client|unpause", 2, ADMIN, "6.2.0", "Ends a pause", unpause)
+        },
+        ServerSpec {
+            complexity: "O(log N) where N is the number of client connections",
+            ..connection_row("client|unblock", -3, ADMIN, "5.0.0", "Ends a client's wait", unblock)
+        },
+        connection_row(
+            "client|no-evict",
+            3,
+            ADMIN,
+            "7.0.0",
+            "Keeps the connection whatever memory its buffers take",
+            no_evict,
+        ),
+        connection_row(
+            "client|no-touch",
+            3,
+            PLAIN,
+            "7.2.0",
+            "Has the connection's commands leave access times alone",
+            no_touch,
+        ),
+        connection_row("client|tracking", -3, PLAIN, "6.0.0", "Switches tracking", tracking),
+        connection_row(
+            "client|trackinginfo",
+            2,
+            PLAIN,
+            "6.2.0",
+            "Whether and how keys are tracked for the connection",
+            trackinginfo,
+        ),
+        connection_row(
+            "client|getredir",
+            2,
+            PLAIN,
+            "6.0.0",
+            "The client that is told instead of the connection",
+            getredir,
+        ),
+        connection_row(
+            "client|caching",
+            3,
+            PLAIN,
+            "6.0.0",
+            "Whether the keys of the next command are tracked",
+            caching,
+        ),
         connection_row("client|reply", 3, PLAIN, "3.2.0", "Switches replies on and off", reply),
         connection_row(
             "client|help",
@@ -71,11 +123,11 @@ fn id(
 fn info(
     core: &mut Core,
     conn: &mut Connection,
-    _args: Args<'_>,
+    args: Args<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
     let mut text = String::new();
-    describe(core, conn, &mut text);
+    describe(core, conn, Some(args), &mut text);
     Reply::new(out, conn.session.resp3).verbatim("txt", text.as_bytes());
     Ok(Step::Reply)
 }
@@ -180,6 +232,10 @@ fn client_help(
     out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
     let lines = [
+        "CACHING (YES|NO)",
+        "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+        "GETREDIR",
+        "    Return the client ID we are redirecting to when tracking is enabled.",
         "GETNAME",
         "    Return the name of the current connection.",
         "ID",
@@ -208,26 +264,45 @@ fn client_help(
         "      Return clients of specified type.",
         "    * ID <client-id> [<client-id> ...]",
         "      Return clients with the specified IDs.",
+        "UNPAUSE",
+        "    Stop the current client pause, resuming traffic.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Suspend all, or just write, clients for <timeout> milliseconds.",
         "REPLY (ON|OFF|SKIP)",
         "    Control the replies sent to the current connection.",
         "SETINFO (LIB-NAME|LIB-VER) <value>",
         "    Say which library the current connection is made by.",
         "SETNAME <name>",
         "    Assign the name <name> to the current connection.",
+        "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+        "    Unblock the specified blocked client.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+        "         [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Control server assisted client side caching.",
+        "TRACKINGINFO",
+        "    Report tracking status for the current connection.",
+        "NO-EVICT (ON|OFF)",
+        "    Protect current client connection from eviction.",
+        "NO-TOUCH (ON|OFF)",
+        "    Leave access times of keys alone on the current connection.",
     ];
     help::write("CLIENT", &lines, conn, out);
     Ok(Step::Reply)
 }
 
 /// One line of CLIENT LIST. Fields that Redis has and that have no meaning here are left out.
-fn describe(core: &Core, conn: &Connection, line: &mut String) {
+/// `request` are the arguments of the command the connection is executing, if it is.
+fn describe(core: &Core, conn: &Connection, request: Option<Args<'_>>, line: &mut String) {
     let session = &conn.session;
     let mut flags = String::new();
     for (is_set, flag) in [
-        (conn.parked == Parked::Blocked, 'b'),
+        (session.is_monitor, 'O'),
+        (matches!(conn.parked, Parked::Blocked | Parked::Paused), 'b'),
         (conn.close_after_reply, 'c'),
         (conn.closing, 'A'),
         (matches!(session.peer, Peer::Unix(_)), 'U'),
+        (session.no_evict, 'e'),
+        (session.no_touch, 'T'),
     ] {
         if is_set {
             flags.push(flag);
@@ -243,9 +318,11 @@ fn describe(core: &Core, conn: &Connection, line: &mut String) {
         (false, false) => "",
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let query = conn.input.len() - conn.input_at;
+    let argv = request.map_or(0, |args| args.bytes());
+    let query = conn.input.len() - conn.input_at + request.map_or(0, request_bytes);
     let query_free = conn.input.capacity() - conn.input.len();
     let output = conn.out.bytes() + conn.held.len();
+    let ready = conn.slots.iter().filter(|slot| slot.ready).count();
     let total = size_of::<Connection>()
         + conn.input.capacity()
         + conn.out.buf.capacity()
@@ -255,8 +332,8 @@ fn describe(core: &Core, conn: &Connection, line: &mut String) {
     let _ = writeln!(
         line,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \
-         ssub=0 multi=-1 qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem=0 obl={} \
-         oll={} omem={output} tot-mem={total} events={events} cmd={} user=default redir=-1 \
+         ssub=0 multi=-1 qbuf={query} qbuf-free={query_free} argv-mem={argv} multi-mem=0 rbs={} \
+         rbp={} obl={} oll={ready} omem={output} tot-mem={total} events={events} cmd={} user=default redir=-1 \
          resp={} lib-name={} lib-ver={} shard={}",
         session.id,
         session.peer.remote_address(),
@@ -266,8 +343,10 @@ fn describe(core: &Core, conn: &Connection, line: &mut String) {
         core.now.saturating_duration_since(session.created).as_secs(),
         (core.now_ms - session.last_ms).max(0) / 1000,
         session.db,
+        conn.out.buf.capacity(),
+        // The buffer is as large as it has ever had to be since it was last given back.
+        conn.out.buf.capacity(),
         conn.out.buf.len(),
-        conn.slots.len(),
         session.last_command,
         if session.resp3 { 3 } else { 2 },
         text(&session.lib_name),
@@ -276,13 +355,21 @@ fn describe(core: &Core, conn: &Connection, line: &mut String) {
     );
 }
 
+/// Bytes of a command as clients send it.
+fn request_bytes(args: Args<'_>) -> usize {
+    let head =
+        |n: usize| "*\r\n".len() + n.checked_ilog10().map_or(1, |digits| digits as usize + 1);
+    args.iter_from(0).fold(head(args.len()), |sum, arg| sum + head(arg.len()) + arg.len() + 2)
+}
+
 /// This core's part of CLIENT LIST: lines.
 pub fn list_here(core: &Core, current: Option<&Connection>, args: Args<'_>, out: &mut Vec<u8>) {
     let mut text = String::new();
     if let Ok(filter) = Filter::of_list(args) {
-        for conn in core.conns.iter().flatten().map(Box::as_ref).chain(current) {
+        let others = core.conns.iter().flatten().map(|conn| (conn.as_ref(), None));
+        for (conn, request) in others.chain(current.map(|conn| (conn, Some(args)))) {
             if filter.matches(&conn.session) {
-                describe(core, conn, &mut text);
+                describe(core, conn, request, &mut text);
             }
         }
     }

@@ -124,7 +124,10 @@ fn reset(
     _args: Args<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
+    core.set_monitor(conn, false);
     let session = &mut conn.session;
+    session.no_evict = false;
+    session.no_touch = false;
     session.db = 0;
     session.resp3 = false;
     session.name.clear();

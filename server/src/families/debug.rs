@@ -46,6 +46,18 @@ fn debug(
     }
     let name = args.get(1);
     match (name.to_ascii_lowercase().as_slice(), args.len()) {
+        (b"object", 3..=4) => Ok(Step::Everywhere(Task::Object)),
+        (b"set-active-expire", 3) => Ok(Step::Everywhere(Task::ActiveExpire)),
+        (b"error", 3) => {
+            // The very text, as Redis gives it back: what its code is is up to the client.
+            let text = String::from_utf8_lossy(args.get(2)).into_owned();
+            Err(CommandError::owned(text))
+        }
+        (b"log", 3) => {
+            tracing::info!("DEBUG LOG: {}", args.get(2).escape_ascii());
+            Reply::new(out, conn.session.resp3).ok();
+            Ok(Step::Reply)
+        }
         (b"sleep", 3) => Ok(Step::Everywhere(Task::Sleep)),
         (b"config-rewrite-force-all", 2) => Ok(Step::RewriteConfig { all: true }),
         (b"digest", 2) => Ok(Step::Everywhere(Task::Digest)),
@@ -77,8 +89,18 @@ fn debug_help(conn: &Connection, out: &mut Vec<u8>) {
         "    Output a hex signature representing the current DB content.",
         "DIGEST-VALUE <key> [<key> ...]",
         "    Output a hex signature of the values of all the specified keys.",
+        "ERROR <string>",
+        "    Return a Redis protocol error with <string> as message.",
+        "LOG <message>",
+        "    Write <message> to the server log.",
         "LOG-FAULT <shard> (WRITE|SYNC) <errno>",
         "    Have writes or syncs of that shard's log fail with <errno>; 0 ends it.",
+        "OBJECT <key>",
+        "    Show low level info about `key` and associated value.",
+        "SET-ACTIVE-EXPIRE <0|1>",
+        "    Setting it to 0 disables expiring keys in background when they are not",
+        "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
+        "    default.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
     ];
@@ -107,6 +129,24 @@ pub fn inject_fault_here(core: &mut Core, args: Args<'_>) {
         && shard == usize::from(core.id)
     {
         core.fault = fault;
+    }
+}
+
+/// This core's part of DEBUG OBJECT: a line about its own key, null for another's.
+pub fn describe_here(core: &Core, db: usize, args: Args<'_>, out: &mut Vec<u8>) {
+    let key = args.get(2);
+    let shard = core.shard.as_ref().filter(|_| core.owner_of(key) == core.id);
+    match shard.and_then(|shard| shard.describe(db, key, core.now_ms)) {
+        Some(line) => Reply::new(out, false).simple(&line),
+        None => Reply::new(out, false).null(),
+    }
+}
+
+/// Joins the parts of DEBUG OBJECT.
+pub fn join_descriptions(parts: &[Vec<u8>], out: &mut Vec<u8>) {
+    match parts.iter().find(|part| part.starts_with(b"+")) {
+        Some(line) => out.extend_from_slice(line),
+        None => Reply::new(out, false).error(CommandError::NO_SUCH_KEY.text()),
     }
 }
 

@@ -128,12 +128,15 @@ const FAMILIES: &[&[ServerSpec]] = &[
     durability::SPECS,
     information::SPECS,
     latency::SPECS,
+    monitor::SPECS,
     slowlog::SPECS,
 ];
 
 mod catalog;
 pub mod client;
 mod client_filter;
+pub mod client_pause;
+mod client_state;
 mod command;
 pub mod config;
 mod connection;
@@ -143,6 +146,7 @@ mod durability;
 mod help;
 pub mod information;
 pub mod latency;
+mod monitor;
 mod slowlog;
 
 pub use connection::REDIS_VERSION;

@@ -33,6 +33,8 @@ pub enum Parked {
     Blocked,
     /// Nothing executes until a global operation is published.
     Frozen,
+    /// CLIENT PAUSE.
+    Paused,
 }
 
 /// Where a reply that is not yet due waits.
@@ -58,9 +60,20 @@ pub struct Slot {
     pub shard: u16,
 }
 
-/// A WAITAOF in progress.
+/// What a wait's answer tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// WAITAOF: local logs and replicas that have synced.
+    Logs,
+    /// WAIT: replicas that have acknowledged.
+    Replicas,
+}
+
+/// A WAITAOF or WAIT in progress.
 #[derive(Debug, Clone)]
 pub struct AofWait {
+    /// Which of the two.
+    pub awaited: Awaited,
     /// Until when; `None` = for ever.
     pub deadline: Option<Instant>,
     /// Positions that must be synced.

@@ -96,6 +96,8 @@ pub enum Control {
         /// Gates: shard and LSN.
         gates: Vec<(u16, u64)>,
     },
+    /// Lines for the monitors of this core.
+    Monitored(Vec<u8>),
     /// Something in the shared state has changed: look.
     Look,
     /// Stop: drain, commit, sync, seal, leave.

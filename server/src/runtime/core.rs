@@ -8,6 +8,7 @@
 //! commit covers it, and parcels with replies leave after the positions they wait for are public.
 
 use super::{
+    attention::Watch,
     control::Control,
     librarian::Librarian,
     log_io::{InjectedFault, RingLogIo, WriteInFlight},
@@ -98,6 +99,22 @@ pub struct Core {
     pub errors: ErrorCounts,
     /// How often commands ran here, and how long.
     pub timings: Timings,
+    /// Somebody monitors or something is paused: commands take the long way.
+    pub is_attentive: bool,
+    /// Who and what.
+    pub watch: Watch,
+    /// The generation of `watch`.
+    pub attention_generation: u64,
+    /// Connections here that monitor.
+    pub monitors: Vec<u32>,
+    /// Lines for all monitors, of this turn.
+    pub monitor_lines: Vec<u8>,
+    /// Connections parked by a pause.
+    pub paused: Vec<u32>,
+    /// When the first of this core's waits ends at the latest.
+    pub waits_until: Option<Instant>,
+    /// Keys that have expired are removed although nobody asks for them.
+    pub expires_actively: bool,
     /// Receives that brought bytes.
     pub reads: u64,
     /// Syncs of the log that LATENCY has looked at.
@@ -176,6 +193,14 @@ impl Core {
             commands: 0,
             errors: ErrorCounts::default(),
             timings: Timings::new(Core::command_count()),
+            is_attentive: false,
+            watch: Watch::default(),
+            attention_generation: 0,
+            monitors: Vec::new(),
+            monitor_lines: Vec::new(),
+            paused: Vec::new(),
+            waits_until: None,
+            expires_actively: true,
             reads: 0,
             syncs_seen: 0,
             stalled: Vec::new(),
@@ -257,6 +282,7 @@ impl Core {
         self.resume_parked();
         self.pump_log();
         self.after_pump();
+        self.send_monitor_lines();
         self.flush_connections();
         self.send_parcels();
         self.unstall();
@@ -270,6 +296,12 @@ impl Core {
         }
         let until = Instant::now();
         let mut wake = self.next_tick;
+        if let Some(wait) = self.waits_until {
+            wake = wake.min(wait);
+        }
+        if let Some(pause) = self.watch.pause {
+            wake = wake.min(pause.until);
+        }
         if let Some(us) = self.log.as_ref().and_then(|l| l.next_deadline_us()) {
             wake = wake.min(self.epoch + Duration::from_micros(us));
         }
@@ -502,6 +534,9 @@ impl Core {
                     log.set_policy(policy, staging);
                 }
             });
+        }
+        if self.is_attentive || self.attention_generation != self.shared.attention.generation() {
+            self.refresh_attention();
         }
         let failure = self.shared.failure_generation.load(Ordering::Acquire);
         if failure != self.failure_generation {

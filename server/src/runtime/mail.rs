@@ -51,6 +51,7 @@ impl Core {
             Control::GlobalDone { origin, result, gates } => {
                 self.global_done(origin, result, gates);
             }
+            Control::Monitored(lines) => self.monitored(&lines),
             Control::Look => {}
             Control::Shutdown => self.stop(),
         }

@@ -2,6 +2,7 @@
 //! and what the system must allow before any of them starts.
 
 pub mod affinity;
+pub mod attention;
 pub mod buffers;
 pub mod control;
 pub mod core;

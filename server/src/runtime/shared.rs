@@ -2,7 +2,7 @@
 //!
 //! Every cell has one writer (its core) unless said otherwise; readers see a recent value.
 
-use super::control::Mailbox;
+use super::{attention::Attention, control::Mailbox};
 use crate::{
     config::{Config, LiveConfig},
     observe::{latency::Monitor, rates::Rates, slowlog::SlowLog, timings},
@@ -260,6 +260,8 @@ pub struct Shared {
     pub replication_id: String,
     /// Commands, bytes received and bytes sent per second.
     pub rates: Rates<3>,
+    /// Monitors and pauses.
+    pub attention: Attention,
     /// Slow commands.
     pub slowlog: SlowLog,
     /// What took long, by kind.
@@ -319,6 +321,7 @@ impl Shared {
             run_id,
             replication_id,
             rates: Rates::default(),
+            attention: Attention::new(n),
             slowlog: SlowLog::default(),
             latency: Monitor::default(),
             last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),

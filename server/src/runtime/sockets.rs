@@ -125,6 +125,9 @@ impl Core {
                 name: Vec::new(),
                 lib_name: Vec::new(),
                 lib_ver: Vec::new(),
+                is_monitor: false,
+                no_evict: false,
+                no_touch: false,
                 reply_mode: ReplyMode::On,
                 peer,
                 created: self.now,
@@ -351,6 +354,11 @@ impl Core {
         conn.closing = true;
         conn.out.discard();
         conn.aof_wait = None;
+        self.set_monitor(conn, false);
+        if matches!(conn.parked, Parked::Blocked | Parked::Paused) {
+            self.no_longer_blocked();
+            conn.parked = Parked::No;
+        }
         // SAFETY: a valid descriptor; shutdown ends the multishot receive and a running send.
         unsafe { libc::shutdown(conn.raw_fd(), libc::SHUT_RDWR) };
     }

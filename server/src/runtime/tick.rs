@@ -37,6 +37,8 @@ impl Core {
     pub fn tick(&mut self) {
         if let Some(shard) = self.shard.as_mut()
             && !self.frozen
+            && self.expires_actively
+            && self.watch.pause.is_none()
         {
             let started = Instant::now();
             shard.expire_cycle(self.now_ms, EXPIRE_KEYS);
@@ -151,11 +153,12 @@ impl Core {
         self.publish_key_counts();
         let gated = self.gated.len() as u64;
         let (mut query, mut output) = (0, 0);
-        let (mut largest_input, mut largest_output) = (0, 0);
+        let (mut largest_input, mut largest_output, mut timed) = (0, 0, 0);
         for conn in self.conns.iter().flatten() {
             let (input, out) = (conn.input.capacity() as u64, conn.out.bytes() as u64);
             query += input;
             output += out;
+            timed += u64::from(conn.aof_wait.as_ref().is_some_and(|w| w.deadline.is_some()));
             largest_input = largest_input.max(input);
             largest_output = largest_output.max(out);
         }
@@ -163,6 +166,7 @@ impl Core {
         stats.gated.set(gated);
         stats.query_bytes.set(query);
         stats.output_bytes.set(output);
+        stats.timed.set(timed);
         stats.largest_input.set(largest_input);
         stats.largest_output.set(largest_output);
         stats.reads.set(self.reads);

@@ -62,6 +62,12 @@ pub struct Session {
     pub lib_name: Vec<u8>,
     /// CLIENT SETINFO LIB-VER.
     pub lib_ver: Vec<u8>,
+    /// MONITOR: sees every command.
+    pub is_monitor: bool,
+    /// CLIENT NO-EVICT: not closed for the memory its buffers take.
+    pub no_evict: bool,
+    /// CLIENT NO-TOUCH: its commands leave access times alone.
+    pub no_touch: bool,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// Where from.

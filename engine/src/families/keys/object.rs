@@ -2,12 +2,8 @@
 
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec, Reply},
-    keyspace::{EntryMut, Str, Value, canonical_int},
+    keyspace::{EntryMut, canonical_int},
 };
-
-/// Integers below this are shared objects in Redis, whose reference count is this constant.
-const SHARED_INTEGERS: i64 = 10_000;
-const SHARED_REFCOUNT: i64 = i32::MAX as i64;
 
 /// Rows.
 pub const SPECS: &[CommandSpec] = &[
@@ -219,8 +215,7 @@ fn encoding(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn refcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     inspect(cx, args, |entry, reply| {
-        let shared = matches!(entry.as_entry().content(), Value::Str(Str::Int(n)) if (0..SHARED_INTEGERS).contains(&n));
-        reply.int(if shared { SHARED_REFCOUNT } else { 1 });
+        reply.int(entry.as_entry().content().refcount());
         Ok(())
     })
 }
