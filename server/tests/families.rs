@@ -45,6 +45,15 @@ debug; debug foo; debug sleep; debug sleep x; debug sleep 0.01; debug digest x; 
 debug digest-value; debug digest-value nokey nokey2
 set a hello; set b world; select 3; set c 1; select 0; debug digest; debug digest-value a b c d
 expire a 100; debug digest; debug digest-value a; flushall; debug digest
+slowlog; slowlog foo; slowlog get -2; slowlog get a; slowlog len x; slowlog reset x; slowlog get 1 2
+slowlog help; latency help; latency foo; latency history nosuch; latency reset nosuch; latency reset
+latency graph nosuch; latency history; latency latest x; latency histogram nosuch nosuch2
+client tracking foo; client tracking off; client trackinginfo; client getredir; client caching yes
+client no-evict x; client no-evict on; client no-evict off; client pause x; client pause -1
+client pause 0 foo; client pause 0 write x; client pause 0; client unpause; client unpause x
+client unblock x; client unblock 5 foo; client unblock 99999; client unblock 1 timeout x
+wait x 1; wait 0 x; wait 0 -1; wait 0 0; wait -1 0; wait 1 1; lastsave x; monitor x
+config resetstat x; config resetstat; debug object nokey; debug set-active-expire 1
 time x; info nosuch; reset; reset x; shutdown foo; shutdown abort
 foo; foo bar baz; "" a; get; object foo
 "#;
@@ -155,7 +164,7 @@ fn command_info_is_that_of_stock_redis() {
         assert_eq!(sorted(&ours, 6), sorted(&theirs, 6), "categories of {name}");
     }
     // Those of newer versions.
-    assert_eq!(unknown, ["client|setinfo", "waitaof"]);
+    assert_eq!(unknown, ["client|setinfo", "client|no-touch", "waitaof"]);
 }
 
 #[test]
