@@ -2,7 +2,8 @@
 //!
 //! Layers, arrows one way (a test checks it):
 //! `atoms < keyspace (with its types) < effect < command < families < shard`,
-//! `atoms < io`, `effect, io < aof < manifest`, `shard, aof, manifest, io < recovery`.
+//! `atoms < io`, `atoms < rdb < families`, `effect, io < aof < manifest`,
+//! `shard, aof, manifest, io, rdb < recovery`.
 //! The shard core is a synchronous state machine: requests, time and randomness come in as
 //! arguments; replies and effects go out. Nothing here awaits inside a command.
 
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod manifest;
 pub mod mesh;
 pub mod number;
+pub mod rdb;
 pub mod recovery;
 pub mod shard;
 pub mod slot;

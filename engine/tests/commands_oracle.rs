@@ -18,7 +18,11 @@ impl Oracle {
     /// Starts `redis-server` from the PATH; panics when there is none, for without it nothing
     /// is compared.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder for the server");
+        Self::start_in(tempfile::tempdir().expect("a folder for the server"), &[])
+    }
+
+    /// The same in a folder that may hold its files already, with more options.
+    pub fn start_in(folder: tempfile::TempDir, options: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .expect("a free port")
@@ -27,6 +31,7 @@ impl Oracle {
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--enable-debug-command", "yes", "--loglevel", "warning", "--dir"])
             .arg(folder.path())
+            .args(options)
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server 7.0 must be on the PATH: commands are compared with it");
@@ -43,6 +48,11 @@ impl Oracle {
         // Keys are removed when they are looked at, on both sides.
         oracle.line("DEBUG SET-ACTIVE-EXPIRE 0");
         oracle
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Sends a command line without waiting for its reply.
@@ -94,6 +104,5 @@ impl Drop for Oracle {
         // Nothing of it is kept: the folder goes with it.
         let _ = self.server.kill();
         let _ = self.server.wait();
-        let _ = self.folder.path();
     }
 }

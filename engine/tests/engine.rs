@@ -11,6 +11,7 @@ mod crash; // acknowledged writes of one log survive every crash of the simulate
 mod directories; // hand-built log directories, each in one odd state
 mod effects; // what is logged makes the same state again
 mod interop; // redis-server and redis-check-aof read our segments
+mod rdb; // RDB files: stock Redis' read and written, older encodings, hostile bytes
 mod recovery; // recovery under crashes and in whole lives, and the builder of directories
 mod storage; // the simulated and the real disk keep the same contract
 mod tidy; // house rules of the whole workspace: sizes, names, layers, what may be named where

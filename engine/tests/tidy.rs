@@ -21,6 +21,8 @@ const BANNED_NAMES: &[&str] = &["utils", "util", "helpers", "common", "misc", "m
 const LAYERS: &[(&str, &[&str])] = &[
     ("mesh", &[]),
     ("io", &["atoms"]),
+    // A codec: whoever builds values or moves bytes lies above it.
+    ("rdb", &["atoms"]),
     // The librarian prepares and seals segments.
     ("manifest", &["atoms", "io", "aof"]),
     // A big collection is a table of entries, and an entry may hold a collection.
@@ -56,13 +58,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "shard::ShardStats",
         ],
     ),
-    ("families", &["atoms", "types", "keyspace", "effect", "command"]),
+    ("families", &["atoms", "types", "keyspace", "effect", "command", "rdb"]),
     ("shard", &["atoms", "types", "keyspace", "effect", "command", "families", "aof"]),
     (
         "recovery",
         &[
             "atoms", "io", "manifest", "types", "keyspace", "effect", "command", "families", "aof",
-            "shard",
+            "shard", "rdb",
         ],
     ),
 ];
