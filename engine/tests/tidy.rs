@@ -28,7 +28,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     // A big collection is a table of entries, and an entry may hold a collection.
     (
         "types",
-        &["atoms", "keyspace::KeyHasher", "keyspace::Str", "keyspace::Table", "keyspace::Value"],
+        &[
+            "atoms",
+            "keyspace::Handle",
+            "keyspace::KeyHasher",
+            "keyspace::Str",
+            "keyspace::Table",
+            "keyspace::Value",
+        ],
     ),
     ("keyspace", &["atoms", "types"]),
     // The words of a command (its arguments, its errors) lie below its machinery.

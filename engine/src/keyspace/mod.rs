@@ -34,7 +34,7 @@ pub use cursor::{scan_group, scan_start};
 pub use database::Database;
 pub use database::Edited;
 pub use key::{Key, KeyHasher};
-pub use table::Table;
+pub use table::{Handle, Table};
 pub use value::{Deadline, Str, Value};
 pub use view::{Entry, EntryMut, OwnedEntry};
 

@@ -14,6 +14,23 @@ use super::{
 };
 use crate::types::Form;
 
+/// An entry of a table by its address; good until the entry is removed or gets a value of another
+/// length or deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle(u64);
+
+impl Handle {
+    /// The entry's text.
+    ///
+    /// # Safety
+    /// The entry lives during `'a`.
+    #[inline]
+    pub unsafe fn text<'a>(self) -> &'a [u8] {
+        // SAFETY: the caller's promise.
+        unsafe { EntryPtr::from_address(self.0) }.key()
+    }
+}
+
 /// Texts with values.
 pub struct Table {
     group: Group,
@@ -25,6 +42,16 @@ impl Table {
     /// An empty table. Tables whose `which` differs do not grow at the same moment.
     pub fn new(hasher: &KeyHasher, which: usize) -> Self {
         Self { group: Group::new(which % 256), hasher: hasher.clone(), entry_bytes: 0 }
+    }
+
+    /// An empty table with the hash of another.
+    pub fn empty_like(other: &Table) -> Self {
+        Self::new(&other.hasher, other.len())
+    }
+
+    /// The handle of a text's entry.
+    pub fn handle(&self, text: &[u8]) -> Option<Handle> {
+        self.group.find(self.key(text)).map(|place| Handle(place.entry().address()))
     }
 
     /// Number of entries.

@@ -4,11 +4,14 @@ use super::Shard;
 use crate::{
     digest::Digest,
     keyspace::Value,
-    types::{HashRef, View, packed::Item},
+    number::write_double,
+    types::{HashRef, SetRef, View, ZsetRef, packed::Item},
 };
 
 /// Redis' type numbers.
 const STRING: u32 = 0;
+const SET: u32 = 2;
+const ZSET: u32 = 3;
 const HASH: u32 = 4;
 
 impl Shard {
@@ -43,6 +46,21 @@ fn object(start: Digest, value: Value<'_>, has_deadline: bool) -> Digest {
         digest = digest.mix_type(HASH);
         hash.for_each(&mut |field, value| {
             digest = digest.gather_digest(mix(mix(Digest::ZERO, field), value));
+        });
+    }
+    if let Some(set) = SetRef::of(value) {
+        digest = digest.mix_type(SET);
+        set.for_each(&mut |member| {
+            digest = digest.gather(member.bytes(&mut itoa::Buffer::new()));
+        });
+    }
+    if let Some(zset) = ZsetRef::of(value) {
+        digest = digest.mix_type(ZSET);
+        let mut text = Vec::new();
+        zset.for_each(&mut |member, score| {
+            text.clear();
+            write_double(&mut text, score);
+            digest = digest.gather_digest(mix(Digest::ZERO, member).mix(&text));
         });
     }
     if has_deadline { digest.mark_deadline() } else { digest }

@@ -220,9 +220,7 @@ impl Collection for Hash {
     }
 
     fn of(object: &mut Object) -> Option<&mut Self> {
-        match object {
-            Object::Hash(hash) => Some(hash),
-        }
+        if let Object::Hash(hash) = object { Some(hash) } else { None }
     }
 
     fn into_object(self) -> Object {

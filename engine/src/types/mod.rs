@@ -10,13 +10,18 @@
 //! operation ever moves more than one node and a walk can go on beside writers.
 
 pub mod hash;
+pub mod intset;
 mod limits;
 pub mod packed;
 mod rewrite;
+pub mod set;
+pub mod zset;
 
 pub use hash::{Hash, HashRef};
 pub use limits::Limits;
 pub use rewrite::rewrite;
+pub use set::{Set, SetRef};
+pub use zset::{Zset, ZsetRef};
 
 use crate::keyspace::Value;
 
@@ -103,6 +108,10 @@ impl Form {
 pub enum Object {
     /// A hash.
     Hash(Hash),
+    /// A set.
+    Set(Set),
+    /// A sorted set.
+    Zset(Zset),
 }
 
 impl Object {
@@ -110,13 +119,16 @@ impl Object {
     pub fn kind(&self) -> ValueType {
         match self {
             Object::Hash(_) => ValueType::Hash,
+            Object::Set(_) => ValueType::Set,
+            Object::Zset(_) => ValueType::Zset,
         }
     }
 
     /// As OBJECT ENCODING of Redis 7.0 says it.
     pub fn encoding(&self) -> &'static str {
         match self {
-            Object::Hash(_) => "hashtable",
+            Object::Hash(_) | Object::Set(_) => "hashtable",
+            Object::Zset(_) => "skiplist",
         }
     }
 
@@ -126,6 +138,8 @@ impl Object {
         size_of::<Self>()
             + match self {
                 Object::Hash(hash) => hash.memory_bytes(),
+                Object::Set(set) => set.memory_bytes(),
+                Object::Zset(zset) => zset.memory_bytes(),
             }
     }
 }

@@ -4,8 +4,8 @@
 //! Commands hold at most [`ITEMS_MAX`] elements, as those of Redis' own rewrite. Strings are not
 //! here: one SET makes them.
 
-use super::{HashRef, View, packed::Item};
-use crate::keyspace::Value;
+use super::{HashRef, SetRef, View, ZsetRef, packed::Item};
+use crate::{keyspace::Value, number::write_double};
 
 /// Elements in one command.
 const ITEMS_MAX: usize = 64;
@@ -17,6 +17,20 @@ pub fn rewrite(value: Value<'_>, key: &[u8], emit: &mut dyn FnMut(&[&[u8]])) {
         hash.for_each(&mut |field, value| {
             pieces.item(field);
             pieces.item(value);
+        });
+        pieces.finish();
+    } else if let Some(set) = SetRef::of(value) {
+        let mut pieces = Pieces::new(b"SADD", key, 1, emit);
+        set.for_each(&mut |member| pieces.item(member));
+        pieces.finish();
+    } else if let Some(zset) = ZsetRef::of(value) {
+        let mut pieces = Pieces::new(b"ZADD", key, 2, emit);
+        let mut text = Vec::new();
+        zset.for_each(&mut |member, score| {
+            text.clear();
+            write_double(&mut text, score);
+            pieces.text(&text);
+            pieces.item(member);
         });
         pieces.finish();
     }
