@@ -47,8 +47,7 @@ impl Clone for Ranked {
     fn clone(&self) -> Self {
         let mut copy = Self { table: Table::empty_like(&self.table), tree: Tree::default() };
         self.tree.upwards(0, &mut |item| {
-            // SAFETY: the tree names entries of its table.
-            copy.set(unsafe { item.handle.text() }, item.score);
+            copy.set(self.text(item), item.score);
             true
         });
         copy
@@ -67,6 +66,13 @@ fn score_of(value: Str<'_>) -> f64 {
 }
 
 impl Ranked {
+    /// The text of one of the tree's items.
+    #[inline]
+    fn text(&self, item: &Leaf) -> &[u8] {
+        // SAFETY: the tree names entries of its table, which is borrowed as long as the result.
+        unsafe { item.handle.text() }
+    }
+
     fn score(&self, member: &[u8]) -> Option<f64> {
         self.table.get(member).map(|entry| score_of(entry.value()))
     }
@@ -172,8 +178,7 @@ impl<'a> ZsetRef<'a> {
             ZsetRef::Big(ranked) => {
                 let mut left = count;
                 ranked.tree.upwards(start, &mut |item| {
-                    // SAFETY: the tree names entries of its table, which lives during 'a.
-                    emit(Item::Bytes(unsafe { item.handle.text() }), item.score);
+                    emit(Item::Bytes(ranked.text(item)), item.score);
                     left -= 1;
                     left > 0
                 });
@@ -199,8 +204,7 @@ impl<'a> ZsetRef<'a> {
             ZsetRef::Big(ranked) => {
                 let mut left = count;
                 ranked.tree.downwards(start, &mut |item| {
-                    // SAFETY: as in `upwards`.
-                    emit(Item::Bytes(unsafe { item.handle.text() }), item.score);
+                    emit(Item::Bytes(ranked.text(item)), item.score);
                     left -= 1;
                     left > 0
                 });
@@ -309,8 +313,7 @@ impl Zset {
             Zset::Big(ranked) => {
                 for _ in 0..count {
                     let Some(item) = ranked.tree.at(start) else { return };
-                    // SAFETY: the tree names entries of its table.
-                    let member = unsafe { item.handle.text() }.to_vec();
+                    let member = ranked.text(&item).to_vec();
                     ranked.remove(&member);
                 }
             }

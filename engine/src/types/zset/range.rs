@@ -86,9 +86,8 @@ impl ZsetRef<'_> {
                 prefix(packed, |text, _| max.is_within_max(text)),
             ),
             ZsetRef::Big(ranked) => (
-                // SAFETY: the tree names entries of its table.
-                ranked.tree.rank(&|item| min.is_before_min(unsafe { item.handle.text() })),
-                ranked.tree.rank(&|item| max.is_within_max(unsafe { item.handle.text() })),
+                ranked.tree.rank(&|item| min.is_before_min(ranked.text(item))),
+                ranked.tree.rank(&|item| max.is_within_max(ranked.text(item))),
             ),
         };
         (start, end.saturating_sub(start))
