@@ -10,7 +10,7 @@ use super::{CommandError, Reply};
 use crate::{
     aof::Staging,
     effect::{Deadline, Effect},
-    keyspace::{Database, Edited, EntryMut, Key, Keyspace, OwnedEntry},
+    keyspace::{Database, Edited, EntryMut, Key, Keyspace, Value},
     shard::{Random, ShardStats},
     types::{Collection, Limits, View, rewrite},
 };
@@ -193,6 +193,15 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// A collection that [`Ctx::view`] has found, again: for commands that need several at once.
+    pub fn seen<'c, V: View<'c>>(&'c self, key: Key<'_>) -> Option<V> {
+        let entry = self.keyspace.db(self.db).get(key)?;
+        if self.is_hidden(entry.deadline()) {
+            return None;
+        }
+        V::of(entry.content())
+    }
+
     /// Changes a collection with a function; its result, None when there is no such key and none
     /// was to be created. A collection without elements afterwards takes its key with it.
     /// The caller says what it did with [`Ctx::effect`].
@@ -306,22 +315,31 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Logs an entry that gets a new place, whole: a string as SET, a collection as the commands
-    /// that make it, behind a DEL of what was there.
-    pub fn effect_whole(&mut self, db: usize, key: Key<'_>, entry: &OwnedEntry) {
-        if let Some(text) = entry.string() {
+    /// Logs what a key holds now, whole: a string as SET, a collection as the commands that make
+    /// it, behind a DEL of what was there; nothing as DEL.
+    pub fn log_whole(&mut self, db: usize, key: Key<'_>) {
+        if self.mode != Mode::Live {
+            return;
+        }
+        let staging = &mut *self.staging;
+        self.stats.changes += 1;
+        staging.touch_write(key.hash);
+        let mut log = |effect: Effect<'_>| staging.push(db as u16, effect);
+        let Some(entry) = self.keyspace.db(db).get(key) else {
+            log(Effect::Del { key: key.bytes });
+            return;
+        };
+        if let Value::Str(text) = entry.content() {
             let mut digits = itoa::Buffer::new();
             let value = text.bytes(&mut digits);
             let deadline = entry.deadline().map_or(Deadline::None, Deadline::At);
-            self.effect_in(db, key.hash, Effect::Set { key: key.bytes, value, deadline });
+            log(Effect::Set { key: key.bytes, value, deadline });
             return;
         }
-        self.effect_in(db, key.hash, Effect::Del { key: key.bytes });
-        rewrite(entry.content(), key.bytes, &mut |parts| {
-            self.effect_in(db, key.hash, Effect::Parts { parts });
-        });
+        log(Effect::Del { key: key.bytes });
+        rewrite(entry.content(), key.bytes, &mut |parts| log(Effect::Parts { parts }));
         if let Some(at_ms) = entry.deadline() {
-            self.effect_in(db, key.hash, Effect::ExpireAt { key: key.bytes, at_ms });
+            log(Effect::ExpireAt { key: key.bytes, at_ms });
         }
     }
 

@@ -1,8 +1,7 @@
 //! From a name to its number, without allocation.
 //!
 //! A name of up to 16 bytes is two words, case is one OR, and the index is built at compile time
-//! with a seed that gives no two names the same place, so a lookup is one probe and one
-//! comparison. Knows names only: the engine and the server each build one over their commands.
+//! with several places a name, so a lookup is one probe and one comparison, rarely two. Knows names only: the engine and the server each build one over their commands.
 
 /// Longest name that can be looked up, bytes. Rows with longer ones do not compile.
 pub const NAME_BYTES_MAX: usize = 16;
@@ -47,11 +46,14 @@ impl Folded {
     }
 
     #[inline]
-    const fn place(self, seed: u64, places: usize) -> usize {
-        let mixed = (self.head ^ self.tail.rotate_left(29) ^ self.len as u64).wrapping_mul(seed);
+    const fn place(self, places: usize) -> usize {
+        let mixed = (self.head ^ self.tail.rotate_left(29) ^ self.len as u64).wrapping_mul(MIX);
         (mixed >> 32) as usize & (places - 1)
     }
 }
+
+/// 2^64 divided by the golden ratio: spreads neighbouring words (Knuth, TAOCP 3, 6.4).
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 
 #[derive(Clone, Copy)]
 struct Place {
@@ -61,29 +63,15 @@ struct Place {
 
 /// Finds the number of a name; `PLACES` is a power of two, a few times the number of names.
 pub struct NameIndex<const PLACES: usize> {
-    seed: u64,
     places: [Place; PLACES],
 }
 
 impl<const PLACES: usize> NameIndex<PLACES> {
     /// An index over `names`, whose numbers are their positions. Names are lower-case, at most
     /// [`NAME_BYTES_MAX`] long and different from each other; those with a `|` (sub-commands)
-    /// are left out. Panics, at compile time if used there, when no seed separates them.
+    /// are left out. Panics, at compile time if used there, when there are too few places.
     pub const fn new(names: &[&str]) -> Self {
-        assert!(PLACES.is_power_of_two() && names.len() < PLACES);
-        let mut seed = 0x9E37_79B9_7F4A_7C15u64;
-        let mut attempts = 0;
-        while attempts < 4096 {
-            if let Some(places) = Self::fill(names, seed) {
-                return Self { seed, places };
-            }
-            seed = seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(2);
-            attempts += 1;
-        }
-        panic!("no seed separates the names: use more places");
-    }
-
-    const fn fill(names: &[&str], seed: u64) -> Option<[Place; PLACES]> {
+        assert!(PLACES.is_power_of_two() && names.len() < PLACES, "use more places");
         let mut places = [Place { name: Folded::EMPTY, id: 0 }; PLACES];
         let mut id = 0;
         while id < names.len() {
@@ -91,15 +79,15 @@ impl<const PLACES: usize> NameIndex<PLACES> {
             if position(bytes, b'|').is_none() {
                 assert!(!bytes.is_empty() && bytes.len() <= NAME_BYTES_MAX);
                 let name = Folded::new(bytes);
-                let place = name.place(seed, PLACES);
-                if places[place].name.len != 0 {
-                    return None;
+                let mut at = name.place(PLACES);
+                while places[at].name.len != 0 {
+                    at = (at + 1) & (PLACES - 1);
                 }
-                places[place] = Place { name, id: id as u16 };
+                places[at] = Place { name, id: id as u16 };
             }
             id += 1;
         }
-        Some(places)
+        Self { places }
     }
 
     /// The number of this name, in any case.
@@ -109,11 +97,20 @@ impl<const PLACES: usize> NameIndex<PLACES> {
             return None;
         }
         let folded = fold(name);
-        let place = &self.places[folded.place(self.seed, PLACES)];
-        let same = place.name.head == folded.head
-            && place.name.tail == folded.tail
-            && place.name.len == folded.len;
-        same.then_some(place.id)
+        let mut at = folded.place(PLACES);
+        loop {
+            let place = &self.places[at];
+            let same = place.name.head == folded.head
+                && place.name.tail == folded.tail
+                && place.name.len == folded.len;
+            if same {
+                return Some(place.id);
+            }
+            if place.name.len == 0 {
+                return None;
+            }
+            at = (at + 1) & (PLACES - 1);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod hashes;
 pub mod keys;
 mod random;
 mod scan;
+pub mod sets;
 pub mod strings;
 pub mod table;
 
@@ -22,6 +23,9 @@ pub const ALL: &[&[CommandSpec]] = &[
     strings::lcs::SPECS,
     hashes::read::SPECS,
     hashes::write::SPECS,
+    sets::read::SPECS,
+    sets::write::SPECS,
+    sets::join::SPECS,
     keys::delete::SPECS,
     keys::expiry::SPECS,
     keys::transfer::SPECS,

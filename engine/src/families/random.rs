@@ -8,6 +8,14 @@ use crate::{
 };
 use std::collections::HashSet;
 
+/// Draws an element by random bits.
+type Draw<'f> = &'f mut dyn FnMut(&mut dyn FnMut() -> u64) -> Vec<u8>;
+/// Walks over all elements, with their positions.
+type Walk<'f> = &'f mut dyn FnMut(&mut dyn FnMut(usize, &[u8]));
+
+/// Drawing one by one pays while so many times more elements are there than are wanted.
+const WALK_FROM: usize = 3;
+
 /// How many elements are wanted.
 pub(super) struct Wish {
     /// That many at most.
@@ -41,9 +49,38 @@ impl Wish {
         !self.repeats && self.count >= len
     }
 
+    /// `count` different elements out of `len`, more than `count`. Few are drawn one by one;
+    /// many are chosen by position in one walk over all.
+    pub(super) fn distinct(
+        &self,
+        len: usize,
+        random: &mut dyn FnMut() -> u64,
+        draw: Draw<'_>,
+        walk: Walk<'_>,
+        emit: &mut dyn FnMut(&[u8]),
+    ) {
+        if self.count.saturating_mul(WALK_FROM) < len {
+            let mut drawn = HashSet::with_capacity(self.count);
+            while drawn.len() < self.count {
+                let element = draw(random);
+                if !drawn.contains(&element) {
+                    emit(&element);
+                    drawn.insert(element);
+                }
+            }
+        } else {
+            let chosen = self.choose(len, &mut || random());
+            walk(&mut |index, element| {
+                if chosen.contains(&index) {
+                    emit(element);
+                }
+            });
+        }
+    }
+
     /// `count` different numbers below `len`, every set of them equally likely (Floyd's method:
     /// Bentley, Programming Pearls, CACM 1987).
-    pub(super) fn choose(&self, len: usize, random: &mut impl FnMut() -> u64) -> HashSet<usize> {
+    fn choose(&self, len: usize, random: &mut impl FnMut() -> u64) -> HashSet<usize> {
         let mut chosen = HashSet::with_capacity(self.count.min(len));
         for top in len.saturating_sub(self.count)..len {
             let pick = ((u128::from(random()) * (top as u128 + 1)) >> 64) as usize;

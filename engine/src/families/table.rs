@@ -47,7 +47,7 @@ const ALL: [&CommandSpec; COUNT] = gather();
 /// Every command of the engine; the position is the command's number.
 pub static SPECS: [&CommandSpec; COUNT] = ALL;
 
-static INDEX: NameIndex<256> = NameIndex::new(&names());
+static INDEX: NameIndex<1024> = NameIndex::new(&names());
 
 /// The number of the command of that name, in any case. Sub-commands are found by their
 /// container's name and [`find_sub`].

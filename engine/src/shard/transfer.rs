@@ -69,8 +69,8 @@ impl Shard {
         let ((), lsn) = self.batch(db, 0, true, |ctx| {
             ctx.admit(key.len() + entry.content().bulk_bytes())?;
             let key = ctx.key(key);
-            ctx.effect_whole(ctx.db, key, &entry);
             ctx.database().put(key, entry);
+            ctx.log_whole(ctx.db, key);
             Ok(())
         })?;
         Ok(lsn)

@@ -266,17 +266,37 @@ fn hrandfield(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
             }
         }
     } else {
-        // Each field is equally likely to be among those chosen: reservoir of indices.
-        let chosen = wish.choose(hash.len(), &mut || random.next());
-        let mut index = 0;
-        hash.for_each(&mut |field, value| {
-            if chosen.contains(&index) {
-                picks.reply_pair(field, value);
-            }
-            index += 1;
-        });
+        let mut emit = |pair: &[u8]| {
+            let (field, value) = split(pair);
+            picks.reply_pair(Item::Bytes(field), Item::Bytes(value));
+        };
+        let draw = &mut |random: &mut dyn FnMut() -> u64| {
+            hash.random(&mut || random()).map_or_else(Vec::new, |(field, value)| join(field, value))
+        };
+        let walk = &mut |emit: &mut dyn FnMut(usize, &[u8])| {
+            let mut index = 0;
+            hash.for_each(&mut |field, value| {
+                emit(index, &join(field, value));
+                index += 1;
+            });
+        };
+        wish.distinct(hash.len(), &mut || random.next(), draw, walk, &mut emit);
     }
     Ok(())
+}
+
+/// Field and value in one text, behind the field's length.
+fn join(field: Item<'_>, value: Item<'_>) -> Vec<u8> {
+    let field = field.to_vec();
+    let mut pair = (field.len() as u64).to_le_bytes().to_vec();
+    pair.extend_from_slice(&field);
+    pair.extend_from_slice(&value.to_vec());
+    pair
+}
+
+fn split(pair: &[u8]) -> (&[u8], &[u8]) {
+    let Some((len, pair)) = pair.split_first_chunk::<8>() else { return (b"", b"") };
+    pair.split_at((u64::from_le_bytes(*len) as usize).min(pair.len()))
 }
 
 fn hscan(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -102,8 +102,8 @@ fn rename_if(cx: &mut Ctx<'_>, args: Args<'_>, replace: bool) -> Result<bool, Co
 
 /// Puts an entry in and logs it.
 fn store(cx: &mut Ctx<'_>, db: usize, key: Key<'_>, entry: OwnedEntry) {
-    cx.effect_whole(db, key, &entry);
     cx.keyspace.db_mut(db).put(key, entry);
+    cx.log_whole(db, key);
 }
 
 /// A database's number in an argument.

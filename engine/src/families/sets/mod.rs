@@ -1,0 +1,5 @@
+//! Commands on sets.
+
+pub mod join;
+pub mod read;
+pub mod write;
