@@ -37,6 +37,10 @@ config set protected-mode no; config get protected-mode; config set protected-mo
 command foo; command count x; command info nope; command info nope nope2; command docs nope
 command getkeys; command getkeys get; command getkeys nope a; command getkeys ping a
 command getkeys get a b; command getkeys mset a b c d; command getkeys del a b c
+command getkeysandflags set k v; command getkeysandflags set k v get; command getkeysandflags
+command getkeysandflags mset a 1 b 2; command getkeysandflags rename a b; command getkeysandflags copy a b
+command getkeysandflags del a b; command getkeysandflags get a; command getkeysandflags ping a
+command getkeysandflags object encoding x; command getkeysandflags append a b
 command getkeys object encoding x; command getkeys config get x
 command list filterby foo; command list filterby foo bar; command list filterby pattern xge*
 command list filterby pattern GETRAN*; command list filterby pattern config|get
@@ -139,6 +143,21 @@ fn sorted(info: &Reply, place: usize) -> Vec<String> {
     names
 }
 
+/// What a COMMAND INFO reply says is done with keys: words of every key specification.
+fn key_words(info: &Reply) -> Vec<Vec<String>> {
+    let Reply::Array(parts) = info else { panic!("{info:?}") };
+    let Reply::Array(specs) = &parts[8] else { panic!("{info:?}") };
+    let words = |spec: &Reply| {
+        let Reply::Array(fields) = spec else { panic!("{spec:?}") };
+        let flags = fields.chunks(2).find(|pair| pair[0].text() == "flags").expect("flags");
+        let Reply::Array(words) = &flags[1] else { panic!("{spec:?}") };
+        let mut words: Vec<String> = words.iter().map(Reply::text).collect();
+        words.sort();
+        words
+    };
+    specs.iter().map(words).collect()
+}
+
 #[test]
 fn command_info_is_that_of_stock_redis() {
     let dir = fresh_dir();
@@ -162,6 +181,7 @@ fn command_info_is_that_of_stock_redis() {
         assert_eq!((&a[..2], &a[3..6]), (&b[..2], &b[3..6]), "{name}");
         assert_eq!(sorted(&ours, 2), sorted(&theirs, 2), "flags of {name}");
         assert_eq!(sorted(&ours, 6), sorted(&theirs, 6), "categories of {name}");
+        assert_eq!(key_words(&ours), key_words(&theirs), "key flags of {name}");
     }
     // Those of newer versions.
     assert_eq!(unknown, ["client|setinfo", "client|no-touch", "waitaof"]);

@@ -3,7 +3,7 @@
 use super::{
     ServerSpec, Step,
     catalog::{self, Entry},
-    help, server_row,
+    help, key_flags, server_row,
 };
 use crate::{net::connection::Connection, runtime::core::Core};
 use quire_engine::{
@@ -41,6 +41,16 @@ pub(super) const SPECS: &[ServerSpec] = &[ServerSpec {
         ServerSpec {
             complexity: "O(N) where N is the number of arguments to the command",
             ..row("command|getkeys", -4, "2.8.13", "The keys of a command line", getkeys)
+        },
+        ServerSpec {
+            complexity: "O(N) where N is the number of arguments to the command",
+            ..row(
+                "command|getkeysandflags",
+                -4,
+                "7.0.0",
+                "The keys of a command line and what is done with them",
+                getkeysandflags,
+            )
         },
         ServerSpec {
             complexity: "O(1)",
@@ -130,9 +140,33 @@ fn write_names(names: &[&str], reply: &mut Reply<'_>) {
     }
 }
 
+/// One key specification; two where the command does different things with its keys.
 fn write_key_specs(entry: Entry, reply: &mut Reply<'_>) {
-    let (begin, kind, figures): (i64, &str, [(&str, i64); 3]) = match entry.keys {
-        KeySpec::None => return reply.set(0),
+    let (first_words, other_words) = key_flags::of(&entry);
+    if first_words == other_words || entry.keys == KeySpec::None {
+        return write_key_spec(entry.keys, first_words, reply);
+    }
+    let KeySpec::Range { first, last, step } = entry.keys else {
+        return write_key_spec(entry.keys, first_words, reply);
+    };
+    let alone = KeySpec::Range { first, last: first as i16, step: 1 };
+    let others = KeySpec::Range { first: first + step, last, step };
+    reply.set(2);
+    write_spec_of(alone, first_words, reply);
+    write_spec_of(others, other_words, reply);
+}
+
+fn write_key_spec(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
+    if keys == KeySpec::None {
+        return reply.set(0);
+    }
+    reply.set(1);
+    write_spec_of(keys, words, reply);
+}
+
+fn write_spec_of(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
+    let (begin, kind, figures): (i64, &str, [(&str, i64); 3]) = match keys {
+        KeySpec::None => return,
         KeySpec::Range { first, last, step } => {
             let (first, last) = (i64::from(first), i64::from(last));
             // The last key counts from the first one, or from the end.
@@ -143,10 +177,9 @@ fn write_key_specs(entry: Entry, reply: &mut Reply<'_>) {
             (count.into(), "keynum", [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)])
         }
     };
-    reply.set(1);
     reply.map(3);
     reply.bulk(b"flags");
-    write_names(if entry.flags.has(Flags::WRITE) { &["RW"] } else { &["RO"] }, reply);
+    write_names(words, reply);
     reply.bulk(b"begin_search");
     reply.map(2);
     reply.bulk(b"type");
@@ -247,7 +280,7 @@ fn getkeys(
     out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
     let line = args.skip(2);
-    let keys = keys_of(line)?;
+    let (_, keys) = keys_of(line)?;
     let mut reply = Reply::new(out, conn.session.resp3);
     reply.array(keys.len());
     for at in keys {
@@ -256,8 +289,27 @@ fn getkeys(
     Ok(Step::Reply)
 }
 
-/// Positions of the keys of a command line.
-fn keys_of(line: Args<'_>) -> Result<Vec<usize>, CommandError> {
+fn getkeysandflags(
+    _core: &mut Core,
+    conn: &mut Connection,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Step, CommandError> {
+    let line = args.skip(2);
+    let (entry, keys) = keys_of(line)?;
+    let (first, others) = key_flags::of_line(&entry, line);
+    let mut reply = Reply::new(out, conn.session.resp3);
+    reply.array(keys.len());
+    for (number, at) in keys.into_iter().enumerate() {
+        reply.array(2);
+        reply.bulk(line.get(at));
+        write_names(if number == 0 { first } else { others }, &mut reply);
+    }
+    Ok(Step::Reply)
+}
+
+/// The command of a command line and the positions of its keys.
+fn keys_of(line: Args<'_>) -> Result<(Entry, Vec<usize>), CommandError> {
     let entry = catalog::find(line.get(0))
         .and_then(|entry| entry.resolve(line))
         .ok_or(CommandError::new("ERR Invalid command specified"))?;
@@ -271,7 +323,7 @@ fn keys_of(line: Args<'_>) -> Result<Vec<usize>, CommandError> {
     if keys.is_empty() {
         return Err(CommandError::new("ERR Invalid arguments specified for command"));
     }
-    Ok(keys)
+    Ok((entry, keys))
 }
 
 fn command_help(
@@ -296,6 +348,8 @@ fn command_help(
         "    commands are returned.",
         "GETKEYS <full-command>",
         "    Return the keys from a full command.",
+        "GETKEYSANDFLAGS <full-command>",
+        "    Return the keys and the access flags from a full command.",
     ];
     help::write("COMMAND", &lines, conn, out);
     Ok(Step::Reply)
@@ -308,7 +362,7 @@ mod tests {
 
     fn keys(line: &str) -> Result<Vec<usize>, String> {
         let args = OwnedArgs::from_slices(&line.split(' ').collect::<Vec<_>>());
-        keys_of(args.as_args()).map_err(|error| error.text().to_owned())
+        keys_of(args.as_args()).map(|(_, keys)| keys).map_err(|error| error.text().to_owned())
     }
 
     #[test]

@@ -145,6 +145,7 @@ pub mod debug;
 mod durability;
 mod help;
 pub mod information;
+mod key_flags;
 pub mod latency;
 mod monitor;
 mod slowlog;

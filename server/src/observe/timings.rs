@@ -14,6 +14,28 @@ const HISTOGRAM_DIGITS: u8 = 2;
 /// First bound of a distribution, ns; each next one is twice as high.
 const FIRST_BOUND_NS: u64 = 1024;
 
+/// Steps that a doubling of ticks is divided into: a duration is known to 1.6 %.
+const STEPS: usize = 64;
+/// Ticks from which on durations are no longer told apart: longer than the histogram's longest.
+const TICKS_MAX: u64 = 1 << 36;
+/// Counters up to there: below two doublings of steps every tick has its own.
+const COUNTERS: usize = counter_of(TICKS_MAX - 1) + 1;
+
+/// The counter of a duration: its top seven bits and how far they are shifted.
+#[inline]
+const fn counter_of(ticks: u64) -> usize {
+    let ticks = if ticks < TICKS_MAX { ticks } else { TICKS_MAX - 1 };
+    let shift = (u64::BITS - STEPS.ilog2() - 1).saturating_sub((ticks | 1).leading_zeros());
+    shift as usize * STEPS + (ticks >> shift) as usize
+}
+
+/// A duration in the middle of what this counter counts, ticks.
+const fn ticks_of(counter: usize) -> u64 {
+    let shift = (counter / STEPS).saturating_sub(1);
+    let lowest = ((counter - shift * STEPS) as u64) << shift;
+    lowest + (1 << shift) / 2
+}
+
 /// What is counted of one command.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -43,8 +65,9 @@ struct Command {
     ticks: u64,
     rejected: u64,
     failed: u64,
-    /// Made by the command's first call while tracking is on.
-    histogram: Option<Box<Histogram<u64>>>,
+    /// Calls by duration, made by the command's first call while tracking is on. Ticks, and not
+    /// yet the histogram that is shown: a call must cost a shift and an addition.
+    durations: Option<Box<[u64; COUNTERS]>>,
 }
 
 /// The commands of one core.
@@ -114,10 +137,9 @@ impl Timings {
         command.calls += 1;
         command.ticks += ticks;
         if self.is_tracking {
-            let ns = self.clock.to_ns(ticks).clamp(HISTOGRAM_NS.0, HISTOGRAM_NS.1);
-            match command.histogram.as_mut() {
-                Some(histogram) => histogram.saturating_record(ns),
-                None => command.begin_histogram(ns),
+            match command.durations.as_mut() {
+                Some(durations) => durations[counter_of(ticks)] += 1,
+                None => command.begin_durations(ticks),
             }
         }
         ticks >= self.slow
@@ -140,6 +162,16 @@ impl Timings {
         self.commands.iter_mut().for_each(|command| *command = Command::default());
     }
 
+    fn histogram(&self, durations: &[u64; COUNTERS]) -> Option<Histogram<u64>> {
+        let (low, high) = HISTOGRAM_NS;
+        let mut histogram = Histogram::new_with_bounds(low, high, HISTOGRAM_DIGITS).ok()?;
+        for (counter, calls) in durations.iter().enumerate().filter(|(_, calls)| **calls > 0) {
+            let ns = self.clock.to_ns(ticks_of(counter)).clamp(low, high);
+            histogram.saturating_record_n(ns, *calls);
+        }
+        Some(histogram)
+    }
+
     /// Copies the figures; `histograms` too if they are wanted.
     pub fn report(&self, report: &mut Report, histograms: bool) {
         let totals = |command: &Command| Totals {
@@ -151,7 +183,7 @@ impl Timings {
         report.totals = self.commands.iter().map(totals).collect();
         if histograms {
             let of = |(id, command): (usize, &Command)| {
-                Some((id as u16, command.histogram.as_deref()?.clone()))
+                Some((id as u16, self.histogram(command.durations.as_deref()?)?))
             };
             report.histograms = self.commands.iter().enumerate().filter_map(of).collect();
         }
@@ -160,17 +192,10 @@ impl Timings {
 
 impl Command {
     #[cold]
-    fn begin_histogram(&mut self, ns: u64) {
-        // The bounds are valid.
-        if let Ok(mut histogram) = new_histogram() {
-            histogram.saturating_record(ns);
-            self.histogram = Some(Box::new(histogram));
-        }
+    fn begin_durations(&mut self, ticks: u64) {
+        let durations = self.durations.insert(Box::new([0; COUNTERS]));
+        durations[counter_of(ticks)] += 1;
     }
-}
-
-fn new_histogram() -> Result<Histogram<u64>, hdrhistogram::CreationError> {
-    Histogram::new_with_bounds(HISTOGRAM_NS.0, HISTOGRAM_NS.1, HISTOGRAM_DIGITS)
 }
 
 /// The totals of all cores, by number of the command.
@@ -252,6 +277,17 @@ mod tests {
         let ids: Vec<u16> = histograms.iter().map(|(id, _)| *id).collect();
         assert_eq!(ids, [1, 2], "no histogram of what was not tracked");
         assert_eq!(distribution(&histograms[0].1), [(1, 4), (4, 6), (33, 8), (528, 10)]);
+    }
+
+    #[test]
+    fn every_duration_is_counted_near_itself() {
+        for ticks in (0..300).chain((9..36).flat_map(|n| [(1 << n) - 1, 1 << n, (1 << n) * 3 / 2]))
+        {
+            let shown = ticks_of(counter_of(ticks));
+            let error = shown.abs_diff(ticks);
+            assert!(error * 100 <= ticks, "{ticks} shown as {shown}");
+        }
+        assert_eq!(counter_of(u64::MAX) + 1, COUNTERS);
     }
 
     #[test]
