@@ -8,12 +8,21 @@ use crate::limits::LOG_BLOCK_BYTES;
 use std::{
     alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc},
     ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Smallest allocation, bytes.
 const CAPACITY_MIN: usize = 64 * 1024;
 /// Above this a cleared buffer is given back, bytes: one huge commit must not pin its memory.
 const CAPACITY_KEPT: usize = 4 * 1024 * 1024;
+
+/// Bytes of all buffers of the process.
+static ALLOCATED: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes that the log's buffers take in this process.
+pub fn buffer_bytes() -> u64 {
+    ALLOCATED.load(Ordering::Relaxed)
+}
 
 /// Bytes in memory aligned to [`LOG_BLOCK_BYTES`].
 pub struct AlignedBuf {
@@ -92,6 +101,7 @@ impl AlignedBuf {
             }
         };
         let Some(ptr) = NonNull::new(raw) else { handle_alloc_error(layout) };
+        ALLOCATED.fetch_add((target - self.capacity) as u64, Ordering::Relaxed);
         self.ptr = ptr;
         self.capacity = target;
     }
@@ -147,6 +157,7 @@ impl Default for AlignedBuf {
 impl Drop for AlignedBuf {
     fn drop(&mut self) {
         if self.capacity > 0 {
+            ALLOCATED.fetch_sub(self.capacity as u64, Ordering::Relaxed);
             // SAFETY: `ptr` came from this allocator with exactly this layout.
             unsafe { dealloc(self.ptr.as_ptr(), Self::layout(self.capacity)) };
         }

@@ -25,6 +25,7 @@ mod staging;
 mod stats;
 mod writer;
 
+pub use buffer::buffer_bytes;
 pub use command_reader::{CommandFault, CommandReader};
 pub use encode::logged_bytes_max;
 pub use fill::{fill_segment, seal_segment};

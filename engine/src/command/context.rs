@@ -37,25 +37,6 @@ pub struct Groups {
     pub end: u16,
 }
 
-/// A reading of the clock that access times are kept in: seconds, the 24 bits of them that an
-/// entry has room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AccessTime(pub u32);
-
-impl AccessTime {
-    const MASK: u32 = 0xFF_FFFF;
-
-    /// The reading at a Unix time in ms.
-    pub fn at(now_ms: i64) -> Self {
-        Self((now_ms / 1000) as u32 & Self::MASK)
-    }
-
-    /// Seconds since an earlier reading.
-    pub fn seconds_since(self, earlier: u32) -> u32 {
-        self.0.wrapping_sub(earlier) & Self::MASK
-    }
-}
-
 /// The context of one command on one shard.
 pub struct Ctx<'a> {
     /// Every database of this shard.
@@ -78,8 +59,6 @@ pub struct Ctx<'a> {
     pub random: &'a mut Random,
     /// What the shard owns.
     pub groups: Groups,
-    /// The reading of the clock that access times are kept in.
-    pub access: AccessTime,
     /// When small collections become big.
     pub limits: &'a Limits,
     /// The command leaves access times alone.
@@ -244,22 +223,23 @@ impl<'a> Ctx<'a> {
     ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
         self.staging.check_read(key.hash)?;
         self.staging.touch_read(key.hash);
-        let access = self.access.0;
         let keyspace: *mut Keyspace = self.keyspace;
         // SAFETY: the pointer comes from the exclusive borrow that `self` holds. The borrow
         // checker cannot see that the entry is dead in the branch that removes it; the branch
         // that returns it uses no other path to the keyspace.
-        let found = unsafe { &mut *keyspace }.db_mut(db).get_mut(key);
+        let database = unsafe { &mut *keyspace }.db_mut(db);
+        let found = if TOUCH && !self.keeps_access {
+            database.get_used(key)
+        } else {
+            database.get_mut(key)
+        };
         match found {
             Some(entry) if self.mode == Mode::Live && entry.is_expired(self.now_ms) => {
                 self.expire(db, key);
             }
-            Some(mut entry) => {
+            Some(entry) => {
                 if COUNT {
                     self.stats.keyspace_hits += 1;
-                }
-                if TOUCH && entry.access() != access && !self.keeps_access {
-                    entry.touch(access);
                 }
                 return Ok((Some(entry), &mut self.reply));
             }

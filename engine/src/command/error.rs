@@ -29,6 +29,10 @@ impl CommandError {
     pub const WRONG_TYPE: Self =
         Self::new("WRONGTYPE Operation against a key holding the wrong kind of value");
 
+    /// `OOM ...`
+    pub const OUT_OF_MEMORY: Self =
+        Self::new("OOM command not allowed when used memory > 'maxmemory'.");
+
     /// `ERR wrong number of arguments for 'x' command`
     pub fn arity(name: &str) -> Self {
         Self::owned(format!("ERR wrong number of arguments for '{name}' command"))

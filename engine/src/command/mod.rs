@@ -13,7 +13,7 @@ mod reply;
 mod spec;
 
 pub use args::{Args, OwnedArgs, Span};
-pub use context::{AccessTime, Ctx, EFFECT_FRAME_BYTES, Groups, Mode};
+pub use context::{Ctx, EFFECT_FRAME_BYTES, Groups, Mode};
 pub use error::{CommandError, ErrorCounts};
 pub use names::{NAME_BYTES_MAX, NameIndex};
 pub use reply::Reply;

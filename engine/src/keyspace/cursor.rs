@@ -1,4 +1,4 @@
-//! SCAN and RANDOMKEY: ways through a database that survive its changes.
+//! SCAN, RANDOMKEY and sampling: ways through a database that survive its changes.
 //!
 //! A cursor is a point: `group << 45 | first 45 bits of a hash`. It depends neither on the
 //! number of shards nor on the shape of a table, and is below 2^53, so that clients which keep
@@ -81,5 +81,37 @@ impl Group {
                 return Some(unsafe { word.entry() });
             }
         }
+    }
+
+    /// Emits up to `count` entries from a random bucket and those behind it. Neighbours have
+    /// nothing in common but the beginning of a hash, so they are as good as any; entries of
+    /// sparse segments are drawn somewhat more often than others.
+    pub(super) fn sample(
+        &self,
+        random: &mut impl FnMut() -> u64,
+        count: usize,
+        emit: &mut dyn FnMut(EntryPtr),
+    ) -> usize {
+        let bits = random();
+        let Some(segment) = self.segment(bits) else { return 0 };
+        // The directory takes the top of the bits, the bucket and the slot their bottom.
+        let start = (bits & 0xFFFF) as usize % segment.buckets();
+        let turn = (bits >> 16) as usize % BUCKET;
+        let mut emitted = 0;
+        for step in 0..segment.buckets() {
+            let line = segment.words((start + step) % segment.buckets());
+            for slot in 0..BUCKET {
+                let word = line[(slot + turn) % BUCKET];
+                if emitted == count {
+                    return emitted;
+                }
+                if !word.is_empty() {
+                    emitted += 1;
+                    // SAFETY: the word is not empty, its entry lives.
+                    emit(unsafe { word.entry() });
+                }
+            }
+        }
+        emitted
     }
 }

@@ -4,6 +4,7 @@
 //! deadline index stay true. Expired entries are entries like others: who reads decides.
 
 use super::{
+    access::{AccessClock, Tracking},
     cursor::{point_of, scan_group, scan_start},
     deadlines::{Deadlines, Reference},
     entry::{EntryPtr, Meta, NewValue},
@@ -16,8 +17,10 @@ use crate::{limits::GROUPS, number::canonical_int, types::Form};
 use std::ops::Range;
 
 mod collections;
+mod eviction;
 
 pub use collections::Edited;
+pub use eviction::Sampled;
 
 /// References that one call of [`Database::due`] resolves for each key it may remove.
 const LOOKS_PER_KEY: usize = 4;
@@ -30,8 +33,8 @@ pub struct Database {
     groups: Vec<Group>,
     deadlines: Deadlines,
     hasher: KeyHasher,
-    /// Access bits of entries that are written.
-    access: u32,
+    /// Makes the access bits of entries that are used.
+    clock: AccessClock,
     keys: usize,
     with_deadline: usize,
     /// Bytes of all entries.
@@ -49,7 +52,7 @@ impl Database {
             groups: Vec::new(),
             deadlines: Deadlines::default(),
             hasher,
-            access: 0,
+            clock: AccessClock::new(),
             keys: 0,
             with_deadline: 0,
             entry_bytes: 0,
@@ -58,9 +61,17 @@ impl Database {
         }
     }
 
-    /// Sets the 24 access bits that entries get when they are written.
-    pub fn set_access(&mut self, access: u32) {
-        self.access = access;
+    /// Sets time (Unix, ms) and rule of access bits. The deadline index files more finely when
+    /// it knows the time.
+    pub(super) fn set_clock(&mut self, now_ms: i64, tracking: Tracking) {
+        self.clock.set(now_ms, tracking);
+        self.deadlines.set_now(now_ms);
+    }
+
+    /// Takes over another database's clock.
+    pub(super) fn clock_from(&mut self, other: &Self) {
+        self.clock.clone_from(&other.clock);
+        self.deadlines.set_now(other.deadlines.now_ms());
     }
 
     /// Number of keys, expired ones included.
@@ -139,6 +150,17 @@ impl Database {
         self.find(key).map(|place| unsafe { EntryMut::new(place.entry()) })
     }
 
+    /// As [`Database::get_mut`], and notes that the key is used.
+    #[inline]
+    pub fn get_used(&mut self, key: Key<'_>) -> Option<EntryMut<'_>> {
+        let entry = self.find(key)?.entry();
+        if !self.clock.is_current(entry.access()) {
+            entry.set_access(self.clock.used(entry.access()));
+        }
+        // SAFETY: the entry is in the table, which is borrowed exclusively as long as the result.
+        Some(unsafe { EntryMut::new(entry) })
+    }
+
     /// Inserts or overwrites a string; canonical integers are stored as such. True when the key
     /// is new.
     #[inline]
@@ -158,14 +180,15 @@ impl Database {
             Some(place) => {
                 let entry = place.entry();
                 let deadline = deadline.resolve(entry.deadline());
-                let meta = Meta { deadline, access: self.access, raw: false };
+                let access = self.clock.used(entry.access());
+                let meta = Meta { deadline, access, raw: false };
                 // SAFETY: `change` forgets the old address.
                 self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
                 false
             }
             None => {
-                let meta =
-                    Meta { deadline: deadline.resolve(None), access: self.access, raw: false };
+                let access = self.clock.fresh();
+                let meta = Meta { deadline: deadline.resolve(None), access, raw: false };
                 self.insert(key, value, meta);
                 true
             }
@@ -234,7 +257,7 @@ impl Database {
             // SAFETY: `change` forgets the old address.
             Some(place) => self.change(key, place, |entry| unsafe { entry.extend(0, tail) }),
             None => {
-                let meta = Meta { deadline: None, access: self.access, raw: false };
+                let meta = Meta { deadline: None, access: self.clock.fresh(), raw: false };
                 self.insert(key, parsed(tail), meta);
             }
         }
@@ -251,7 +274,7 @@ impl Database {
             let mut value = vec![0; offset];
             value.extend_from_slice(bytes);
             let len = value.len();
-            let meta = Meta { deadline: None, access: self.access, raw: true };
+            let meta = Meta { deadline: None, access: self.clock.fresh(), raw: true };
             self.insert(key, NewValue::Owned(Form::Text, value), meta);
             return len;
         };

@@ -23,6 +23,9 @@ pub(super) const GRAIN_MS: i64 = 128;
 /// Stale references there may always be.
 const SLACK: usize = 1024;
 
+/// From here on a slot grows by an eighth, references.
+const GENTLE_GROWTH: usize = 4096;
+
 type Slots = BTreeMap<i64, Vec<u64>>;
 
 /// The index of one database.
@@ -90,6 +93,10 @@ impl Deadlines {
             return;
         }
         let before = slot.capacity();
+        if slot.len() == before && before >= GENTLE_GROWTH {
+            // Not doubled: one key's deadline must not take megabytes at once.
+            slot.reserve_exact(before / 8);
+        }
         slot.push(reference.0);
         self.bytes += (slot.capacity() - before) * size_of::<u64>();
         self.references += 1;
@@ -98,6 +105,11 @@ impl Deadlines {
     /// Tells the time.
     pub(super) fn set_now(&mut self, now_ms: i64) {
         self.now_ms = now_ms;
+    }
+
+    /// The last time heard of.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.now_ms
     }
 
     /// Takes a reference whose time has come.
@@ -127,6 +139,45 @@ impl Deadlines {
             count += slot.len() as u128;
         }
         total.checked_div(count).unwrap_or(0) as u64
+    }
+
+    /// Takes a reference of the earliest slot, whether its time has come or not.
+    pub(super) fn pop_earliest(&mut self) -> Option<Reference> {
+        loop {
+            let first = |slots: &Slots| slots.first_key_value().map_or(i64::MAX, |(at, _)| *at);
+            let from_old = !self.old.is_empty() && first(&self.old) <= first(&self.slots);
+            let slots = if from_old { &mut self.old } else { &mut self.slots };
+            let mut slot = slots.first_entry()?;
+            if let Some(reference) = slot.get_mut().pop() {
+                self.references -= 1;
+                return Some(Reference(reference));
+            }
+            self.bytes -= slot.remove().capacity() * size_of::<u64>();
+        }
+    }
+
+    /// Up to `count` references, each drawn with the same probability (and perhaps twice), in
+    /// one pass over the slots.
+    pub(super) fn draw(&self, random: &mut impl FnMut() -> u64, count: usize) -> Vec<Reference> {
+        if self.references == 0 {
+            return Vec::new();
+        }
+        let mut nth: Vec<usize> = (0..count)
+            .map(|_| ((u128::from(random()) * self.references as u128) >> 64) as usize)
+            .collect();
+        nth.sort_unstable();
+        let mut drawn = Vec::with_capacity(count);
+        let (mut wanted, mut before) = (nth.into_iter().peekable(), 0);
+        for slot in self.slots.values().chain(self.old.values()) {
+            while let Some(at) = wanted.next_if(|&at| at - before < slot.len()) {
+                drawn.push(Reference(slot[at - before]));
+            }
+            if wanted.peek().is_none() {
+                break;
+            }
+            before += slot.len();
+        }
+        drawn
     }
 
     /// When `pop` has something next, Unix time, ms.

@@ -15,9 +15,9 @@ pub(super) const ENTRY_ALIGN: usize = 16;
 /// Alignment of segments: a bucket is a cache line.
 pub(super) const LINE: usize = 64;
 
-/// The size class that serves `bytes`, at least 16.
+/// The allocator's size class that serves `bytes`, at least 16.
 #[inline]
-pub(super) const fn size_class(bytes: usize) -> usize {
+pub const fn size_class(bytes: usize) -> usize {
     if bytes <= 128 {
         return if bytes <= 16 { 16 } else { (bytes + 15) & !15 };
     }

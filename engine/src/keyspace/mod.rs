@@ -13,6 +13,7 @@
 //! time comes in as an argument. Everything is `Send` and nothing is shared: addresses are kept
 //! as integers in words and directories, and each belongs to one database.
 
+mod access;
 mod cursor;
 mod database;
 mod deadlines;
@@ -30,10 +31,11 @@ mod word;
 mod tests;
 
 pub use crate::number::canonical_int;
+pub use access::{AccessClock, Tracking};
 pub use cursor::{scan_group, scan_start};
-pub use database::Database;
-pub use database::Edited;
+pub use database::{Database, Edited, Sampled};
 pub use key::{Key, KeyHasher};
+pub use memory::size_class;
 pub use table::{Handle, Table};
 pub use value::{Deadline, Str, Value};
 pub use view::{Entry, EntryMut, OwnedEntry};
@@ -42,20 +44,25 @@ pub use view::{Entry, EntryMut, OwnedEntry};
 pub struct Keyspace {
     databases: Vec<Database>,
     hasher: KeyHasher,
-    access: u32,
+    clock: AccessClock,
 }
 
 impl Keyspace {
     /// An empty keyspace of `databases` databases.
     pub fn new(databases: usize, hasher: KeyHasher) -> Self {
         let databases = (0..databases).map(|_| Database::new(hasher.clone())).collect();
-        Self { databases, hasher, access: 0 }
+        Self { databases, hasher, clock: AccessClock::new() }
     }
 
-    /// Sets the 24 access bits that entries get when they are written.
-    pub fn set_access(&mut self, access: u32) {
-        self.access = access;
-        self.databases.iter_mut().for_each(|database| database.set_access(access));
+    /// Sets time (Unix, ms) and rule of the access bits that entries get when they are used.
+    pub fn set_clock(&mut self, now_ms: i64, tracking: Tracking) {
+        self.clock.set(now_ms, tracking);
+        self.databases.iter_mut().for_each(|database| database.set_clock(now_ms, tracking));
+    }
+
+    /// The clock that access bits are read by.
+    pub fn clock(&self) -> &AccessClock {
+        &self.clock
     }
 
     /// The hasher of this server.
@@ -95,7 +102,7 @@ impl Keyspace {
     /// memory is freed, by dropping it.
     pub fn clear(&mut self, db: usize) -> Database {
         let mut empty = Database::new(self.hasher.clone());
-        empty.set_access(self.access);
+        empty.clock_from(&self.databases[db]);
         std::mem::replace(&mut self.databases[db], empty)
     }
 

@@ -1,10 +1,7 @@
 //! What a key is like inside, for DEBUG OBJECT.
 
 use super::Shard;
-use crate::{
-    command::AccessTime,
-    keyspace::{Str, Value},
-};
+use crate::keyspace::{AccessClock, Str, Tracking, Value};
 
 /// Lengths below these take one and two bytes in an RDB file.
 const LENGTHS: [usize; 2] = [1 << 6, 1 << 14];
@@ -15,7 +12,9 @@ impl Shard {
     pub fn describe(&self, db: usize, key: &[u8], now_ms: i64) -> Option<String> {
         let entry = self.keyspace.db(db).get(self.keyspace.key(key))?;
         let access = entry.access();
-        let idle_s = AccessTime::at(now_ms).seconds_since(access);
+        let mut clock = AccessClock::new();
+        clock.set(now_ms, Tracking::Time);
+        let idle_s = clock.idle_seconds(access);
         Some(format!(
             "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{access} \
              lru_seconds_idle:{idle_s}",

@@ -8,6 +8,7 @@
 //! Does not know: sockets, other shards, how the log is written.
 
 mod digest;
+mod eviction;
 mod expiry;
 mod flush;
 mod inspect;
@@ -18,13 +19,16 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
+pub use eviction::{EvictionPolicy, Limit, Meter, Relief};
 pub use random::Random;
 pub use replay::ReplayError;
+
+use eviction::Eviction;
 
 use crate::{
     aof::{Lsn, Staging},
     command::{
-        AccessTime, Args, CommandSpec, Ctx, EFFECT_FRAME_BYTES, ErrorCounts, Flags, Groups, Mode,
+        Args, CommandError, CommandSpec, Ctx, EFFECT_FRAME_BYTES, ErrorCounts, Flags, Groups, Mode,
         Reply,
     },
     keyspace::{KeyHasher, Keyspace},
@@ -41,6 +45,8 @@ pub struct ShardStats {
     pub keyspace_misses: u64,
     /// Keys deleted because their deadline passed.
     pub expired_keys: u64,
+    /// Keys deleted to stay within the limit of memory.
+    pub evicted_keys: u64,
     /// Commands executed.
     pub commands: u64,
     /// Changes of keys.
@@ -73,9 +79,10 @@ pub struct Shard {
     pub keeps_access: bool,
     /// Keys that have expired are hidden, not removed.
     pub keeps_expired: bool,
-    /// The access clock's reading, good until `access_until_ms`.
-    access: AccessTime,
-    access_until_ms: i64,
+    /// Until when the access clock's reading is good, Unix time, ms.
+    clock_until_ms: i64,
+    /// Its limit of memory.
+    eviction: Eviction,
     /// Replies nobody reads (replay); kept for its memory.
     scratch: Vec<u8>,
 }
@@ -101,8 +108,8 @@ impl Shard {
             limits: Limits::default(),
             keeps_access: false,
             keeps_expired: false,
-            access: AccessTime(0),
-            access_until_ms: 0,
+            clock_until_ms: 0,
+            eviction: Eviction::default(),
             scratch: Vec::new(),
         }
     }
@@ -123,7 +130,7 @@ impl Shard {
         self.stats.commands += 1;
         self.note_time(now_ms);
         let admitted = spec.flags.has(Flags::WRITE);
-        if admitted && let Err(error) = self.staging.admit(logged_bytes(args)) {
+        if admitted && let Err(error) = self.admit(spec, args) {
             Reply::new(out, resp3).error(error.text());
             self.stats.errors.add(error.code(), 1);
             self.stats.refused.add(spec.name, 1);
@@ -140,6 +147,16 @@ impl Shard {
         }
         let own = self.staging.end();
         own.max(self.staging.gate())
+    }
+
+    /// Whether a writing command may run: the log has room for it, and so has memory.
+    #[inline]
+    fn admit(&mut self, spec: &CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
+        self.staging.admit(logged_bytes(args))?;
+        if self.eviction.spend(held_bytes(args)) {
+            return Ok(());
+        }
+        self.make_room(spec.flags.has(Flags::DENYOOM))
     }
 
     /// What a handler gets to see.
@@ -163,7 +180,6 @@ impl Shard {
             stats: &mut self.stats,
             random: &mut self.random,
             groups: self.groups,
-            access: self.access,
             limits: &self.limits,
             keeps_access: self.keeps_access,
             keeps_expired: self.keeps_expired,
@@ -173,16 +189,15 @@ impl Shard {
     /// Moves the access clock on, once a second.
     #[inline]
     fn note_time(&mut self, now_ms: i64) {
-        if now_ms >= self.access_until_ms {
-            self.advance_access(now_ms);
+        if now_ms >= self.clock_until_ms {
+            self.advance_clock(now_ms);
         }
     }
 
     #[cold]
-    fn advance_access(&mut self, now_ms: i64) {
-        self.access = AccessTime::at(now_ms);
-        self.access_until_ms = (now_ms / 1000 + 1) * 1000;
-        self.keyspace.set_access(self.access.0);
+    fn advance_clock(&mut self, now_ms: i64) {
+        self.clock_until_ms = (now_ms / 1000 + 1) * 1000;
+        self.keyspace.set_clock(now_ms, self.eviction.limit().tracking);
     }
 }
 
@@ -191,4 +206,11 @@ impl Shard {
 #[inline]
 fn logged_bytes(args: Args<'_>) -> usize {
     args.bytes() + args.len() * EFFECT_FRAME_BYTES
+}
+
+/// About what a write adds to the memory held, bytes: its arguments, and an entry's frame for
+/// each key and value.
+#[inline]
+fn held_bytes(args: Args<'_>) -> usize {
+    args.bytes() + args.len() * 32
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec, Reply},
-    keyspace::{EntryMut, canonical_int},
+    keyspace::{EntryMut, Tracking, canonical_int},
 };
 
 /// Rows.
@@ -221,18 +221,28 @@ fn refcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn idletime(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let access = cx.access;
+    let clock = cx.keyspace.clock().clone();
     inspect(cx, args, |entry, reply| {
-        reply.int(i64::from(access.seconds_since(entry.access())));
+        if clock.tracking() != Tracking::Time {
+            return Err(CommandError::new(
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+            ));
+        }
+        reply.int(i64::from(clock.idle_seconds(entry.access())));
         Ok(())
     })
 }
 
 fn freq(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    inspect(cx, args, |_, _| {
-        Err(CommandError::new(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
-        ))
+    let clock = cx.keyspace.clock().clone();
+    inspect(cx, args, |entry, reply| {
+        if clock.tracking() == Tracking::Time {
+            return Err(CommandError::new(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+            ));
+        }
+        reply.int(i64::from(clock.frequency(entry.access())));
+        Ok(())
     })
 }
 

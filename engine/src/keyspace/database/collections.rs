@@ -62,7 +62,8 @@ impl Database {
             self.keep_scratch(value);
             return Edited::Done(result);
         }
-        let meta = Meta { deadline: entry.deadline(), access: self.access, raw: false };
+        let access = self.clock.used(entry.access());
+        let meta = Meta { deadline: entry.deadline(), access, raw: false };
         match value.pack() {
             Ok((form, memory)) => {
                 if memory != bytes {
@@ -88,7 +89,7 @@ impl Database {
             self.keep_scratch(value);
             return result;
         }
-        let meta = Meta { deadline: None, access: self.access, raw: false };
+        let meta = Meta { deadline: None, access: self.clock.fresh(), raw: false };
         match value.pack() {
             Ok((form, memory)) => {
                 self.insert(key, NewValue::Bytes(form, &memory), meta);
@@ -102,7 +103,7 @@ impl Database {
     /// Edits a big collection of the right type where it is.
     fn edit_object<T: Collection, R>(&mut self, key: Key<'_>, edit: impl FnOnce(&mut T) -> R) -> R {
         let place = self.find(key).expect("the caller has found the key");
-        let access = self.access;
+        let access = self.clock.used(place.entry().access());
         let (mut result, mut empty) = (None, false);
         self.change(key, place, |entry| {
             if let Some(value) = entry.object_mut().and_then(T::of) {
@@ -125,7 +126,7 @@ impl Database {
             self.remove(key);
             return false;
         }
-        let meta = Meta { deadline: None, access: self.access, raw: false };
+        let meta = Meta { deadline: None, access: self.clock.fresh(), raw: false };
         let value = match value.pack() {
             Ok((form, bytes)) => {
                 self.store_as(key, NewValue::Bytes(form, &bytes), meta);
