@@ -3,7 +3,7 @@
 use quire_server::{
     config::{Config, Invocation, command_names, parse_arguments, usage},
     dispatch::table,
-    observe::log,
+    observe::{account::Counted, log},
     process::{banner, crash, kernel, notify, title},
     runtime::{affinity::Cpus, preflight},
     start,
@@ -11,7 +11,7 @@ use quire_server::{
 use std::{io::Write, process::ExitCode};
 
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: Counted = Counted;
 
 fn main() -> ExitCode {
     match serve() {

@@ -7,6 +7,7 @@ use crate::{
     config::{Config, cpus},
     dispatch::hop::Mesh,
     net::listener,
+    observe::account,
     options::Options,
     process::{kernel, notify, pidfile::PidFile},
     runtime::{
@@ -73,6 +74,7 @@ pub fn run(
         let librarian = librarian.clone();
         let mut waker = waker.try_clone().map_err(|e| format!("dup: {e}"))?;
         let thread = thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+            account::claim(id);
             if let Some(cpu) = shared.options.cpus.get(id).copied().flatten() {
                 core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
             }

@@ -11,6 +11,7 @@ mod disk; // a full disk, a disk that reports errors
 mod families; // commands about connections and the server, compared with stock Redis
 mod interchange; // directories that move between Quire and stock Redis
 mod kill; // kill -9 under load, restart, nothing acknowledged is missing
+mod memory; // the limit of memory holds, whatever is evicted; what is said of memory is true
 mod observing; // slow log, MONITOR, pauses, waits, counts over all shards
 mod refusal; // starts that must not happen, and the sentence that says why
 mod stress; // sleeping and waking of the loop under bursts and gaps

@@ -96,6 +96,7 @@ macro_rules! choice {
 }
 
 mod latency;
+mod memory;
 mod process;
 
 fn any_text(_: &str) -> Result<(), &'static str> {
@@ -166,6 +167,7 @@ pub(super) static GROUPS: &[(&str, &[Directive])] = &[
     ("Access", ACCESS),
     ("Protected commands and directives", process::ACCESS),
     ("Cores", CORES),
+    ("Memory", memory::MEMORY),
     ("Persistence", PERSISTENCE),
     ("Latency", latency::LATENCY),
     ("Values", VALUES),

@@ -70,7 +70,7 @@ const fn refused(name: &'static str, why: &'static str) -> Foreign {
 const NO_REPLICATION: &str = "Quire does not replicate yet";
 const NO_SNAPSHOTS: &str = "Quire writes no RDB snapshots yet, its log is what persists";
 const NO_REWRITE: &str = "Quire does not rewrite its log by itself yet";
-const NO_EVICTION: &str = "Quire does not limit its memory yet";
+const NO_EVICTION: &str = "Quire does not limit this yet";
 const NO_ACL: &str = "Quire knows one user, `requirepass` sets its password";
 const NO_MODULES: &str = "Quire loads no modules";
 const NO_TYPE: &str = "Quire has no values of this type yet";
@@ -123,13 +123,7 @@ pub(super) static TABLE: &[Foreign] = &[
     only("activerehashing", &["yes"], "tables never rehash more than one segment at a time"),
     only("shutdown-timeout", &["10"], NO_REPLICATION),
     // Memory
-    only("maxmemory", &["0"], NO_EVICTION),
-    only("maxmemory-policy", &["noeviction"], NO_EVICTION),
     only("maxmemory-clients", &["0"], NO_EVICTION),
-    only("maxmemory-samples", &["5"], NO_EVICTION),
-    only("maxmemory-eviction-tenacity", &["10"], NO_EVICTION),
-    only("lfu-log-factor", &["10"], NO_EVICTION),
-    only("lfu-decay-time", &["1"], NO_EVICTION),
     only("lazyfree-lazy-eviction", &["no"], NO_EVICTION),
     only("lazyfree-lazy-expire", &["no"], AT_ONCE),
     only("lazyfree-lazy-server-del", &["no"], AT_ONCE),

@@ -35,7 +35,7 @@ pub use policy::ShardPolicy;
 pub use process::{
     Allowed, LogFormat, LogLevel, OomScoreAdj, ShutdownOptions, Supervised, SyslogFacility,
 };
-pub use quire_engine::aof::FsyncPolicy;
+pub use quire_engine::{aof::FsyncPolicy, shard::EvictionPolicy};
 pub use rename::{CommandNames, names as command_names};
 pub use rewrite::{replace_file, rewritten};
 
@@ -77,6 +77,12 @@ pub struct Config {
     pub proto_max_bulk_len: u64,
     pub client_query_buffer_limit: u64,
     pub client_output_buffer_limit: [OutputLimit; 3],
+    pub maxmemory: u64,
+    pub maxmemory_policy: EvictionPolicy,
+    pub maxmemory_samples: u32,
+    pub maxmemory_eviction_tenacity: u32,
+    pub lfu_log_factor: u32,
+    pub lfu_decay_time: u32,
     pub loglevel: LogLevel,
     pub logfile: String,
     pub log_format: LogFormat,
@@ -186,6 +192,12 @@ impl Default for Config {
             proto_max_bulk_len: STRING_BYTES_MAX as u64,
             client_query_buffer_limit: 1 << 30,
             client_output_buffer_limit: OutputLimit::DEFAULTS,
+            maxmemory: 0,
+            maxmemory_policy: EvictionPolicy::NoEviction,
+            maxmemory_samples: 5,
+            maxmemory_eviction_tenacity: 10,
+            lfu_log_factor: 10,
+            lfu_decay_time: 1,
             loglevel: LogLevel::Notice,
             logfile: String::new(),
             log_format: LogFormat::Text,

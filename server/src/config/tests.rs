@@ -134,9 +134,10 @@ fn errors_name_the_place_the_directive_and_what_is_allowed() {
         ("xyzzy 1", "standard input:1: xyzzy: there is no such directive (--help lists all)"),
         ("port \"6379", "standard input:1: unbalanced quotes in `port \"6379`"),
         (
-            "maxmemory 1gb",
-            "standard input:1: maxmemory: only 0 is accepted: Quire does not limit \
-            its memory yet",
+            "maxmemory-policy lru",
+            "standard input:1: maxmemory-policy: argument(s) must be one of the following: \
+            volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, \
+            allkeys-random, noeviction",
         ),
         (
             "save 900 1",
@@ -340,9 +341,9 @@ fn config_get_shows_values_as_redis_does() {
         [
             pair("maxmemory", "0"),
             pair("maxmemory-policy", "noeviction"),
-            pair("maxmemory-clients", "0"),
             pair("maxmemory-samples", "5"),
-            pair("maxmemory-eviction-tenacity", "10")
+            pair("maxmemory-eviction-tenacity", "10"),
+            pair("maxmemory-clients", "0")
         ]
     );
     assert_eq!(
@@ -422,9 +423,9 @@ fn config_set_errors_are_redis_own() {
              - Wrong number of arguments in buffer limit configuration.",
         ),
         (
-            &[("maxmemory", "1")],
-            "ERR CONFIG SET failed (possibly related to argument 'maxmemory') - only 0 is \
-             accepted: Quire does not limit its memory yet",
+            &[("maxmemory-samples", "0")],
+            "ERR CONFIG SET failed (possibly related to argument 'maxmemory-samples') - argument \
+             must be between 1 and 2147483647 inclusive",
         ),
     ];
     for (pairs, expected) in cases {

@@ -238,6 +238,7 @@ impl Core {
         if let Some(shard) = self.shard.as_mut() {
             shard.limits = self.live.limits;
         }
+        self.limit_changed();
         let is_open = self.live.requirepass.is_empty();
         for conn in self.conns.iter_mut().flatten() {
             // The range of the directive fits.

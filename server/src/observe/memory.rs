@@ -1,5 +1,6 @@
 //! Memory as the allocator and the kernel see it.
 
+use super::account;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tikv_jemalloc_ctl::{epoch, stats};
 
@@ -9,8 +10,10 @@ static PEAK: AtomicU64 = AtomicU64::new(0);
 /// One sample, bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
-    /// Handed out by the allocator to the program.
+    /// Allocated by the program, by its own account.
     pub used: u64,
+    /// Handed out by the allocator, what threads cache included.
+    pub allocated: u64,
     /// Highest `used` of all samples.
     pub peak: u64,
     /// In pages the allocator uses.
@@ -26,19 +29,20 @@ pub struct Memory {
 impl Memory {
     /// Bytes handed out now, and the highest figure so far.
     fn used_now() -> (u64, u64) {
-        // The allocator's figures are those of the last epoch. Errors mean another allocator.
-        let _ = epoch::advance();
-        let used = stats::allocated::read().unwrap_or(0) as u64;
+        let used = account::allocated();
         (used, PEAK.fetch_max(used, Ordering::Relaxed).max(used))
     }
 
     /// Measures now.
     pub fn sample() -> Self {
         let (used, peak) = Self::used_now();
+        // The allocator's figures are those of the last epoch. Errors mean another allocator.
+        let _ = epoch::advance();
         let read = |figure: Result<usize, _>| figure.unwrap_or(0) as u64;
         Self {
             used,
             peak,
+            allocated: read(stats::allocated::read()),
             active: read(stats::active::read()),
             resident: read(stats::resident::read()),
             rss: rss(),

@@ -1,5 +1,6 @@
 //! What operators see.
 
+pub mod account;
 pub mod doctor;
 pub mod graph;
 pub mod info;

@@ -126,6 +126,8 @@ pub struct Core {
     released_seen: Vec<u64>,
     /// Replies for peers, sent after the log was pumped.
     pub parcels_out: Vec<(u16, Vec<u8>)>,
+    /// The limit of memory does not hold and there is more to evict.
+    pub evicting: bool,
     /// Executes nothing (a global operation is being published).
     pub frozen: bool,
     /// `Frozen` has been reported.
@@ -207,6 +209,7 @@ impl Core {
             waiting_aof: Vec::new(),
             released_seen: vec![0; n],
             parcels_out: Vec::new(),
+            evicting: false,
             frozen: false,
             freeze_reported: false,
             globals: Globals::default(),
@@ -280,6 +283,7 @@ impl Core {
             self.tick();
         }
         self.resume_parked();
+        self.keep_limit();
         self.pump_log();
         self.after_pump();
         self.send_monitor_lines();
@@ -340,7 +344,7 @@ impl Core {
     }
 
     fn has_work(&mut self) -> bool {
-        !self.resume.is_empty() || self.mesh.has_mail()
+        !self.resume.is_empty() || self.evicting || self.mesh.has_mail()
     }
 
     fn complete(&mut self, c: Completion) {

@@ -80,6 +80,7 @@ impl Core {
         shard.keyspace = keyspace;
         shard.limits = self.live.limits;
         self.shard = Some(shard);
+        self.limit_shard();
         self.publish_key_counts();
         self.execute_deferred();
     }

@@ -7,6 +7,7 @@ pub mod buffers;
 pub mod control;
 pub mod core;
 pub mod librarian;
+pub mod limit;
 pub mod log_io;
 pub mod mail;
 pub mod preflight;

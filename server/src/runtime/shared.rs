@@ -87,6 +87,12 @@ pub struct CoreStats {
     pub expired: Counter,
     /// Time spent on active expiry, us.
     pub expire_us: Counter,
+    /// Keys evicted on this shard.
+    pub evicted: Counter,
+    /// Milliseconds for which the limit of memory has not held, as this shard saw it.
+    pub over_limit_ms: Counter,
+    /// The same, of the time that goes on; 0 while it holds.
+    pub over_limit_now_ms: Counter,
     /// Changes of keys on this shard.
     pub changes: Counter,
     /// Error replies.
@@ -149,10 +155,12 @@ pub enum Counted {
     Misses,
     Expired,
     ExpireUs,
+    Evicted,
+    OverLimitMs,
 }
 
 impl Counted {
-    const ALL: [Counted; 15] = [
+    const ALL: [Counted; 17] = [
         Self::Connections,
         Self::Rejected,
         Self::Commands,
@@ -168,6 +176,8 @@ impl Counted {
         Self::Misses,
         Self::Expired,
         Self::ExpireUs,
+        Self::Evicted,
+        Self::OverLimitMs,
     ];
 
     fn of(self, stats: &CoreStats) -> &Counter {
@@ -187,6 +197,8 @@ impl Counted {
             Self::Misses => &stats.misses,
             Self::Expired => &stats.expired,
             Self::ExpireUs => &stats.expire_us,
+            Self::Evicted => &stats.evicted,
+            Self::OverLimitMs => &stats.over_limit_ms,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Facts, Fields};
 use crate::observe::memory::Memory;
+use quire_engine::aof;
 
 pub(super) fn memory(fields: &mut Fields, facts: Facts<'_>) {
     let shared = facts.shared;
@@ -17,13 +18,13 @@ pub(super) fn memory(fields: &mut Fields, facts: Facts<'_>) {
     );
     fields.add("used_memory_overhead", memory.used.saturating_sub(dataset));
     fields.add("used_memory_dataset", dataset);
-    fields.add("allocator_allocated", memory.used);
+    fields.add("allocator_allocated", memory.allocated);
     fields.add("allocator_active", memory.active);
     fields.add("allocator_resident", memory.resident);
     fields.bytes("total_system_memory", memory.total);
-    fields.bytes("maxmemory", 0);
-    fields.add("maxmemory_policy", "noeviction");
-    let fragmentation = ratio(memory.active, memory.used);
+    fields.bytes("maxmemory", facts.config.maxmemory);
+    fields.add("maxmemory_policy", facts.config.maxmemory_policy.name());
+    let fragmentation = ratio(memory.active, memory.allocated);
     fields.add("allocator_frag_ratio", format_args!("{fragmentation:.2}"));
     let fragmentation = ratio(memory.rss, memory.used);
     fields.add("mem_fragmentation_ratio", format_args!("{fragmentation:.2}"));
@@ -31,6 +32,7 @@ pub(super) fn memory(fields: &mut Fields, facts: Facts<'_>) {
         "mem_clients_normal",
         shared.sum(|s| &s.query_bytes) + shared.sum(|s| &s.output_bytes),
     );
-    fields.add("mem_aof_buffer", shared.sum(|s| &s.staged));
+    fields.add("mem_not_counted_for_evict", aof::buffer_bytes());
+    fields.add("mem_aof_buffer", aof::buffer_bytes());
     fields.add("mem_allocator", "jemalloc");
 }

@@ -2,7 +2,7 @@
 
 use super::{Facts, Fields, flag};
 use crate::{families::REDIS_VERSION, observe::ticks::Ticks, runtime::shared::Counter};
-use quire_engine::command::AccessTime;
+use quire_engine::keyspace::{AccessClock, Tracking};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A text file of one line.
@@ -40,7 +40,9 @@ pub(super) fn server(fields: &mut Fields, facts: Facts<'_>) {
     fields.add("uptime_in_days", uptime / 86_400);
     fields.add("hz", config.hz);
     fields.add("configured_hz", config.hz);
-    fields.add("lru_clock", AccessTime::at(now.as_millis() as i64).0);
+    let mut clock = AccessClock::new();
+    clock.set(now.as_millis() as i64, Tracking::Time);
+    fields.add("lru_clock", clock.fresh());
     fields.add("executable", executable.display());
     fields.add("config_file", file.map_or(String::new(), |path| path.display().to_string()));
     // Every shard serves its own connections.

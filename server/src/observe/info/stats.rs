@@ -22,7 +22,11 @@ pub(super) fn stats(fields: &mut Fields, facts: Facts<'_>) {
     fields.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
     fields.add("expired_keys", counted(Counted::Expired));
     fields.add("expire_cycle_cpu_milliseconds", counted(Counted::ExpireUs) / 1000);
-    fields.zeros(&["evicted_keys", "evicted_clients"]);
+    fields.add("evicted_keys", counted(Counted::Evicted));
+    fields.add("evicted_clients", 0);
+    fields.add("total_eviction_exceeded_time", counted(Counted::OverLimitMs));
+    let current = shared.cores.iter().map(|core| core.stats.over_limit_now_ms.get()).max();
+    fields.add("current_eviction_exceeded_time", current.unwrap_or(0));
     fields.add("keyspace_hits", counted(Counted::Hits));
     fields.add("keyspace_misses", counted(Counted::Misses));
     fields.zeros(&[

@@ -1,0 +1,103 @@
+//! `maxmemory` on a core: what its shard is told of the limit, and the end of a turn, when memory
+//! that grew by what was no write of this shard is brought back.
+
+use super::{core::Core, shared::Shared};
+use crate::{
+    config::Config,
+    observe::{account, latency::Event},
+};
+use quire_engine::{
+    keyspace::{Keyspace, Tracking},
+    shard::{EvictionPolicy, Limit, Meter, Relief},
+};
+use std::{sync::Arc, time::Instant};
+
+/// Most keys sampled for one eviction, whatever `maxmemory-samples` says: beyond that sampling
+/// is as good as exact.
+const SAMPLES_MAX: u32 = 1024;
+
+/// The process' memory as one shard sees it.
+struct ProcessMeter {
+    shared: Arc<Shared>,
+    id: u16,
+}
+
+impl Meter for ProcessMeter {
+    fn used(&self, _keyspace: &Keyspace) -> u64 {
+        account::limited()
+    }
+
+    fn clock_us(&self) -> u64 {
+        self.shared.started.elapsed().as_micros() as u64
+    }
+
+    fn others_can_evict(&self, policy: EvictionPolicy) -> bool {
+        let evictable = |stats: &super::shared::CoreStats| {
+            let counters = if policy.is_volatile() { &stats.expires } else { &stats.keys };
+            counters.iter().any(|counter| counter.get() > 0)
+        };
+        policy != EvictionPolicy::NoEviction
+            && (0..)
+                .zip(&self.shared.cores)
+                .any(|(id, core)| id != self.id && evictable(&core.stats))
+    }
+}
+
+fn limit_of(config: &Config) -> Limit {
+    let tracking = if config.maxmemory_policy.counts_uses() {
+        Tracking::Frequency {
+            log_factor: config.lfu_log_factor,
+            decay_minutes: config.lfu_decay_time,
+        }
+    } else {
+        Tracking::Time
+    };
+    Limit {
+        bytes: config.maxmemory,
+        policy: config.maxmemory_policy,
+        samples: config.maxmemory_samples.min(SAMPLES_MAX) as usize,
+        tenacity: config.maxmemory_eviction_tenacity,
+        tracking,
+        shards: u64::from(config.shards),
+    }
+}
+
+impl Core {
+    /// Gives a shard that opens its meter and limit.
+    pub fn limit_shard(&mut self) {
+        let meter = ProcessMeter { shared: Arc::clone(&self.shared), id: self.id };
+        if let Some(shard) = self.shard.as_mut() {
+            shard.set_meter(Box::new(meter));
+        }
+        self.limit_changed();
+    }
+
+    /// Brings the shard's limit in line with the settings.
+    pub fn limit_changed(&mut self) {
+        let limit = limit_of(&self.live);
+        if let Some(shard) = self.shard.as_mut() {
+            shard.set_limit(limit, self.now_ms);
+        }
+    }
+
+    /// End of turn: evicts if the limit does not hold, and calls other shards to when writes
+    /// found nothing to evict here.
+    pub fn keep_limit(&mut self) {
+        self.evicting = false;
+        if self.live.maxmemory == 0 || self.frozen {
+            return;
+        }
+        let Some(shard) = self.shard.as_mut() else { return };
+        let evicted = shard.stats.evicted_keys;
+        let started = Instant::now();
+        self.evicting = shard.evict_slice() == Relief::Unfinished;
+        if shard.stats.evicted_keys != evicted {
+            self.note_latency(Event::EvictionCycle, started.elapsed());
+        }
+        let Some(shard) = self.shard.as_mut() else { return };
+        if shard.take_wants_help() {
+            // Its own doorbell is silent: this core is awake.
+            (0..self.shards()).for_each(|peer| self.ring_doorbell(peer));
+        }
+    }
+}
