@@ -1,7 +1,7 @@
 //! The server's entry: arguments, configuration, preflight, start, exit code.
 
 use quire_server::{
-    config::{Config, Invocation, command_names, parse_arguments, usage},
+    config::{Config, Invocation, command_names, markdown, parse_arguments, usage},
     dispatch::table,
     observe::{account::Counted, log},
     process::{banner, crash, kernel, notify, title},
@@ -26,8 +26,13 @@ fn main() -> ExitCode {
 fn serve() -> Result<i32, String> {
     let called = std::env::args_os().next().unwrap_or_default();
     let arguments = std::env::args_os().skip(1).collect();
-    let (file, lines) = match parse_arguments(arguments).map_err(|e| e.to_string())? {
-        Invocation::Run { file, lines } => (file, lines),
+    let (file, lines, only_check) = match parse_arguments(arguments).map_err(|e| e.to_string())? {
+        Invocation::Run { file, lines } => (file, lines, false),
+        Invocation::Check { file, lines } => (file, lines, true),
+        Invocation::Reference => {
+            print!("{}", markdown());
+            return Ok(0);
+        }
         Invocation::Help => {
             print!("{}", usage());
             return Ok(0);
@@ -47,6 +52,9 @@ fn serve() -> Result<i32, String> {
         .map_err(|e| format!("dir {}: {e}", config.dir.display()))?;
     std::env::set_current_dir(&config.dir)
         .map_err(|e| format!("cannot change to dir {}: {e}", config.dir.display()))?;
+    if only_check {
+        return check(&config);
+    }
     if config.set_proc_title {
         title::claim(&called.to_string_lossy());
         title::show(&config, file.as_deref());
@@ -65,15 +73,34 @@ fn serve() -> Result<i32, String> {
     if config.disable_thp {
         kernel::disable_huge_pages();
     }
-    let needs = preflight::Needs {
-        shards: config.shards,
-        storage_threads: config.storage_threads,
-        maxclients: config.maxclients,
-    };
-    let granted = preflight::check(needs).map_err(|refusal| refusal.to_string())?;
+    let granted = preflight::check(needs(&config)).map_err(|refusal| refusal.to_string())?;
     for warning in granted.notes {
         tracing::warn!("{warning}");
     }
     config.maxclients = granted.maxclients;
     start::run(config, file, plan.cpus)
+}
+
+fn needs(config: &Config) -> preflight::Needs {
+    preflight::Needs {
+        shards: config.shards,
+        storage_threads: config.storage_threads,
+        maxclients: config.maxclients,
+    }
+}
+
+/// `--check`: the configuration is good by now; is the system?
+fn check(config: &Config) -> Result<i32, String> {
+    let granted = preflight::check(needs(config)).map_err(|refusal| refusal.to_string())?;
+    for note in granted.notes {
+        println!("note: {note}");
+    }
+    println!(
+        "The configuration is good, and the system has what it takes: {} shards, {} clients, data \
+         below {}",
+        config.shards,
+        granted.maxclients,
+        config.dir.display()
+    );
+    Ok(0)
 }

@@ -20,16 +20,8 @@ pub struct Options {
     pub appendonly: bool,
     /// Largest segment, bytes.
     pub segment_bytes_max: u64,
-    /// Addresses to listen on.
-    pub bind: Vec<String>,
-    /// TCP port, 0 = none.
-    pub port: u16,
     /// Unix socket path.
     pub unixsocket: Option<PathBuf>,
-    /// Its permissions, 0 = as the umask says.
-    pub unixsocketperm: u32,
-    /// Listen backlog.
-    pub tcp_backlog: i32,
     /// CPU of each shard, where pinned.
     pub cpus: Vec<Option<usize>>,
     /// Storage executor threads.
@@ -49,11 +41,7 @@ impl Options {
             append_file: config.appendfilename.clone(),
             appendonly: config.appendonly,
             segment_bytes_max: config.aof_segment_size,
-            bind: config.bind.clone(),
-            port: config.port,
             unixsocket: config.unixsocket.clone(),
-            unixsocketperm: config.unixsocketperm,
-            tcp_backlog: config.tcp_backlog as i32,
             cpus,
             storage_threads: config.storage_threads as usize,
             config_file,

@@ -47,7 +47,7 @@ pub fn run(
     // Not derived from the log's run id: whoever knew that one could put lines into values that
     // pass for commits.
     let ids = [random_id()?, random_id()?];
-    let listeners = listener::open(&options).map_err(|e| e.to_string())?;
+    let listeners = listener::open(&config).map_err(|e| e.to_string())?;
     if listeners.is_empty() {
         return Err("nothing to listen on: port is 0 and there is no unixsocket".to_owned());
     }
@@ -66,10 +66,9 @@ pub fn run(
     let (requests, inbox) = std::sync::mpsc::channel();
     let librarian =
         if shared.options.appendonly { Librarian::new(requests) } else { Librarian::none() };
-    let mut listeners = Some(listeners);
+    *shared.listeners() = listeners;
     let mut threads = Vec::new();
     for (id, mesh) in Mesh::connect(shared.shards()).into_iter().enumerate() {
-        let listeners = listeners.take().unwrap_or_default();
         let shared = Arc::clone(&shared);
         let librarian = librarian.clone();
         let mut waker = waker.try_clone().map_err(|e| format!("dup: {e}"))?;
@@ -85,7 +84,6 @@ pub fn run(
                     std::process::exit(1);
                 }
             };
-            core.listeners = listeners;
             core.run();
             drop(core);
             // The main thread counts us out; if it is gone, so is the process.

@@ -13,6 +13,7 @@ mod interchange; // directories that move between Quire and stock Redis
 mod kill; // kill -9 under load, restart, nothing acknowledged is missing
 mod memory; // the limit of memory holds, whatever is evicted; what is said of memory is true
 mod observing; // slow log, MONITOR, pauses, waits, counts over all shards
+mod packaging; // the systemd unit, the filter for containers
 mod refusal; // starts that must not happen, and the sentence that says why
 mod stress; // sleeping and waking of the loop under bursts and gaps
 mod wire; // bytes on the wire, compared with stock Redis

@@ -5,10 +5,10 @@
 //! that starts with `--` opens a directive unless the directive before it still lacks its first
 //! value, so `--requirepass --secret` is a password; `--save` may stand without a value.
 
-use super::{ConfigError, Line, Origin, directive, read_file, read_text};
+use super::{ConfigError, Line, Origin, read_file, read_text};
 use crate::resp::split_args;
 use quire_engine::command::OwnedArgs;
-use std::{ffi::OsString, fmt::Write, io::Read, os::unix::ffi::OsStringExt, path::PathBuf};
+use std::{ffi::OsString, io::Read, os::unix::ffi::OsStringExt, path::PathBuf};
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,17 @@ pub enum Invocation {
         /// All lines, in the order in which they count.
         lines: Vec<Line>,
     },
-    /// Print [`usage`].
+    /// Look whether these lines and this system would do, and start nothing.
+    Check {
+        /// As in [`Self::Run`].
+        file: Option<PathBuf>,
+        /// As in [`Self::Run`].
+        lines: Vec<Line>,
+    },
+    /// Print [`super::usage`].
     Help,
+    /// Print [`super::markdown`].
+    Reference,
     /// Print the version.
     Version,
 }
@@ -36,8 +45,19 @@ pub fn parse_arguments(arguments: Vec<OsString>) -> Result<Invocation, ConfigErr
     match arguments.first().map(Vec::as_slice) {
         Some(b"-v" | b"--version") => return Ok(Invocation::Version),
         Some(b"-h" | b"--help") => return Ok(Invocation::Help),
+        Some(b"--reference") => return Ok(Invocation::Reference),
+        Some(b"--check") => {
+            let (file, lines) = gather(&arguments[1..])?;
+            return Ok(Invocation::Check { file, lines });
+        }
         _ => {}
     }
+    let (file, lines) = gather(&arguments)?;
+    Ok(Invocation::Run { file, lines })
+}
+
+/// The lines of the file, of standard input and of the arguments.
+fn gather(arguments: &[Vec<u8>]) -> Result<(Option<PathBuf>, Vec<Line>), ConfigError> {
     let file = arguments
         .first()
         .filter(|first| !first.starts_with(b"-"))
@@ -56,7 +76,7 @@ pub fn parse_arguments(arguments: Vec<OsString>) -> Result<Invocation, ConfigErr
     }
     lines.extend(options);
     let file = file.map(|path| std::path::absolute(&path).unwrap_or(path));
-    Ok(Invocation::Run { file, lines })
+    Ok((file, lines))
 }
 
 /// The directives among the arguments, and whether standard input is to be read.
@@ -97,30 +117,4 @@ fn option_lines(arguments: &[Vec<u8>]) -> Result<(bool, Vec<Line>), ConfigError>
     let lines =
         commands.into_iter().filter_map(|words| Line::new(Origin::CommandLine, words)).collect();
     Ok((from_stdin, lines))
-}
-
-/// The text of `--help`: how to call, and every directive with its default.
-pub fn usage() -> String {
-    let mut text = String::from(
-        "Usage: quire-server [/path/to/quire.conf] [-] [--directive value ...] ...\n\
-         \x20      quire-server -v | --version\n\
-         \x20      quire-server -h | --help\n\n\
-         Directives are those of redis.conf; `-` reads more of them from standard input.\n\n\
-         Examples:\n\
-         \x20      quire-server (with the defaults)\n\
-         \x20      quire-server /etc/quire/durable.conf\n\
-         \x20      quire-server --port 7000 --save \"\" --appendfsync always\n\
-         \x20      quire-server /etc/quire/default.conf --port 7000 --shards 4\n\n\
-         Directives and their defaults (* = can be changed by CONFIG SET):\n",
-    );
-    let defaults = super::Config::default();
-    for row in directive::table() {
-        let mark = if row.when == super::When::Anytime { '*' } else { ' ' };
-        let value = String::from_utf8_lossy(&row.get(&defaults)).into_owned();
-        let value = if value.is_empty() { "\"\"".to_owned() } else { value };
-        let value = if row.name == "shards" { "one per usable CPU".to_owned() } else { value };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{mark} {} {value}\n      {}", row.name, row.doc);
-    }
-    text
 }

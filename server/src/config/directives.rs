@@ -178,12 +178,12 @@ pub(super) static GROUPS: &[(&str, &[Directive])] = &[
 static NETWORK: &[Directive] = &[
     row(
         "bind",
-        Startup,
+        Anytime,
         Kind::Words { get: |c| c.bind.join(" "), set: set_bind },
         "Addresses to listen on, * and ::* for all of IPv4 and IPv6; a leading - makes an \
          address optional.",
     ),
-    int!("port", Startup, 0..=65535, port, "TCP port; 0 = no TCP."),
+    int!("port", Anytime, 0..=65535, port, "TCP port; 0 = no TCP."),
     row(
         "unixsocket",
         Startup,

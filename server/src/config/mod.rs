@@ -20,11 +20,12 @@ mod output_limit;
 mod percentile;
 mod policy;
 mod process;
+mod reference;
 mod rename;
 mod rewrite;
 pub mod title;
 
-pub use cli::{Invocation, parse_arguments, usage};
+pub use cli::{Invocation, parse_arguments};
 pub use directive::{Directive, Kind, When, find, groups, table};
 pub use error::{ConfigError, Origin};
 pub use file::{Line, read_file, read_text};
@@ -36,6 +37,7 @@ pub use process::{
     Allowed, LogFormat, LogLevel, OomScoreAdj, ShutdownOptions, Supervised, SyslogFacility,
 };
 pub use quire_engine::{aof::FsyncPolicy, shard::EvictionPolicy};
+pub use reference::{markdown, usage};
 pub use rename::{CommandNames, names as command_names};
 pub use rewrite::{replace_file, rewritten};
 

@@ -4,7 +4,10 @@ use super::{ServerSpec, Step, allows, connection::authenticate, help, server_row
 use crate::{
     config::{Config, replace_file, rewritten},
     dispatch::everywhere::Task,
-    net::connection::Connection,
+    net::{
+        connection::Connection,
+        listener::{self, Tcp},
+    },
     observe::log,
     process::{crash, kernel, title},
     runtime::{
@@ -123,7 +126,7 @@ pub fn reset_here(core: &mut Core) {
 
 /// What takes more than reading the new value: all of it, or nothing.
 fn apply(shared: &Shared, old: &Config, new: &mut Config) -> Result<(), (&'static str, String)> {
-    if let Err(refusal) = apply_what_may_fail(old, new) {
+    if let Err(refusal) = apply_what_may_fail(shared, old, new) {
         // Both did nothing if they were not reached.
         let _ = kernel::apply_oom_score(old);
         let _ = std::env::set_current_dir(&old.dir);
@@ -139,7 +142,11 @@ fn apply(shared: &Shared, old: &Config, new: &mut Config) -> Result<(), (&'stati
     Ok(())
 }
 
-fn apply_what_may_fail(old: &Config, new: &mut Config) -> Result<(), (&'static str, String)> {
+fn apply_what_may_fail(
+    shared: &Shared,
+    old: &Config,
+    new: &mut Config,
+) -> Result<(), (&'static str, String)> {
     if new.maxclients > old.maxclients {
         fit_clients(new).map_err(|reason| ("maxclients", reason))?;
     }
@@ -149,6 +156,21 @@ fn apply_what_may_fail(old: &Config, new: &mut Config) -> Result<(), (&'static s
     let oom = |config: &Config| (config.oom_score_adj, config.oom_score_adj_values);
     if oom(new) != oom(old) {
         kernel::apply_oom_score(new).map_err(|reason| ("oom-score-adj", reason))?;
+    }
+    // Last: it undoes itself, but others do not undo it.
+    if (new.port, &new.bind) != (old.port, &old.bind) {
+        let tcp = (Tcp::of(old), Tcp::of(new));
+        let changed = listener::change(&mut shared.listeners(), tcp.0, tcp.1);
+        // After an error, too: what was closed has been opened anew.
+        shared.cores[0].mailbox.post(Control::Listen);
+        changed.map_err(|error| {
+            tracing::warn!("Failed listening on {}: {}", error.place, error.source);
+            if new.port == old.port {
+                ("bind", "Failed to bind to specified addresses.".to_owned())
+            } else {
+                ("port", "Unable to listen on this port. Check server logs.".to_owned())
+            }
+        })?;
     }
     Ok(())
 }

@@ -100,6 +100,8 @@ pub enum Control {
     Monitored(Vec<u8>),
     /// Something in the shared state has changed: look.
     Look,
+    /// To core 0: there are other listeners.
+    Listen,
     /// Stop: drain, commit, sync, seal, leave.
     Shutdown,
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::Config,
     dispatch::{global::Globals, hop::Mesh},
-    net::{connection::Connection, listener::Listener},
+    net::connection::Connection,
     observe::{latency::Event, timings::Timings},
 };
 use io_uring::{opcode, types};
@@ -69,8 +69,8 @@ pub struct Core {
     pub free: Vec<u32>,
     /// Connections handed to each core so far (core 0 only).
     pub handed: Vec<u64>,
-    /// Listeners (core 0 only).
-    pub listeners: Vec<Listener>,
+    /// Numbers of the listeners whose accept is armed (core 0 only).
+    pub accepting: Vec<u32>,
     /// The other cores.
     pub mesh: Mesh,
     /// Unix time of this turn, ms.
@@ -180,7 +180,7 @@ impl Core {
             generations: Vec::new(),
             free: Vec::new(),
             handed: vec![0; n],
-            listeners: Vec::new(),
+            accepting: Vec::new(),
             mesh,
             now_ms: unix_ms(),
             now,

@@ -53,6 +53,7 @@ impl Core {
             }
             Control::Monitored(lines) => self.monitored(&lines),
             Control::Look => {}
+            Control::Listen => self.arm_listeners(),
             Control::Shutdown => self.stop(),
         }
     }
@@ -101,7 +102,9 @@ impl Core {
         }
         self.stopping = true;
         self.frozen = true;
-        self.listeners.clear();
+        if self.id == 0 {
+            self.shared.listeners().clear();
+        }
         self.next_tick_now();
         if let Some(log) = self.log.as_mut() {
             log.start_finish();

@@ -5,6 +5,7 @@
 use super::{attention::Attention, control::Mailbox};
 use crate::{
     config::{Config, LiveConfig},
+    net::listener::Listener,
     observe::{latency::Monitor, rates::Rates, slowlog::SlowLog, timings},
     options::Options,
 };
@@ -254,6 +255,8 @@ pub struct Shared {
     pub cores: Vec<Core>,
     /// Start-up options.
     pub options: Options,
+    /// Listening sockets; core 0 accepts, CONFIG SET changes them.
+    listeners: Mutex<Vec<Listener>>,
     /// The configuration; cores keep a copy while its generation stands.
     pub config: LiveConfig,
     /// True until recovery is done.
@@ -324,6 +327,7 @@ impl Shared {
         Ok(Self {
             cores,
             options,
+            listeners: Mutex::new(Vec::new()),
             config: LiveConfig::new(config),
             loading: AtomicBool::new(true),
             progress: Arc::new(Progress::default()),
@@ -349,6 +353,11 @@ impl Shared {
     #[inline]
     pub fn shards(&self) -> usize {
         self.cores.len()
+    }
+
+    /// The listening sockets.
+    pub fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
+        self.listeners.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Posts a message to every core.

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     net::{
         connection::{Connection, Parked},
+        listener::{self, Listener},
         outbuf::OutBuf,
     },
     resp::RequestParser,
@@ -29,34 +30,50 @@ use std::{
 const PARKED_INPUT_BYTES_MAX: usize = 1 << 20;
 
 impl Core {
-    /// Starts accepting on every listener.
+    /// Core 0: accepts on every listener that there is now.
     pub fn arm_listeners(&mut self) {
-        for index in 0..self.listeners.len() {
-            self.arm_listener(index);
+        if self.id != 0 || self.stopping {
+            return;
+        }
+        let shared = std::sync::Arc::clone(&self.shared);
+        for listener in shared.listeners().iter() {
+            if !self.accepting.contains(&listener.id()) {
+                self.accepting.push(listener.id());
+                self.arm_listener(listener);
+            }
         }
     }
 
-    fn arm_listener(&mut self, index: usize) {
-        let fd = self.listeners[index].fd();
-        let entry = opcode::AcceptMulti::new(types::Fd(fd)).flags(libc::SOCK_CLOEXEC).build();
+    fn arm_listener(&mut self, listener: &Listener) {
+        let fd = types::Fd(listener.fd());
+        let entry = opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build();
         // SAFETY: the operation points to no memory.
-        unsafe { self.ring.push(entry, Token::new(Op::Accept, index as u32)) };
+        unsafe { self.ring.push(entry, Token::new(Op::Accept, listener.id())) };
     }
 
     /// An accepted socket (or an error of the listener).
     pub fn accepted(&mut self, c: Completion) {
-        let index = c.token.index as usize;
+        let id = c.token.index;
         if c.result >= 0 {
             // SAFETY: the kernel gave us this new descriptor; nobody else owns it.
             let fd = unsafe { OwnedFd::from_raw_fd(c.result) };
-            let unix = self.listeners.get(index).is_some_and(|l| l.unix);
-            self.place(fd, unix);
-        } else if c.result != -libc::ECANCELED {
-            let reason = std::io::Error::from_raw_os_error(-c.result);
-            tracing::warn!("Accepting client connection: {reason}");
+            self.place(fd, listener::is_unix(id));
         }
-        if !c.more() && index < self.listeners.len() && !self.stopping {
-            self.arm_listener(index);
+        if c.more() {
+            return;
+        }
+        let shared = std::sync::Arc::clone(&self.shared);
+        let listeners = shared.listeners();
+        match listeners.iter().find(|listener| listener.id() == id) {
+            Some(listener) if !self.stopping => {
+                if c.result < 0 {
+                    let reason = std::io::Error::from_raw_os_error(-c.result);
+                    tracing::warn!("Accepting client connection: {reason}");
+                }
+                self.arm_listener(listener);
+            }
+            // Closed meanwhile, which ended the accept.
+            _ => self.accepting.retain(|&armed| armed != id),
         }
     }
 
