@@ -1,8 +1,10 @@
 //! Recovery on the simulated disk: hand-built broken directories, crashes in the middle of it.
 
-pub mod builder; // segments and directories, byte by byte
+pub mod builder; // what loading a hand-built directory gives
+mod check; // looking and repairing agree with recovery, whatever is mutated, wherever it crashes
 mod crashes; // a crash after every operation of a life, and of recovery
 pub mod librarian; // the manifest's owner when operations fail
 mod lives; // random lives of whole servers, one on what is left of the other
 mod real; // whole lives on a real disk
+pub mod segments; // segments and directories, byte by byte
 mod stock; // directories handed to and fro between us and stock Redis

@@ -1,5 +1,6 @@
 //! Quire's server: everything that exists because there is a socket.
 
+pub mod check;
 pub mod config;
 pub mod dispatch;
 pub mod families;

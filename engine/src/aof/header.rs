@@ -159,7 +159,9 @@ impl EndLine {
             last_lsn: at.hex::<16>()?,
         };
         let crc = at.finish()?;
-        (crc32c::crc32c(&line[..END_BYTES - CRC_FIELD_BYTES]) == crc).then_some(end)
+        let whole = crc32c::crc32c(&line[..END_BYTES - CRC_FIELD_BYTES]) == crc;
+        // As in commits: an LSN that nothing can follow is damage.
+        (whole && end.last_lsn < Lsn::MAX).then_some(end)
     }
 }
 

@@ -23,6 +23,7 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct SystemStorage {
     dir: PathBuf,
+    writable: bool,
 }
 
 /// An open file and its path.
@@ -35,7 +36,24 @@ pub struct SystemFile {
 impl SystemStorage {
     /// The files of `dir`, which must exist.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), writable: true }
+    }
+
+    /// The same for looking only: works without the right to write, and refuses to.
+    pub fn read_only(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), writable: false }
+    }
+
+    fn read_write(&self) -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.read(true).write(self.writable);
+        options
+    }
+
+    /// Names may change here.
+    fn may_change(&self, op: &'static str, path: &Path) -> Result<(), StorageError> {
+        let read_only = || io::Error::from_raw_os_error(libc::EROFS);
+        if self.writable { Ok(()) } else { Err(StorageError::new(op, path, &read_only())) }
     }
 
     fn with(
@@ -59,12 +77,6 @@ pub fn run_ready<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-fn read_write() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    options
-}
-
 fn told<T>(result: io::Result<T>, op: &'static str, file: &SystemFile) -> Result<T, StorageError> {
     result.map_err(|e| StorageError::new(op, &file.path, &e))
 }
@@ -73,11 +85,12 @@ impl Storage for SystemStorage {
     type File = SystemFile;
 
     async fn create(&self, name: &str) -> Result<SystemFile, StorageError> {
-        self.with(name, "create", read_write().create(true).truncate(true))
+        self.may_change("create", &self.dir.join(name))?;
+        self.with(name, "create", self.read_write().create(true).truncate(true))
     }
 
     async fn open(&self, name: &str) -> Result<SystemFile, StorageError> {
-        self.with(name, "open", &read_write())
+        self.with(name, "open", &self.read_write())
     }
 
     async fn len(&self, file: &SystemFile) -> Result<u64, StorageError> {
@@ -137,11 +150,13 @@ impl Storage for SystemStorage {
 
     async fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
         let from = self.dir.join(from);
+        self.may_change("rename", &from)?;
         std::fs::rename(&from, self.dir.join(to)).map_err(|e| StorageError::new("rename", from, &e))
     }
 
     async fn remove(&self, name: &str) -> Result<(), StorageError> {
         let path = self.dir.join(name);
+        self.may_change("unlink", &path)?;
         std::fs::remove_file(&path).map_err(|e| StorageError::new("unlink", path, &e))
     }
 
@@ -159,7 +174,7 @@ impl Storage for SystemStorage {
             Method::Buffered => 0,
             Method::Direct => libc::O_DIRECT,
         };
-        let file = self.with(name, "open", read_write().custom_flags(flags))?;
+        let file = self.with(name, "open", self.read_write().custom_flags(flags))?;
         Ok(file.file.into_raw_fd())
     }
 

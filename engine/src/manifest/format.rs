@@ -265,7 +265,7 @@ fn parse_entry(line: &[u8]) -> Result<Entry, &'static str> {
             "q-run" => entry.run = u64::from_str_radix(&value, 16).ok(),
             "q-method" => entry.method = parse_method(&value),
             "q-bytes" => entry.bytes = value.parse().ok(),
-            "q-first" => entry.first_lsn = value.parse().ok(),
+            "q-first" => entry.first_lsn = value.parse().ok().filter(|&lsn| lsn > 0),
             _ => entry.extra.push((key, value)),
         }
     }

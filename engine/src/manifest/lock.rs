@@ -67,29 +67,55 @@ impl DirectoryLock {
             let path = path.clone();
             move |error: std::io::Error| LockError::Storage(StorageError::new(op, path, &error))
         };
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(&path)
             .map_err(failed("open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // Only to say who it is: the lock is what counts.
-                let process =
-                    file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-                return Err(LockError::Held { directory: directory.to_owned(), process });
-            }
-            Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
-        }
+        let mut file = lock(file, directory, failed("lock"))?;
         let process = format!("{}\n", std::process::id());
         file.set_len(0).map_err(failed("truncate"))?;
         file.seek(SeekFrom::Start(0)).map_err(failed("seek"))?;
         file.write_all(process.as_bytes()).map_err(failed("write"))?;
         Ok(Self { file })
+    }
+
+    /// Keeps servers out while somebody only looks at `directory`: needs no right to write and
+    /// leaves no trace. `None` when no server has ever used the directory, so there is no lock.
+    ///
+    /// # Errors
+    /// A server holds it; the lock file cannot be read.
+    pub fn observe(directory: &Path) -> Result<Option<Self>, LockError> {
+        let path = directory.join(LOCK_FILE);
+        let failed = |op| {
+            let path = path.clone();
+            move |error: std::io::Error| LockError::Storage(StorageError::new(op, path, &error))
+        };
+        match File::open(&path) {
+            Ok(file) => Ok(Some(Self { file: lock(file, directory, failed("lock"))? })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("open")(error)),
+        }
+    }
+}
+
+fn lock(
+    mut file: File,
+    directory: &Path,
+    failed: impl FnOnce(std::io::Error) -> LockError,
+) -> Result<File, LockError> {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // Only to say who it is: the lock is what counts.
+            let process =
+                file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            Err(LockError::Held { directory: directory.to_owned(), process })
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 
@@ -104,7 +130,15 @@ mod tests {
         let refused = DirectoryLock::acquire(directory.path()).unwrap_err().to_string();
         let expected = format!("another server (process {})", std::process::id());
         assert!(refused.starts_with(&expected), "{refused}");
+        let refused = DirectoryLock::observe(directory.path()).unwrap_err().to_string();
+        assert!(refused.starts_with(&expected), "{refused}");
         drop(held);
+        let observed = DirectoryLock::observe(directory.path()).unwrap();
+        assert!(observed.is_some() && DirectoryLock::acquire(directory.path()).is_err());
+        drop(observed);
         assert!(DirectoryLock::acquire(directory.path()).is_ok());
+        let nobodys = tempfile::tempdir().unwrap();
+        assert!(DirectoryLock::observe(nobodys.path()).unwrap().is_none());
+        assert!(!nobodys.path().join(LOCK_FILE).exists(), "looking has left a trace");
     }
 }

@@ -25,7 +25,7 @@
 //! | k | commands of i, and a break in this chain or another of the run | refuse (`judge.rs`): the stock server may have seen what would be cut |
 //! | l | the same behind damage that is the last thing of ours in the file, or behind what a stock server has left of a torn commit | refuse, as k |
 //! | m | damage between two commits that follow each other in one file | refuse: no crash does that |
-//! | n | commits of other runs, shards or files | nothing: a break if something else was due |
+//! | n | commits of other runs, shards or files | nothing: a break if something else was due; but a file that begins with one of another listed file is not the listed one: refuse (`judge.rs`) |
 //!
 //! Cross-shard transactions will narrow the cut: [`judge`] will take the LSN that the closure
 //! over all shards allows, treat it as a break without proof, and skip that where row i or h says
@@ -111,7 +111,7 @@ pub struct Cut {
 }
 
 /// What becomes of the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Judgement {
     /// One per file.
     pub rulings: Vec<Ruling>,
@@ -119,6 +119,9 @@ pub struct Judgement {
     pub last_lsn: Lsn,
     /// The cut, if there was one.
     pub cut: Option<Cut>,
+    /// Rows d and m: stable data is gone. The rulings keep what was found before it, which only
+    /// somebody who accepts the loss may carry out.
+    pub objection: Option<RecoveryError>,
 }
 
 struct Walk<'a> {
@@ -128,6 +131,8 @@ struct Walk<'a> {
     suspect: Option<Cut>,
     /// The break.
     cut: Option<Cut>,
+    /// The first proof that what is missing had been stable.
+    objection: Option<RecoveryError>,
 }
 
 /// The state within one file.
@@ -143,17 +148,23 @@ struct InFile {
     first_lsn: Lsn,
 }
 
-/// Goes through the table.
+/// Goes through the table. Rows d and m are the judgement's objection.
 ///
 /// # Errors
-/// Rows d, e, f, g, l and m.
+/// Rows e, f, g and l: there is no telling what to keep.
 pub fn judge(chain: &Chain<'_>) -> Result<Judgement, RecoveryError> {
-    let mut walk = Walk { chain, next: start_lsn(chain), suspect: None, cut: None };
+    let next = start_lsn(chain);
+    let mut walk = Walk { chain, next, suspect: None, cut: None, objection: None };
     let mut rulings = Vec::with_capacity(chain.files.len());
     for file in &chain.files {
-        rulings.push(walk.file(file)?);
+        match walk.file(file) {
+            Ok(ruling) => rulings.push(ruling),
+            // What was found first is what explains the rest.
+            Err(error) => return Err(walk.objection.take().unwrap_or(error)),
+        }
     }
-    Ok(Judgement { rulings, last_lsn: walk.next - 1, cut: walk.cut.or(walk.suspect) })
+    let Walk { next, suspect, cut, objection, .. } = walk;
+    Ok(Judgement { rulings, last_lsn: next - 1, cut: cut.or(suspect), objection })
 }
 
 fn start_lsn(chain: &Chain<'_>) -> Lsn {
@@ -226,7 +237,8 @@ impl Walk<'_> {
             return Err(RecoveryError::new(file.name, kind));
         }
         self.break_at(file, 0, None);
-        self.prove(first - 1, || Proof::Manifest { file: file.name.to_owned() })
+        self.prove(first - 1, || Proof::Manifest { file: file.name.to_owned() });
+        Ok(())
     }
 
     fn commits(
@@ -242,18 +254,20 @@ impl Walk<'_> {
         }
         state.seen = commits.end;
         if self.cut.is_none() && commits.first == self.next {
-            if let Some(suspect) = self.suspect.take_if(|suspect| suspect.file == file.name) {
-                // Row m.
-                let fault = suspect.fault.unwrap_or(Fault::Header);
-                return Err(
-                    RecoveryError::new(file.name, Refusal::Between(fault)).at(suspect.offset)
-                );
+            match self.suspect.take() {
+                Some(suspect) if suspect.file == file.name => {
+                    // Row m.
+                    let kind = Refusal::Between(suspect.fault.unwrap_or(Fault::Header));
+                    self.object(RecoveryError::new(file.name, kind).at(suspect.offset));
+                    self.cut = Some(suspect);
+                }
+                _ => {
+                    self.next = commits.next;
+                    state.end = commits.end;
+                    state.commits += commits.count;
+                    return Ok(());
+                }
             }
-            self.suspect = None;
-            self.next = commits.next;
-            state.end = commits.end;
-            state.commits += commits.count;
-            return Ok(());
         }
         let fault = Fault::Gap { expected: self.next, found: commits.first };
         self.break_at(file, commits.start, Some(fault));
@@ -262,7 +276,8 @@ impl Walk<'_> {
             cut.bytes += commits.end - commits.start;
         }
         let name = file.name.to_owned();
-        self.prove(commits.synced, || Proof::Commit { file: name, offset: commits.synced_at })
+        self.prove(commits.synced, || Proof::Commit { file: name, offset: commits.synced_at });
+        Ok(())
     }
 
     fn end(
@@ -279,7 +294,8 @@ impl Walk<'_> {
         }
         if line.last_lsn >= self.next {
             self.break_at(file, offset, None);
-            return self.prove(line.last_lsn, || Proof::EndLine { file: file.name.to_owned() });
+            self.prove(line.last_lsn, || Proof::EndLine { file: file.name.to_owned() });
+            return Ok(());
         }
         let broken = self.cut.as_ref().or(self.suspect.as_ref());
         let whole = broken.is_none_or(|cut| cut.file != file.name);
@@ -377,15 +393,18 @@ impl Walk<'_> {
     }
 
     /// Something valid says that everything up to `synced` had been stable.
-    fn prove(&self, synced: Lsn, proof: impl FnOnce() -> Proof) -> Result<(), RecoveryError> {
-        match &self.cut {
-            Some(cut) if synced >= self.next => {
-                // Row d.
-                let kind = Refusal::Rot { lsn: self.next, fault: cut.fault, proof: proof() };
-                Err(RecoveryError::new(&cut.file, kind).at(cut.offset))
-            }
-            _ => Ok(()),
+    fn prove(&mut self, synced: Lsn, proof: impl FnOnce() -> Proof) {
+        if let Some(cut) = &self.cut
+            && synced >= self.next
+        {
+            // Row d.
+            let kind = Refusal::Rot { lsn: self.next, fault: cut.fault, proof: proof() };
+            self.object(RecoveryError::new(&cut.file, kind).at(cut.offset));
         }
+    }
+
+    fn object(&mut self, error: RecoveryError) {
+        self.objection.get_or_insert(error);
     }
 }
 

@@ -56,6 +56,15 @@ pub enum Refusal {
     },
     /// Damage between two commits that follow each other.
     Between(Fault),
+    /// A file that begins with a commit that belongs into another one.
+    Stranger {
+        /// The run that commit is of.
+        run: u64,
+        /// Its shard.
+        shard: u16,
+        /// The number of its file.
+        number: u64,
+    },
     /// A global segment that does not hold its one whole commit.
     Global(Fault),
     /// Something that is not a command where commands of a Redis server must be.
@@ -134,34 +143,95 @@ impl fmt::Display for Proof {
 }
 
 const RESTORE: &str = "restore the log directory from a backup, or move it away to start empty";
+const RDB_WAY_OUT: &str = "start Redis on the directory, run CONFIG SET aof-use-rdb-preamble no \
+                           and BGREWRITEAOF, then start Quire";
 
 impl fmt::Display for RecoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Refusal::Storage(error) = &*self.kind {
-            return write!(f, "{error}: check the disk and its permissions, then start again");
-        }
-        write!(f, "{}", self.file)?;
-        if let Some(offset) = self.offset {
-            write!(f, " at offset {offset}")?;
-        }
-        f.write_str(": ")?;
-        match &*self.kind {
-            Refusal::Storage(_) => Ok(()),
-            Refusal::NoManifest { example } => write!(
-                f,
-                "there is no such file, but there are log files ({example}): restore the manifest \
-                 from a backup, or move the files away to start empty"
-            ),
-            Refusal::Format(error) => write!(f, "not a valid manifest, {error}: {RESTORE}"),
-            Refusal::Edited => f.write_str(
-                "its checksum does not match, it was damaged or edited: restore it from a backup; \
-                 if the edit was meant, delete the last line (`# quire ...`) and start again",
-            ),
-            Refusal::Missing => {
-                write!(f, "the manifest lists this file and it is not there: {RESTORE}")
+        // A storage error names its place itself.
+        if !matches!(*self.kind, Refusal::Storage(_)) {
+            write!(f, "{}", self.file)?;
+            if let Some(offset) = self.offset {
+                write!(f, " at offset {offset}")?;
             }
+            f.write_str(": ")?;
+        }
+        write!(f, "{}; {}", self.kind, self.kind.way_out())
+    }
+}
+
+impl Refusal {
+    /// A word for it that never changes.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Refusal::Storage(_) => "unreadable",
+            Refusal::NoManifest { .. } => "no-manifest",
+            Refusal::Format(_) => "bad-manifest",
+            Refusal::Edited => "edited-manifest",
+            Refusal::Missing => "missing-file",
+            Refusal::DuplicateNumber { .. } => "duplicate-number",
+            Refusal::Rot { .. } => "rot",
+            Refusal::Unsealed => "lost-end-line",
+            Refusal::Contradiction { .. } => "contradiction",
+            Refusal::Between(_) => "damage-between-commits",
+            Refusal::Stranger { .. } => "swapped-file",
+            Refusal::Global(_) => "damaged-global-segment",
+            Refusal::Foreign(_) => "damaged-redis-part",
+            Refusal::Misplaced => "misplaced-commands",
+            Refusal::StockOverTorn { .. } => "redis-over-torn",
+            Refusal::RdbNotEmpty => "rdb-with-keys",
+            Refusal::Rdb(_) => "damaged-rdb",
+            Refusal::Command(_) => "unknown-command",
+            Refusal::Changed => "changed-meanwhile",
+        }
+    }
+
+    /// What its operator can do.
+    pub fn way_out(&self) -> String {
+        match self {
+            Refusal::Storage(_) => "check the disk and its permissions, then start again".into(),
+            Refusal::NoManifest { .. } => {
+                "restore the manifest from a backup, or move the files away to start empty".into()
+            }
+            Refusal::Edited => "restore it from a backup; if the edit was meant, delete the last \
+                                line (`# quire ...`) and start again"
+                .into(),
+            Refusal::Stranger { .. } => {
+                format!("give the files back their own names, or {RESTORE}")
+            }
+            Refusal::Foreign(_) => {
+                format!("repair it with redis-check-aof --fix if it is the last file, or {RESTORE}")
+            }
+            Refusal::StockOverTorn { .. } | Refusal::RdbNotEmpty => RDB_WAY_OUT.into(),
+            Refusal::Command(_) => format!("start the server that wrote it, or {RESTORE}"),
+            Refusal::Changed => "stop whatever else uses the directory and start again".into(),
+            Refusal::Format(_)
+            | Refusal::Missing
+            | Refusal::DuplicateNumber { .. }
+            | Refusal::Rot { .. }
+            | Refusal::Unsealed
+            | Refusal::Contradiction { .. }
+            | Refusal::Between(_)
+            | Refusal::Global(_)
+            | Refusal::Misplaced
+            | Refusal::Rdb(_) => RESTORE.into(),
+        }
+    }
+}
+
+/// What is wrong, without the place and the way out.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Storage(error) => error.fmt(f),
+            Refusal::NoManifest { example } => {
+                write!(f, "there is no such file, but there are log files ({example})")
+            }
+            Refusal::Format(error) => write!(f, "not a valid manifest, {error}"),
+            Refusal::Edited => f.write_str("its checksum does not match, it was damaged or edited"),
+            Refusal::Missing => f.write_str("the manifest lists this file and it is not there"),
             Refusal::DuplicateNumber { other } => {
-                write!(f, "{other} is listed too and has the same number: {RESTORE}")
+                write!(f, "{other} is listed too and has the same number")
             }
             Refusal::Rot { lsn, fault, proof } => {
                 match fault {
@@ -171,59 +241,47 @@ impl fmt::Display for RecoveryError {
                 write!(
                     f,
                     ", so the batch with LSN {lsn} is lost, although {proof}: the disk lost or \
-                     changed stable data; {RESTORE}"
+                     changed stable data"
                 )
             }
-            Refusal::Unsealed => write!(
-                f,
+            Refusal::Unsealed => f.write_str(
                 "this log of an earlier run has lost its end-of-log line, the disk lost or \
-                 changed stable data; {RESTORE}"
+                 changed stable data",
             ),
             Refusal::Contradiction { found, sealed } => write!(
                 f,
                 "here the log goes on behind LSN {sealed}, but it has reached LSN {found}: the \
-                 directory was put together from different ones; {RESTORE}"
+                 directory was put together from different ones"
             ),
             Refusal::Between(fault) => write!(
                 f,
                 "{fault}, between two commits that follow each other: the disk changed stable \
-                 data; {RESTORE}"
+                 data"
+            ),
+            Refusal::Stranger { run, shard, number } => write!(
+                f,
+                "it begins with a commit of file {number} of shard {shard} in run {run:016x}: \
+                 files were swapped, renamed or copied from another directory"
             ),
             Refusal::Global(fault) => write!(
                 f,
                 "{fault}, but the manifest says that this global command was committed: the disk \
-                 lost or changed stable data; {RESTORE}"
+                 lost or changed stable data"
             ),
-            Refusal::Foreign(fault) => write!(
-                f,
-                "{fault}, in a part a Redis server wrote: repair it with redis-check-aof --fix if \
-                 it is the last file, or {RESTORE}"
-            ),
-            Refusal::Misplaced => write!(
-                f,
+            Refusal::Foreign(fault) => write!(f, "{fault}, in a part a Redis server wrote"),
+            Refusal::Misplaced => f.write_str(
                 "commands without annotation where no Redis server appends them, so their place \
-                 in the order of writes is unknown: {RESTORE}"
+                 in the order of writes is unknown",
             ),
             Refusal::StockOverTorn { torn } => write!(
                 f,
                 "a Redis server appended to this log after a crash had torn {torn}, so which of \
-                 the torn writes it had seen is unknown: start Redis on the directory, run \
-                 CONFIG SET aof-use-rdb-preamble no and BGREWRITEAOF, then start Quire"
+                 the torn writes it had seen is unknown"
             ),
-            Refusal::RdbNotEmpty => f.write_str(
-                "holds an RDB base: this version reads logs only; start Redis on the directory, \
-                 run CONFIG SET aof-use-rdb-preamble no and BGREWRITEAOF, then start Quire",
-            ),
-            Refusal::Rdb(what) => write!(f, "not a readable RDB file, {what}: {RESTORE}"),
-            Refusal::Command(what) => write!(
-                f,
-                "{what}: this version cannot replay it; start the server that wrote it, or \
-                 {RESTORE}"
-            ),
-            Refusal::Changed => f.write_str(
-                "the file changed while it was being recovered: stop whatever else uses the \
-                 directory and start again",
-            ),
+            Refusal::RdbNotEmpty => f.write_str("holds an RDB base: this version reads logs only"),
+            Refusal::Rdb(what) => write!(f, "not a readable RDB file, {what}"),
+            Refusal::Command(what) => write!(f, "{what}: this version cannot replay it"),
+            Refusal::Changed => f.write_str("the file changed while it was being recovered"),
         }
     }
 }

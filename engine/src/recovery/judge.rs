@@ -3,7 +3,7 @@
 
 use super::{
     RecoveryError, Refusal,
-    chain::{self, Chain, ChainFile, Cut, Ruling},
+    chain::{self, Chain, ChainFile, Cut, Judgement, Ruling},
     foreign,
     plan::{Plan, PlannedFile, Role},
     scan::{Fault, Piece, Scan},
@@ -63,51 +63,144 @@ pub struct Verdicts {
     pub taken_over: Option<String>,
 }
 
+/// The log of one shard in one run.
+pub struct JudgedChain {
+    /// The run; 0 when nothing says, in which case it holds no commit.
+    pub run: u64,
+    /// The shard.
+    pub shard: u16,
+    /// Its files, by their position.
+    pub members: Vec<usize>,
+    /// What becomes of it.
+    pub outcome: Result<Judgement, RecoveryError>,
+}
+
+/// What becomes of all files, as far as there is an answer.
+pub struct Judged {
+    /// One per file; none where there is no telling.
+    pub files: Vec<Option<Verdict>>,
+    /// Every shard's log.
+    pub chains: Vec<JudgedChain>,
+    /// What must be refused, first what recovery would say, with the chain it is about.
+    pub refusals: Vec<(Option<usize>, RecoveryError)>,
+    /// The file a stock server has appended to since our last run.
+    pub taken_over: Option<String>,
+}
+
+impl Judged {
+    /// The verdicts that may be carried out.
+    ///
+    /// # Errors
+    /// The first thing that must be refused.
+    pub fn strict(mut self) -> Result<Verdicts, RecoveryError> {
+        if !self.refusals.is_empty() {
+            return Err(self.refusals.swap_remove(0).1);
+        }
+        Ok(self.into_verdicts())
+    }
+
+    /// The verdicts there are, what rulings with an objection keep included.
+    pub fn into_verdicts(self) -> Verdicts {
+        let outcomes = self.chains.into_iter().filter_map(|chain| chain.outcome.ok());
+        Verdicts {
+            files: self.files.into_iter().flatten().collect(),
+            cuts: outcomes.filter_map(|judged| judged.cut).collect(),
+            taken_over: self.taken_over,
+        }
+    }
+}
+
 /// Judges every file.
-///
-/// # Errors
-/// Whatever must be refused.
-pub fn judge(plan: &Plan, files: &[Scanned]) -> Result<Verdicts, RecoveryError> {
+pub fn judge(plan: &Plan, files: &[Scanned]) -> Judged {
     let last_listed = files.iter().rposition(|f| f.file.entry.kind == Kind::Incr);
-    let mut verdicts: Vec<Option<Verdict>> = vec![None; files.len()];
-    let (mut cuts, mut taken_over) = (Vec::new(), None);
+    let mut judged = Judged {
+        files: vec![None; files.len()],
+        chains: Vec::new(),
+        refusals: Vec::new(),
+        taken_over: None,
+    };
+    let mut seen = vec![false; files.len()];
     for (at, scanned) in files.iter().enumerate() {
         let name = &scanned.file.entry.name;
         let last = last_listed == Some(at);
         match scanned.file.role {
             Role::Base | Role::Foreign => {
-                let keep = foreign::judge(name, &scanned.scan, scanned.from, last)?;
-                verdicts[at] = Some(plain(keep, Content::Foreign));
+                match foreign::judge(name, &scanned.scan, scanned.from, last) {
+                    Ok(keep) => judged.files[at] = Some(plain(keep, Content::Foreign)),
+                    Err(error) => judged.refusals.push((None, error)),
+                }
             }
-            Role::Global { .. } => {
-                check_global(scanned)?;
-                verdicts[at] = Some(plain(scanned.file.bytes, Content::Global));
-            }
-            Role::Segment { shard, .. } if verdicts[at].is_none() => {
+            Role::Global { .. } => match check_global(scanned) {
+                Ok(()) => judged.files[at] = Some(plain(scanned.file.bytes, Content::Global)),
+                Err(error) => judged.refusals.push((None, error)),
+            },
+            Role::Segment { shard, .. } if !seen[at] => {
                 let run = scanned.run();
                 let members = members(files, run, shard);
+                members.iter().for_each(|&member| seen[member] = true);
                 let chain = build(plan, files, &members, run, shard, last_listed);
-                let judged = chain::judge(&chain)?;
-                for (&member, ruling) in members.iter().zip(&judged.rulings) {
-                    verdicts[member] = Some(verdict(shard, run, ruling));
-                    if ruling.taken_over {
-                        taken_over = Some(files[member].file.entry.name.clone());
-                    }
-                }
-                cuts.extend(judged.cut.map(|cut| (run, cut)));
+                let outcome = find_stranger(files, &members).and_then(|()| chain::judge(&chain));
+                judged.chain(files, JudgedChain { run, shard, members, outcome });
             }
             Role::Segment { .. } => {}
         }
     }
-    if let Some(file) = &taken_over
-        && let Some((_, cut)) = cuts.iter().find(|(run, _)| last_run(files) == Some(*run))
-    {
-        // The stock server has loaded what would be cut, and its writes build on it.
-        let kind = Refusal::StockOverTorn { torn: cut.file.clone() };
-        return Err(RecoveryError::new(file, kind));
+    judged.check_taken_over(files);
+    judged
+}
+
+impl Judged {
+    fn chain(&mut self, files: &[Scanned], chain: JudgedChain) {
+        let at = self.chains.len();
+        match &chain.outcome {
+            Ok(judgement) => {
+                self.refusals.extend(judgement.objection.clone().map(|error| (Some(at), error)));
+                for (&member, ruling) in chain.members.iter().zip(&judgement.rulings) {
+                    self.files[member] = Some(verdict(chain.shard, chain.run, ruling));
+                    if ruling.taken_over {
+                        self.taken_over = Some(files[member].file.entry.name.clone());
+                    }
+                }
+            }
+            Err(error) => self.refusals.push((Some(at), error.clone())),
+        }
+        self.chains.push(chain);
     }
-    let cuts = cuts.into_iter().map(|(_, cut)| cut).collect();
-    Ok(Verdicts { files: verdicts.into_iter().flatten().collect(), cuts, taken_over })
+
+    /// Row k of the chain's table.
+    fn check_taken_over(&mut self, files: &[Scanned]) {
+        let Some(file) = &self.taken_over else { return };
+        let last_run = last_run(files);
+        let of_last = self.chains.iter().filter(|chain| last_run == Some(chain.run));
+        let cut = of_last.filter_map(|chain| chain.outcome.as_ref().ok()?.cut.as_ref()).next();
+        if let Some(cut) = cut {
+            // The stock server has loaded what would be cut, and its writes build on it.
+            let kind = Refusal::StockOverTorn { torn: cut.file.clone() };
+            self.refusals.push((None, RecoveryError::new(file, kind)));
+        }
+    }
+}
+
+/// A file that begins with a commit of another listed file, or of a file with its number that
+/// another shard or another run made: it is not the one that was listed.
+///
+/// No crash does that: numbers are never used twice, and a listed file keeps its blocks. What
+/// belongs to neither is nothing, as everywhere: a crash can uncover stale blocks of files that
+/// have been deleted.
+fn find_stranger(files: &[Scanned], members: &[usize]) -> Result<(), RecoveryError> {
+    for &member in members {
+        let scanned = &files[member];
+        let Some(header) = &scanned.scan.stranger else { continue };
+        let belongs = Role::Segment { number: header.seq, shard: header.shard };
+        let renamed =
+            matches!(scanned.file.role, Role::Segment { number, .. } if number == header.seq);
+        if renamed || files.iter().any(|f| f.file.role == belongs) {
+            let (run, shard, number) = (header.run, header.shard, header.seq);
+            let kind = Refusal::Stranger { run, shard, number };
+            return Err(RecoveryError::new(&scanned.file.entry.name, kind).at(0));
+        }
+    }
+    Ok(())
 }
 
 fn plain(keep: u64, content: Content) -> Verdict {

@@ -16,11 +16,14 @@
 //!   proves to have been synced is there, or the server does not start.
 //! * The number of shards that wrote the log does not matter.
 //!
+//! `check/` looks at a directory with the same code and says everything it finds.
+//!
 //! Cross-shard transactions will add one step between judging the chains and sealing: a
 //! transaction missing on a participant is cut on all of them, transitively, which narrows the
 //! chains' ends (`chain::judge` again, with a limit) until nothing changes.
 
 mod chain;
+pub mod check;
 mod error;
 mod foreign;
 mod judge;
@@ -49,7 +52,7 @@ use crate::{
     aof::{header::END_BYTES, reader::Expect, seal_segment},
     io::{Method, Storage},
     keyspace::{KeyHasher, Keyspace},
-    manifest::{self, GLOBAL_SHARD, LoadError, Manifest, Names},
+    manifest::{self, Entry, GLOBAL_SHARD, LoadError, Manifest, Names},
 };
 use judge::{Scanned, Verdict, Verdicts};
 use keys::Keys;
@@ -116,14 +119,14 @@ pub async fn recover_with<S: Storage, R: Readers>(
     progress.enter(Phase::Scan);
     progress.set_total(plan.files.iter().map(|file| file.bytes).sum());
     let scanned = scan_files(storage, team, &plan, progress).await?;
-    let verdicts = judge::judge(&plan, &scanned)?;
+    let verdicts = judge::judge(&plan, &scanned).strict()?;
     let contents: Vec<_> = verdicts.files.iter().map(|verdict| verdict.content).collect();
     let names: Vec<_> = scanned.iter().map(|s| s.file.entry.name.as_str()).collect();
     let stages = stages::stages(&contents, &names)?;
     progress.enter(Phase::Seal);
     // ORDER: every log is cut and sealed before the first key is shown to anybody and before
     // this run writes its first byte: what was cut can never come back.
-    let sealed = seal_files(storage, &scanned, &verdicts).await?;
+    let sealed = seal_files(storage, &scanned, &verdicts.files).await?;
     progress.enter(Phase::Replay);
     progress.set_total(replay_bytes(&stages, &sealed));
     let mut keys = Keys::new(options.shards, options.databases, &options.hasher, options.now_ms);
@@ -198,20 +201,25 @@ fn expect(role: Role, run: Option<u64>) -> Expect {
 async fn seal_files<S: Storage>(
     storage: &S,
     scanned: &[Scanned],
-    verdicts: &Verdicts,
+    verdicts: &[Verdict],
 ) -> Result<Vec<Sealed>, RecoveryError> {
     let mut sealed = Vec::with_capacity(scanned.len());
-    for (scanned, verdict) in scanned.iter().zip(&verdicts.files) {
+    for (scanned, verdict) in scanned.iter().zip(verdicts) {
         let bytes = seal_file(storage, scanned, verdict).await?;
-        sealed.push(Sealed {
-            name: scanned.file.entry.name.clone(),
-            bytes,
-            from: scanned.from,
-            expect: expect(scanned.file.role, Some(scanned.run()).filter(|&run| run != 0)),
-        });
+        sealed.push(to_replay(scanned, bytes));
     }
     storage.sync_dir().await?;
     Ok(sealed)
+}
+
+/// A file to be replayed up to `bytes`.
+fn to_replay(scanned: &Scanned, bytes: u64) -> Sealed {
+    Sealed {
+        name: scanned.file.entry.name.clone(),
+        bytes,
+        from: scanned.from,
+        expect: expect(scanned.file.role, Some(scanned.run()).filter(|&run| run != 0)),
+    }
 }
 
 /// Makes a file what the verdict says; its length afterwards.
@@ -270,6 +278,16 @@ async fn replay_stage<S: Storage, R: Readers>(
     }
 }
 
+/// The line of a sealed file.
+fn sealed_entry(scanned: &Scanned, verdict: &Verdict) -> Entry {
+    let mut entry = scanned.file.entry.clone();
+    entry.first_lsn = verdict.first_lsn;
+    // What was prefilled or reserved is cut off.
+    entry.bytes = None;
+    entry.method = None;
+    entry
+}
+
 fn finish(
     plan: Plan,
     scanned: &[Scanned],
@@ -282,17 +300,12 @@ fn finish(
     manifest.files = Vec::with_capacity(scanned.len());
     let mut leftovers = plan.leftovers;
     for (scanned, verdict) in scanned.iter().zip(&verdicts.files) {
-        let mut entry = scanned.file.entry.clone();
         if verdict.is_empty() {
             // Its end-of-log line proves nothing that the file with that LSN does not.
-            leftovers.push(entry.name);
+            leftovers.push(scanned.file.entry.name.clone());
             continue;
         }
-        entry.first_lsn = verdict.first_lsn;
-        // What was prefilled or reserved is cut off.
-        entry.bytes = None;
-        entry.method = None;
-        manifest.files.push(entry);
+        manifest.files.push(sealed_entry(scanned, verdict));
     }
     let summary = Summary {
         files: scanned.len(),

@@ -17,7 +17,10 @@ use super::{
 use crate::{
     command::{Args, Span},
     error::StorageError,
-    io::Storage,
+    io::{
+        Storage,
+        system::{SystemStorage, run_ready},
+    },
     shard::Shard,
 };
 use std::{
@@ -46,6 +49,15 @@ pub trait Readers: Sync {
     /// # Errors
     /// The thread cannot have access.
     fn run<T>(&self, work: impl AsyncFnOnce(&Self::Storage) -> T) -> Result<T, StorageError>;
+}
+
+/// Every thread that reads has nothing else to do and blocks.
+impl Readers for SystemStorage {
+    type Storage = SystemStorage;
+
+    fn run<T>(&self, work: impl AsyncFnOnce(&SystemStorage) -> T) -> Result<T, StorageError> {
+        Ok(run_ready(work(self)))
+    }
 }
 
 /// How many threads share the work, and what they read with.

@@ -80,7 +80,19 @@ pub fn plan(
     listing: &[(String, u64)],
     manifest: Option<(Manifest, Trailer)>,
 ) -> Result<Plan, RecoveryError> {
-    let refuse = |kind| Err(RecoveryError::new(names.manifest(), kind));
+    let (plan, refusals) = survey(names, listing, manifest);
+    refusals.into_iter().next().map_or(Ok(plan), Err)
+}
+
+/// Goes through the table and does not stop at what must be refused: the plan covers what is
+/// there all the same.
+pub fn survey(
+    names: &Names,
+    listing: &[(String, u64)],
+    manifest: Option<(Manifest, Trailer)>,
+) -> (Plan, Vec<RecoveryError>) {
+    let mut refusals = Vec::new();
+    let mut refuse = |kind| refusals.push(RecoveryError::new(names.manifest(), kind));
     let found = manifest.is_some();
     let log_file = listing.iter().find(|(name, _)| names.is_log_file(name));
     let (mut manifest, trailer) = match (manifest, log_file) {
@@ -89,20 +101,23 @@ pub fn plan(
         (None, None) => (Manifest::default(), Trailer::Valid),
         // Row B.
         (None, Some((example, _))) => {
-            return refuse(Refusal::NoManifest { example: example.clone() });
+            refuse(Refusal::NoManifest { example: example.clone() });
+            (Manifest::default(), Trailer::Missing)
         }
     };
     if trailer == Trailer::Mismatch {
         // Row D.
-        return refuse(Refusal::Edited);
+        refuse(Refusal::Edited);
     }
     let ours = trailer == Trailer::Valid;
     let lists_data = manifest.files.iter().any(|entry| entry.kind != Kind::History);
-    if let (false, false, Some((example, _))) = (ours, lists_data, log_file) {
+    if let (true, Trailer::Missing, false, Some((example, _))) =
+        (found, trailer, lists_data, log_file)
+    {
         // Row L.
-        return refuse(Refusal::NoManifest { example: example.clone() });
+        refuse(Refusal::NoManifest { example: example.clone() });
     }
-    let files = planned_files(names, listing, &manifest)?;
+    let files = planned_files(names, listing, &manifest, &mut refusals);
     let mut leftovers: Vec<String> = Vec::new();
     let listed: HashMap<&str, Kind> =
         manifest.files.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
@@ -119,14 +134,15 @@ pub fn plan(
     manifest.next_number = next_number(names, listing, &manifest);
     let epochs = manifest.files.iter().filter_map(|entry| entry.epoch);
     manifest.epoch = epochs.fold(manifest.epoch, u64::max);
-    Ok(Plan { files, leftovers, manifest, ours, found })
+    (Plan { files, leftovers, manifest, ours, found }, refusals)
 }
 
 fn planned_files(
     names: &Names,
     listing: &[(String, u64)],
     manifest: &Manifest,
-) -> Result<Vec<PlannedFile>, RecoveryError> {
+    refusals: &mut Vec<RecoveryError>,
+) -> Vec<PlannedFile> {
     let mut files = Vec::new();
     let mut numbers: HashMap<u64, &str> = HashMap::new();
     let lengths: HashMap<&str, u64> =
@@ -135,7 +151,8 @@ fn planned_files(
     for entry in of_kind(Kind::Base).chain(of_kind(Kind::Incr)) {
         let Some(&bytes) = lengths.get(entry.name.as_str()) else {
             // Row E.
-            return Err(RecoveryError::new(&entry.name, Refusal::Missing));
+            refusals.push(RecoveryError::new(&entry.name, Refusal::Missing));
+            continue;
         };
         let role = match (entry.kind, names.recognise(&entry.name)) {
             (Kind::Base, _) => Role::Base,
@@ -148,11 +165,11 @@ fn planned_files(
         {
             // Row G.
             let other = other.to_owned();
-            return Err(RecoveryError::new(&entry.name, Refusal::DuplicateNumber { other }));
+            refusals.push(RecoveryError::new(&entry.name, Refusal::DuplicateNumber { other }));
         }
         files.push(PlannedFile { entry: entry.clone(), bytes, role });
     }
-    Ok(files)
+    files
 }
 
 /// Above every number and seq in sight, so that no name is ever used twice.

@@ -10,7 +10,7 @@ use super::{Progress, RecoveryError};
 use crate::{
     aof::{
         Lsn,
-        header::{END_BYTES, END_MAGIC, EndLine, HEADER_BYTES},
+        header::{END_BYTES, END_MAGIC, EndLine, HEADER_BYTES, Header},
         reader::{Expect, Item, SegmentReader},
     },
     command::Args,
@@ -89,6 +89,8 @@ pub struct Scan {
     pub pieces: Vec<Piece>,
     /// Damage at the end that a stock server has appended to: where it begins.
     pub overwritten: Option<u64>,
+    /// The whole, valid commit of another run, shard or file that it begins with.
+    pub stranger: Option<Header>,
 }
 
 impl Scan {
@@ -153,7 +155,10 @@ pub async fn scan<S: Storage>(
         builder.pieces.push(damaged);
         reader.resync();
     }
-    let mut scan = Scan { run: reader.run(), pieces: builder.pieces, overwritten: None };
+    let mut scan = Scan { run: reader.run(), pieces: builder.pieces, ..Scan::default() };
+    if let Some(&Piece::Damage { offset: 0, fault: Fault::Foreign }) = scan.pieces.first() {
+        scan.stranger = stranger(storage, &file, bytes).await?;
+    }
     if let Some((offset, _)) = scan.damage() {
         let sealed = scan.pieces.iter().any(|piece| matches!(piece, Piece::End { .. }));
         let expect = Expect { run: scan.run, ..expect };
@@ -163,6 +168,22 @@ pub async fn scan<S: Storage>(
         }
     }
     Ok(scan)
+}
+
+/// The header of the whole, valid commit a file begins with, whatever that is bound to.
+async fn stranger<S: Storage>(
+    storage: &S,
+    file: &S::File,
+    bytes: u64,
+) -> Result<Option<Header>, RecoveryError> {
+    let line = storage.read_at(file, 0, HEADER_BYTES).await?;
+    let Some(read) = Header::parse(&line) else { return Ok(None) };
+    let body_bytes = read.header.body_bytes;
+    if body_bytes > bytes.saturating_sub(HEADER_BYTES as u64) {
+        return Ok(None);
+    }
+    let body = storage.read_at(file, HEADER_BYTES as u64, body_bytes as usize).await?;
+    Ok(read.covers(&body).then_some(read.header))
 }
 
 /// Whether a stock server has appended behind damage at the end of the last listed file. `made` is

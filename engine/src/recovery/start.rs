@@ -1,23 +1,15 @@
 //! The real thing: from the path of a log directory to keys and an open log, on the calling
 //! thread and as many reader and loader threads as are allowed.
 
-use super::{
-    Opened, Opening, Options, Progress, Readers, RecoveryError, Summary, Team, open, recover_with,
-};
+use super::{Opened, Opening, Options, Progress, RecoveryError, Summary, Team, open, recover_with};
 use crate::{
     aof::{OpenSegment, WantSegment},
     error::StorageError,
-    io::{
-        glommio::GlommioStorage,
-        system::{SystemStorage, run_ready},
-    },
+    io::{glommio::GlommioStorage, system::SystemStorage},
     keyspace::Keyspace,
     manifest::{DirectoryLock, Librarian, LockError, storage_executor},
 };
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::PathBuf};
 
 /// Everything a server needs to begin.
 pub struct Started {
@@ -80,19 +72,6 @@ pub struct Start {
     pub threads: usize,
 }
 
-/// Every thread that reads has nothing else to do and blocks.
-struct DirectoryReaders<'a> {
-    directory: &'a Path,
-}
-
-impl Readers for DirectoryReaders<'_> {
-    type Storage = SystemStorage;
-
-    fn run<T>(&self, work: impl AsyncFnOnce(&SystemStorage) -> T) -> Result<T, StorageError> {
-        Ok(run_ready(work(&SystemStorage::new(self.directory))))
-    }
-}
-
 /// Locks, recovers and opens a log directory. Takes as long as loading does; `progress` can be
 /// watched from other threads.
 ///
@@ -104,7 +83,8 @@ pub fn start(start: &Start, progress: &Progress) -> Result<Started, StartError> 
         let storage = GlommioStorage::open_or_create(directory).await?;
         // ORDER: before the first look at the directory: whoever holds the lock may change it.
         let lock = DirectoryLock::acquire(directory).map_err(StartError::Lock)?;
-        let team = Team { readers: &DirectoryReaders { directory }, threads: (*threads).max(1) };
+        let readers = SystemStorage::new(directory);
+        let team = Team { readers: &readers, threads: (*threads).max(1) };
         let recovered = recover_with(&storage, Some(&team), options, progress).await?;
         let (keyspaces, summary, closed) = recovered.split();
         let opening = Opening {

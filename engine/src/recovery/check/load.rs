@@ -1,0 +1,65 @@
+//! Loading a directory into memory without changing it: what a server would have after a start.
+
+use super::Checked;
+use crate::{
+    digest::Digest,
+    io::Storage,
+    recovery::{
+        Options, Phase, Progress, Readers, RecoveryError, Team, judge::Verdict, keys::Keys,
+        replay::Sealed, replay_bytes, replay_stage, stages, to_replay,
+    },
+};
+
+/// What a server would have after a start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Keys.
+    pub keys: u64,
+    /// Commands they came from.
+    pub commands: u64,
+    /// DEBUG DIGEST of the data set.
+    pub digest: String,
+}
+
+/// Loads what recovery would keep. The directory stays as it is.
+///
+/// # Errors
+/// What a server would refuse: the first such thing that [`super::check`] found, or a command that
+/// cannot be replayed, which only loading shows.
+pub async fn load<S: Storage, R: Readers>(
+    storage: &S,
+    team: &Team<'_, R>,
+    checked: &Checked,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Loaded, RecoveryError> {
+    if let Some(error) = checked.first_refusal() {
+        return Err(error.clone());
+    }
+    let verdicts: Vec<_> = checked.judged.files.iter().flatten().collect();
+    let contents: Vec<_> = verdicts.iter().map(|verdict| verdict.content).collect();
+    let names: Vec<_> = checked.scanned.iter().map(|s| s.file.entry.name.as_str()).collect();
+    let stages = stages::stages(&contents, &names)?;
+    let as_kept = |(scanned, verdict): (_, &&Verdict)| to_replay(scanned, verdict.keep);
+    let kept: Vec<Sealed> = checked.scanned.iter().zip(&verdicts).map(as_kept).collect();
+    progress.enter(Phase::Replay);
+    progress.set_total(replay_bytes(&stages, &kept));
+    let mut keys = Keys::new(options.shards, options.databases, &options.hasher, options.now_ms);
+    for stage in &stages {
+        replay_stage(storage, Some(team), stage, &kept, &mut keys, progress).await?;
+    }
+    let digest = digest(&mut keys);
+    progress.enter(Phase::Done);
+    let count = keys.into_keyspaces().iter().map(|keyspace| keyspace.len() as u64).sum();
+    Ok(Loaded { keys: count, commands: progress.commands(), digest: digest.hex() })
+}
+
+fn digest(keys: &mut Keys) -> Digest {
+    let databases = keys.databases();
+    let shards = keys.shards_mut();
+    let of_database = |db: usize| {
+        let parts = shards.iter().filter_map(|shard| shard.digest(db));
+        parts.reduce(Digest::xor).map(|digest| (db as u32, digest))
+    };
+    Digest::of_databases((0..databases).filter_map(of_database))
+}
