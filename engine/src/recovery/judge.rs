@@ -192,8 +192,10 @@ fn find_stranger(files: &[Scanned], members: &[usize]) -> Result<(), RecoveryErr
         let scanned = &files[member];
         let Some(header) = &scanned.scan.stranger else { continue };
         let belongs = Role::Segment { number: header.seq, shard: header.shard };
-        let renamed =
-            matches!(scanned.file.role, Role::Segment { number, .. } if number == header.seq);
+        let renamed = match scanned.file.role {
+            Role::Segment { number, .. } => number == header.seq,
+            Role::Base | Role::Global { .. } | Role::Foreign => false,
+        };
         if renamed || files.iter().any(|f| f.file.role == belongs) {
             let (run, shard, number) = (header.run, header.shard, header.seq);
             let kind = Refusal::Stranger { run, shard, number };

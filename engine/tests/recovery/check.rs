@@ -110,7 +110,8 @@ fn whatever_is_mutated_the_check_refuses_what_recovery_refuses_and_repairs_what_
             run(carry_out(&disk, &Names::default(), &checked, &repair)).unwrap();
             let again = look(&disk).report;
             let state = again.state();
-            assert!(state == State::Clean, "seed {seed}: {state:?} {:?}", again.findings);
+            let found = (&checked.report.findings, &again.findings, checked.report.ours);
+            assert!(state == State::Clean, "seed {seed}, {accept_loss}: {repair:?} {found:#?}");
             if let (Ok((keys, _)), Ok(repaired)) = (&recovered, recover_disk(&disk, 3)) {
                 assert_eq!(repaired.0, *keys, "seed {seed}");
             }
@@ -145,7 +146,7 @@ fn a_repair_that_crashes_anywhere_is_finished_by_the_next_one_and_loses_nothing_
                 Ok(_) => run(carry_out(&disk, &names, &checked, &repair)).is_ok(),
                 Err(_) => false,
             };
-            let survivor = if disk.crashed() { disk.survivor(seed) } else { disk };
+            let survivor = if disk.crashed() { disk.survivor(seed) } else { copy(&disk) };
             if contents(&survivor) != before {
                 let copies = contents(&aside.survivor(seed));
                 assert_eq!(copies.len(), 1 + 3, "cut before the copies were stable: crash {nth}");

@@ -22,6 +22,7 @@ use crate::{
         judge::{Judged, JudgedChain, Scanned, Verdict},
         plan::{Plan, Role},
         seal_files, sealed_entry,
+        stages::Content,
     },
 };
 use std::fmt;
@@ -114,7 +115,10 @@ pub(super) fn forgivable(
     error: &RecoveryError,
 ) -> bool {
     let run = match (&*error.kind, chain) {
-        (Refusal::Rot { .. } | Refusal::Between(_), Some(chain)) => Some(chain.run),
+        // Something else is wrong with the chain where there are no rulings.
+        (Refusal::Rot { .. } | Refusal::Between(_), Some(chain)) => {
+            chain.outcome.is_ok().then_some(chain.run)
+        }
         (Refusal::Missing, None) => {
             let entry = plan.manifest.files.iter().find(|entry| entry.name == error.file);
             let segment = entry.filter(|entry| entry.kind == Kind::Incr && entry.run.is_some());
@@ -133,7 +137,11 @@ pub(super) fn forgivable(
             None => entry.kind != Kind::History && entry.run != Some(run),
         }
     };
-    judged.taken_over.is_none() && !behind.any(builds_on_it)
+    // A Redis server's commands had been executed on what would be cut.
+    let redis = judged.files.iter().flatten().any(|verdict| {
+        matches!(verdict.content, Content::Segment { commands: true, run: of, .. } if of == Some(run))
+    });
+    judged.taken_over.is_none() && !redis && !behind.any(builds_on_it)
 }
 
 impl Checked {
