@@ -98,8 +98,16 @@ pub fn digest(shard: &Shard) -> String {
 pub type Known = (usize, Vec<u8>, Vec<u8>, Option<i64>);
 
 /// Keys that the examples of the command table are about.
-pub const SETTING: &[&str] =
-    &["SET k abcdef", "SET k2 abc", "SET n 10", "HSET h f v n 1", "SADD s a b c", "SADD s2 b c d"];
+pub const SETTING: &[&str] = &[
+    "SET k abcdef",
+    "SET k2 abc",
+    "SET n 10",
+    "HSET h f v n 1",
+    "SADD s a b c",
+    "SADD s2 b c d",
+    "ZADD z 1 a 2 b 3 c",
+    "ZADD z2 5 b 6 d",
+];
 
 /// Every key with its value and deadline, in order: more than the digest tells.
 pub fn content(shard: &Shard) -> Vec<Known> {

@@ -1,6 +1,8 @@
 //! Writes replies, in RESP2 or RESP3, straight into the output buffer of a connection (or of a
 //! hop's reply batch). Knows the wire form only; no allocation per reply.
 
+use crate::number::write_double;
+
 /// The reply of one command, being written.
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
@@ -122,6 +124,19 @@ impl<'a> Reply<'a> {
             (false, true) => b":1\r\n",
             (false, false) => b":0\r\n",
         });
+    }
+
+    /// A floating point number: a bulk string in RESP2.
+    pub fn double(&mut self, d: f64) {
+        let mut text = Vec::with_capacity(32);
+        write_double(&mut text, d);
+        if self.resp3 {
+            self.out.push(b',');
+            self.out.extend_from_slice(&text);
+            self.out.extend_from_slice(b"\r\n");
+        } else {
+            self.bulk(&text);
+        }
     }
 
     /// A text with a format (`txt`, `mkd`): verbatim string in RESP3, bulk string in RESP2.

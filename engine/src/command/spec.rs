@@ -160,6 +160,11 @@ pub enum KeySpec {
         /// Position of the number of keys.
         count: u16,
     },
+    /// A key at position 1, and others as with [`KeySpec::Counted`].
+    TargetCounted {
+        /// Position of the number of keys.
+        count: u16,
+    },
 }
 
 impl KeySpec {
@@ -170,13 +175,14 @@ impl KeySpec {
 
     /// Positions of the keys of these arguments.
     pub fn positions(self, args: Args<'_>) -> impl Iterator<Item = usize> {
+        let target = matches!(self, KeySpec::TargetCounted { .. }).then_some(1);
         let (first, end, step) = match self {
             KeySpec::None => (0, 0, 1),
             KeySpec::Range { first, last, step } => {
                 let last = if last < 0 { args.len() as i64 + last as i64 } else { last as i64 };
                 (first as usize, (last + 1).clamp(0, args.len() as i64) as usize, step as usize)
             }
-            KeySpec::Counted { count } => {
+            KeySpec::Counted { count } | KeySpec::TargetCounted { count } => {
                 let n = args
                     .try_get(count as usize)
                     .and_then(|b| std::str::from_utf8(b).ok())
@@ -186,7 +192,7 @@ impl KeySpec {
                 (first, first.saturating_add(n).min(args.len()), 1)
             }
         };
-        (first..end.max(first)).step_by(step.max(1))
+        target.into_iter().chain((first..end.max(first)).step_by(step.max(1)))
     }
 }
 

@@ -10,6 +10,7 @@ mod scan;
 pub mod sets;
 pub mod strings;
 pub mod table;
+pub mod zsets;
 
 use crate::command::CommandSpec;
 
@@ -26,6 +27,10 @@ pub const ALL: &[&[CommandSpec]] = &[
     sets::read::SPECS,
     sets::write::SPECS,
     sets::join::SPECS,
+    zsets::read::SPECS,
+    zsets::range::SPECS,
+    zsets::write::SPECS,
+    zsets::join::SPECS,
     keys::delete::SPECS,
     keys::expiry::SPECS,
     keys::transfer::SPECS,

@@ -107,6 +107,17 @@ impl<'r, 'a> Picks<'r, 'a> {
         Self { reply, pairs: wish.pairs }
     }
 
+    /// A member, with its score when that was wanted.
+    pub(super) fn reply_scored(&mut self, member: Item<'_>, score: f64) {
+        if self.pairs && self.reply.is_resp3() {
+            self.reply.array(2);
+        }
+        self.reply.bulk(member.bytes(&mut itoa::Buffer::new()));
+        if self.pairs {
+            self.reply.double(score);
+        }
+    }
+
     /// An element, with its value when that was wanted.
     pub(super) fn reply_pair(&mut self, element: Item<'_>, value: Item<'_>) {
         if self.pairs && self.reply.is_resp3() {

@@ -112,6 +112,7 @@ fn write_info(entry: Entry, reply: &mut Reply<'_>) {
     // The keys as COMMAND told them before key specifications: first, last, step.
     let (first, last, step) = match entry.keys {
         KeySpec::Range { first, last, step } => (first.into(), last.into(), step.into()),
+        KeySpec::TargetCounted { .. } => (1, 1, 1),
         KeySpec::None | KeySpec::Counted { .. } => (0, 0, 0),
     };
     reply.array(10);
@@ -146,11 +147,16 @@ fn write_key_specs(entry: Entry, reply: &mut Reply<'_>) {
     if first_words == other_words || entry.keys == KeySpec::None {
         return write_key_spec(entry.keys, first_words, reply);
     }
-    let KeySpec::Range { first, last, step } = entry.keys else {
-        return write_key_spec(entry.keys, first_words, reply);
+    let (alone, others) = match entry.keys {
+        KeySpec::Range { first, last, step } => (
+            KeySpec::Range { first, last: first as i16, step: 1 },
+            KeySpec::Range { first: first + step, last, step },
+        ),
+        KeySpec::TargetCounted { count } => (KeySpec::ONE, KeySpec::Counted { count }),
+        KeySpec::None | KeySpec::Counted { .. } => {
+            return write_key_spec(entry.keys, first_words, reply);
+        }
     };
-    let alone = KeySpec::Range { first, last: first as i16, step: 1 };
-    let others = KeySpec::Range { first: first + step, last, step };
     reply.set(2);
     write_spec_of(alone, first_words, reply);
     write_spec_of(others, other_words, reply);
@@ -173,7 +179,7 @@ fn write_spec_of(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
             let last = if last < 0 { last } else { last - first };
             (first, "range", [("lastkey", last), ("keystep", step.into()), ("limit", 0)])
         }
-        KeySpec::Counted { count } => {
+        KeySpec::Counted { count } | KeySpec::TargetCounted { count } => {
             (count.into(), "keynum", [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)])
         }
     };

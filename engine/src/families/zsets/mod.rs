@@ -1,0 +1,7 @@
+//! Commands on sorted sets.
+
+mod bounds;
+pub mod join;
+pub mod range;
+pub mod read;
+pub mod write;
