@@ -36,4 +36,5 @@ pub const ALL: &[&[CommandSpec]] = &[
     keys::transfer::SPECS,
     keys::iterate::SPECS,
     keys::object::SPECS,
+    keys::dump::SPECS,
 ];

@@ -3,21 +3,41 @@
 use super::{
     crc64,
     encode::Strings,
+    event::KeyHead,
+    model::RdbValue,
     opcode::value,
     reader::{Reader, is_known_version},
+    writer::{Unwritable, Writer},
 };
 
 /// Version and checksum, bytes.
 const FOOTER: usize = 2 + 8;
 /// What Redis 7.0 writes.
 const VERSION: u16 = 10;
-/// Values that are compressed grow and shrink their table once per call: DUMP is no hot path.
+/// The default of `rdbcompression`.
 const COMPRESS: bool = true;
 
 /// The payload of a string, as Redis 7.0 makes it with `rdbcompression yes`.
 pub fn string(text: &[u8]) -> Vec<u8> {
     let mut payload = vec![value::STRING];
     Strings::default().put(&mut payload, text, COMPRESS);
+    sealed(payload)
+}
+
+/// The payload of any value, in the encodings of REDIS0010.
+///
+/// # Errors
+/// A value that cannot be written.
+pub fn value(value: &RdbValue) -> Result<Vec<u8>, Unwritable> {
+    let mut writer = Writer::payload(COMPRESS);
+    let (db, key, kind) = (0, b"".as_slice(), value.kind());
+    let (expires_ms, idle_s, freq) = (None, None, None);
+    let head = KeyHead { db, key, kind, count: None, expires_ms, idle_s, freq, offset: 0 };
+    writer.value(&head, value)?;
+    Ok(sealed(writer.take()))
+}
+
+fn sealed(mut payload: Vec<u8>) -> Vec<u8> {
     payload.extend(VERSION.to_le_bytes());
     let crc = crc64::update(0, &payload);
     payload.extend(crc.to_le_bytes());

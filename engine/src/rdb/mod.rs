@@ -41,6 +41,7 @@ pub use event::{
     ConsumerHead, Element, Event, GroupHead, KeyHead, Kind, StreamHead, StreamId, Text,
 };
 pub use model::{Pairs, RdbFile, RdbGroup, RdbKey, RdbStream, RdbValue};
+pub use number::score_text;
 pub use packed::Fault;
 pub use reader::{Reader, is_known_version, is_rdb};
 pub use writer::{Info, Options, Unwritable, Version, Writer};

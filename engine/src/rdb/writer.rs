@@ -99,21 +99,34 @@ pub struct Writer {
     summed: usize,
     crc: u64,
     db: Option<u64>,
+    /// One value alone, without a key.
+    bare: bool,
     value: Value,
 }
 
 impl Writer {
-    /// A file's first line.
-    pub fn new(options: Options) -> Self {
-        let mut writer = Self {
+    fn empty(options: Options, bare: bool) -> Self {
+        Self {
             options,
             out: Vec::new(),
             strings: Strings::default(),
             summed: 0,
             crc: 0,
             db: None,
+            bare,
             value: Value::None,
-        };
+        }
+    }
+
+    /// One value and its type, nothing around it.
+    pub(super) fn payload(compress: bool) -> Self {
+        let options = Options { version: Version::Ten, compress, checksum: false };
+        Self::empty(options, true)
+    }
+
+    /// A file's first line.
+    pub fn new(options: Options) -> Self {
+        let mut writer = Self::empty(options, false);
         writer.out.extend_from_slice(match options.version {
             Version::Nine => b"REDIS0009",
             Version::Ten => b"REDIS0010",
@@ -164,7 +177,7 @@ impl Writer {
     }
 
     fn select(&mut self, db: u64) {
-        if self.db != Some(db) {
+        if !self.bare && self.db != Some(db) {
             self.out.push(opcode::SELECT_DB);
             put_length(&mut self.out, db);
             self.db = Some(db);
@@ -209,7 +222,7 @@ impl Writer {
             (Kind::Stream, Version::Nine) => value::STREAM,
             (Kind::Stream, Version::Ten) => value::STREAM_2,
         });
-        self.text(key);
+        self.name(key);
         if kind != Kind::String {
             put_length(&mut self.out, count);
         }
@@ -285,7 +298,7 @@ impl Writer {
         match std::mem::replace(&mut self.value, Value::None) {
             Value::Small(small, 0) => {
                 self.out.push(small.value_type());
-                self.text(small.key());
+                self.name(small.key());
                 let packed = small.pack();
                 packed.nodes.iter().flatten().for_each(|n| put_length(&mut self.out, *n));
                 self.text(&packed.bytes);
@@ -338,6 +351,13 @@ impl Writer {
             self.crc = crc64::update(self.crc, &self.out[self.summed..]);
         }
         self.summed = self.out.len();
+    }
+
+    /// A key.
+    fn name(&mut self, key: &[u8]) {
+        if !self.bare {
+            self.text(key);
+        }
     }
 
     fn text(&mut self, bytes: &[u8]) {

@@ -2,6 +2,7 @@
 
 mod allocations; // counts the memory a thread takes
 mod builder; // files put together byte by byte
+mod commands; // DUMP and RESTORE beside redis-server
 mod foreign; // every encoding this version does not write
 mod hostile; // cut off, changed and made up bytes
 mod stock; // files of redis-server, and ours in redis-server
