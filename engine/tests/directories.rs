@@ -403,7 +403,7 @@ fn a_stock_file_is_cut_where_stock_would_cut_it() {
 const EMPTY_RDB: &[u8] = b"REDIS0010\xfa\x09redis-ver\x067.0.15\xff\0\0\0\0\0\0\0\0";
 
 #[test]
-fn an_empty_rdb_base_is_passed_over_and_one_with_keys_refused() {
+fn an_rdb_base_is_loaded_and_what_it_holds_that_is_not_is_refused_by_name() {
     let with_base = |base: &[u8]| {
         let mut directory = Directory::new();
         directory.add_file("appendonly.aof.1.base.rdb", Kind::Base, base);
@@ -414,9 +414,20 @@ fn an_empty_rdb_base_is_passed_over_and_one_with_keys_refused() {
     let behind = [EMPTY_RDB, &resp("SET b 2")].concat();
     with_base(&behind).expect(&[("a", "1"), ("b", "2")]);
     with_base(&body(&["SET b 2"])).expect(&[("a", "1"), ("b", "2")]);
-    let keys = b"REDIS0010\xfe\0\0\x01k\x01v\xff\0\0\0\0\0\0\0\0";
-    with_base(keys).refused(&["appendonly.aof.1.base.rdb", "RDB base", "aof-use-rdb-preamble no"]);
-    with_base(&EMPTY_RDB[..20]).refused(&["appendonly.aof.1.base.rdb", "cut off"]);
+    let rdb = |content: &[u8]| {
+        let frame: [&[u8]; 3] = [b"REDIS0010\xfe\0", content, b"\xff\0\0\0\0\0\0\0\0"];
+        frame.concat()
+    };
+    with_base(&rdb(b"\0\x01k\x01v")).expect(&[("a", "1"), ("k", "v")]);
+    // A log goes on from what its base says.
+    let over = [rdb(b"\0\x01a\x01v\0\x01k\x01v"), resp("APPEND k w")].concat();
+    with_base(&over).expect(&[("a", "1"), ("k", "vw")]);
+    let base = "appendonly.aof.1.base.rdb";
+    with_base(&rdb(b"\x0f\x01s\0\0\0\0\0")).refused(&[base, "offset 11", "key 's' is a stream"]);
+    with_base(&rdb(b"\xfe\x10\0\x01k\x01v")).refused(&[base, "key 'k' is in database 16"]);
+    with_base(&rdb(b"\xf5\x01f")).refused(&[base, "a function library"]);
+    with_base(&rdb(b"\0\x01k")).refused(&[base, "not a readable RDB file", "value of type 0"]);
+    with_base(&EMPTY_RDB[..20]).refused(&[base, "offset 20", "it ends where"]);
 }
 
 #[test]

@@ -17,7 +17,6 @@ use crate::{
         shared::Shared,
     },
 };
-use quire_engine::keyspace::{KeyHasher, Keyspace};
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
@@ -132,10 +131,10 @@ fn open_data(
     if shared.options.appendonly {
         return librarian::keep(shared, run, inbox);
     }
-    let hasher = KeyHasher::random();
-    for cell in &shared.cores {
+    let keyspaces = librarian::load_snapshot(shared)?;
+    for (cell, keyspace) in shared.cores.iter().zip(keyspaces) {
         cell.mailbox.post(Control::Open(Box::new(Opening {
-            keyspace: Keyspace::new(shared.options.databases, hasher.clone()),
+            keyspace,
             run,
             seed: random_u64()?,
             segments: None,

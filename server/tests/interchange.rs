@@ -115,19 +115,56 @@ fn rewritten(dir: &Path, preamble: &str) -> String {
 }
 
 #[test]
-fn a_base_file_of_stock_redis_loads_as_resp_and_is_refused_by_name_as_rdb() {
+fn a_base_file_of_stock_redis_loads_as_resp_and_as_rdb() {
     let dir = fresh_dir();
     let theirs = rewritten(dir.path(), "no");
     let quire = Launch::quire(dir.path()).with(&["--shards", "2"]).start();
     assert_eq!(digest(&mut quire.client()), theirs);
 
     let dir = fresh_dir();
-    rewritten(dir.path(), "yes");
-    let (status, said) = Launch::quire(dir.path()).with(&["--shards", "2"]).start_refused();
-    assert!(!status.success() && said.contains("appendonly.aof.2.base.rdb"), "{said}");
-    // Refused means untouched: stock Redis still loads it.
+    assert_eq!(rewritten(dir.path(), "yes"), theirs);
+    for shards in ["1", "3"] {
+        let quire = Launch::quire(dir.path()).with(&["--shards", shards]).start();
+        assert_eq!(digest(&mut quire.client()), theirs, "{shards} shards");
+        quire.stop();
+    }
+    // And back: the base is still stock's own.
     let redis = Launch::redis(dir.path()).start();
     assert_eq!(digest(&mut redis.client()), theirs);
+}
+
+#[test]
+fn a_snapshot_of_stock_redis_loads_without_a_log_and_not_beside_a_new_one() {
+    let dir = fresh_dir();
+    let redis = Launch::redis(dir.path()).with(&["--appendonly", "no"]).start();
+    let mut client = redis.client();
+    fill(&mut client);
+    for n in 0..400 {
+        let (field, value) = (format!("f{n}"), "v".repeat(n));
+        assert_eq!(client.ask(&["HSET", "hash", &field, &value]), Reply::Int(1));
+    }
+    assert!(client.ask(&["SAVE"]).is_ok());
+    let theirs = digest(&mut client);
+    redis.stop();
+    for shards in ["1", "3"] {
+        let launch = Launch::quire(dir.path()).with(&["--shards", shards, "--appendonly", "no"]);
+        let quire = launch.start();
+        let mut client = quire.client();
+        assert_eq!(digest(&mut client), theirs, "{shards} shards");
+        assert_eq!(client.ask(&["PEXPIRETIME", "deadline"]), Reply::Int(4_102_444_800_000));
+        quire.stop();
+    }
+    // As stock Redis does: a log that begins is empty.
+    let quire = Launch::quire(dir.path()).with(&["--appendonly", "yes"]).start();
+    assert_eq!(quire.client().ask(&["DBSIZE"]), Reply::Int(0));
+    quire.stop();
+    // A snapshot that is not whole is refused, not loaded in part.
+    let path = dir.path().join("dump.rdb");
+    let whole = std::fs::read(&path).expect("stock has saved it");
+    std::fs::write(&path, &whole[..whole.len() / 2]).expect("the directory is ours");
+    let launch = Launch::quire(dir.path()).with(&["--appendonly", "no"]);
+    let (status, said) = launch.start_refused();
+    assert!(!status.success() && said.contains("dump.rdb at offset"), "{said}");
 }
 
 #[test]

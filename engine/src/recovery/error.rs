@@ -1,7 +1,7 @@
 //! Why a server does not start: one sentence that names the thing, the place and the way out.
 
 use super::scan::Fault;
-use crate::{aof::Lsn, error::StorageError, manifest::FormatError};
+use crate::{aof::Lsn, error::StorageError, manifest::FormatError, rdb::RdbError};
 use std::fmt;
 
 /// A directory that is not opened. Nothing in it has been deleted.
@@ -76,10 +76,10 @@ pub enum Refusal {
         /// The torn file.
         torn: String,
     },
-    /// An RDB file with something in it.
-    RdbNotEmpty,
+    /// An RDB file with something that is not loaded: what.
+    RdbContent(String),
     /// An RDB file that cannot be read.
-    Rdb(&'static str),
+    Rdb(RdbError),
     /// A command that cannot be replayed.
     Command(String),
     /// A file changed while it was being recovered.
@@ -179,7 +179,7 @@ impl Refusal {
             Refusal::Foreign(_) => "damaged-redis-part",
             Refusal::Misplaced => "misplaced-commands",
             Refusal::StockOverTorn { .. } => "redis-over-torn",
-            Refusal::RdbNotEmpty => "rdb-with-keys",
+            Refusal::RdbContent(_) => "rdb-content",
             Refusal::Rdb(_) => "damaged-rdb",
             Refusal::Command(_) => "unknown-command",
             Refusal::Changed => "changed-meanwhile",
@@ -202,7 +202,10 @@ impl Refusal {
             Refusal::Foreign(_) => {
                 format!("repair it with redis-check-aof --fix if it is the last file, or {RESTORE}")
             }
-            Refusal::StockOverTorn { .. } | Refusal::RdbNotEmpty => RDB_WAY_OUT.into(),
+            Refusal::StockOverTorn { .. } => RDB_WAY_OUT.into(),
+            Refusal::RdbContent(_) => "remove it with the server that wrote it, or start that \
+                                       server on the directory"
+                .into(),
             Refusal::Command(_) => format!("start the server that wrote it, or {RESTORE}"),
             Refusal::Changed => "stop whatever else uses the directory and start again".into(),
             Refusal::Format(_)
@@ -278,8 +281,8 @@ impl fmt::Display for Refusal {
                 "a Redis server appended to this log after a crash had torn {torn}, so which of \
                  the torn writes it had seen is unknown"
             ),
-            Refusal::RdbNotEmpty => f.write_str("holds an RDB base: this version reads logs only"),
-            Refusal::Rdb(what) => write!(f, "not a readable RDB file, {what}"),
+            Refusal::RdbContent(what) => write!(f, "{what}, which this version does not load"),
+            Refusal::Rdb(error) => write!(f, "not a readable RDB file, {error}"),
             Refusal::Command(what) => write!(f, "{what}: this version cannot replay it"),
             Refusal::Changed => f.write_str("the file changed while it was being recovered"),
         }

@@ -18,7 +18,7 @@ use crate::{
 pub struct Scanned {
     /// As planned.
     pub file: PlannedFile,
-    /// Where its commands begin: behind an RDB without keys.
+    /// Where its commands begin: behind an RDB.
     pub from: u64,
     /// What stands in it.
     pub scan: Scan,

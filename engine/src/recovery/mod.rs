@@ -35,6 +35,7 @@ mod progress;
 mod rdb;
 mod replay;
 mod scan;
+mod snapshot;
 mod stages;
 mod start;
 mod summary;
@@ -45,6 +46,7 @@ pub use open::{Closed, Opened, Opening, open};
 pub use parallel::{Readers, Team};
 pub use progress::{Phase, Progress};
 pub use scan::Fault;
+pub use snapshot::load_snapshot;
 pub use start::{Start, StartError, Started, start};
 pub use summary::Summary;
 
@@ -118,7 +120,8 @@ pub async fn recover_with<S: Storage, R: Readers>(
     let plan = read_plan(storage, &options.names).await?;
     progress.enter(Phase::Scan);
     progress.set_total(plan.files.iter().map(|file| file.bytes).sum());
-    let scanned = scan_files(storage, team, &plan, progress).await?;
+    let rules = rdb::Rules { databases: options.databases, alive_at_ms: None };
+    let scanned = scan_files(storage, team, &plan, rules, progress).await?;
     let verdicts = judge::judge(&plan, &scanned).strict()?;
     let contents: Vec<_> = verdicts.files.iter().map(|verdict| verdict.content).collect();
     let names: Vec<_> = scanned.iter().map(|s| s.file.entry.name.as_str()).collect();
@@ -153,17 +156,19 @@ async fn scan_files<S: Storage, R: Readers>(
     storage: &S,
     team: Option<&Team<'_, R>>,
     plan: &Plan,
+    rules: rdb::Rules,
     progress: &Progress,
 ) -> Result<Vec<Scanned>, RecoveryError> {
     if let Some(team) = team {
         return parallel::for_each(team, plan.files.len(), async |storage, at| {
-            scan_file(storage, &plan.files[at], at + 1 == plan.files.len(), progress).await
+            let last = at + 1 == plan.files.len();
+            scan_file(storage, &plan.files[at], last, rules, progress).await
         });
     }
     let mut scanned = Vec::with_capacity(plan.files.len());
     for (at, file) in plan.files.iter().enumerate() {
         let last = at + 1 == plan.files.len();
-        scanned.push(scan_file(storage, file, last, progress).await?);
+        scanned.push(scan_file(storage, file, last, rules, progress).await?);
     }
     Ok(scanned)
 }
@@ -172,11 +177,12 @@ async fn scan_file<S: Storage>(
     storage: &S,
     file: &PlannedFile,
     last: bool,
+    rules: rdb::Rules,
     progress: &Progress,
 ) -> Result<Scanned, RecoveryError> {
     let name = &file.entry.name;
     let ours = matches!(file.role, Role::Segment { .. } | Role::Global { .. });
-    let from = if ours { 0 } else { rdb::commands_start(storage, name).await? };
+    let from = if ours { 0 } else { rdb::scan(storage, name, rules, progress).await? };
     let gap_max = if ours { scan::STOCK_ANNOTATION_BYTES_MAX } else { u64::MAX };
     let expect = expect(file.role, file.entry.run);
     let range = from..file.bytes;
@@ -243,7 +249,7 @@ async fn seal_file<S: Storage>(
 }
 
 fn replay_bytes(stages: &[Stage], sealed: &[Sealed]) -> u64 {
-    let bytes = |at: &usize| sealed[*at].bytes - sealed[*at].from;
+    let bytes = |at: &usize| sealed[*at].bytes;
     let of_stage = |stage: &Stage| match stage {
         Stage::Epoch(shards) => shards.iter().flatten().map(bytes).sum(),
         Stage::Global(at) | Stage::Commands(at) => bytes(at),
@@ -273,6 +279,9 @@ async fn replay_stage<S: Storage, R: Readers>(
             replay_file(storage, &sealed[*at], Part::Commits, keys, progress).await
         }
         Stage::Commands(at) => {
+            if sealed[*at].from > 0 {
+                load_rdb(storage, team, *at, sealed, keys, progress).await?;
+            }
             replay_file(storage, &sealed[*at], Part::Commands, keys, progress).await
         }
     }
@@ -286,6 +295,24 @@ fn sealed_entry(scanned: &Scanned, verdict: &Verdict) -> Entry {
     entry.bytes = None;
     entry.method = None;
     entry
+}
+
+/// Loads the RDB that a file begins with.
+async fn load_rdb<S: Storage, R: Readers>(
+    storage: &S,
+    team: Option<&Team<'_, R>>,
+    at: usize,
+    sealed: &[Sealed],
+    keys: &mut Keys,
+    progress: &Progress,
+) -> Result<(), RecoveryError> {
+    // Expired keys of a base stay: the log behind it may give them another deadline.
+    let rules = rdb::Rules { databases: keys.databases(), alive_at_ms: None };
+    if let Some(team) = team {
+        return parallel::load_rdb(team, at, sealed, rules, keys, progress);
+    }
+    rdb::load(storage, &sealed[at].name, rules, keys, progress).await?;
+    Ok(())
 }
 
 fn finish(

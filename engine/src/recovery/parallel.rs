@@ -12,6 +12,7 @@
 use super::{
     Progress, RecoveryError, Refusal,
     keys::{self, Keys},
+    rdb,
     replay::{Part, Place, Sealed, Sink, replay_file},
 };
 use crate::{
@@ -116,7 +117,40 @@ pub fn replay_epoch<R: Readers>(
     keys: &mut Keys,
     progress: &Progress,
 ) -> Result<(), RecoveryError> {
-    let shared = Shared::new(chains.len());
+    route(team, chains.len(), sealed, keys, async |storage, index, router| {
+        for &file in &chains[index] {
+            router.file = file;
+            replay_file(storage, &sealed[file], Part::Commits, router, progress).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Loads the RDB that file `at` begins with: one thread reads it, every shard has its loader.
+pub fn load_rdb<R: Readers>(
+    team: &Team<'_, R>,
+    at: usize,
+    sealed: &[Sealed],
+    rules: rdb::Rules,
+    keys: &mut Keys,
+    progress: &Progress,
+) -> Result<(), RecoveryError> {
+    route(team, 1, sealed, keys, async |storage, _, router| {
+        router.file = at;
+        rdb::load(storage, &sealed[at].name, rules, router, progress).await?;
+        Ok(())
+    })
+}
+
+/// Does `jobs` jobs on the team's threads, whose commands go to the loader of their key.
+fn route<R: Readers>(
+    team: &Team<'_, R>,
+    jobs: usize,
+    sealed: &[Sealed],
+    keys: &mut Keys,
+    job: impl AsyncFn(&R::Storage, usize, &mut Router<'_>) -> Result<(), RecoveryError> + Sync,
+) -> Result<(), RecoveryError> {
+    let shared = Shared::new(jobs);
     let (databases, now_ms) = (keys.databases(), keys.now_ms());
     thread::scope(|scope| {
         let mut senders = Vec::new();
@@ -126,18 +160,13 @@ pub fn replay_epoch<R: Readers>(
             let shared = &shared;
             scope.spawn(move || load(shard, now_ms, sealed, &receiver, shared));
         }
-        for _ in 0..team.threads.min(chains.len()) {
+        for _ in 0..team.threads.min(jobs) {
             let mut router = Router::new(senders.clone(), databases, &shared);
-            let shared = &shared;
+            let (shared, job) = (&shared, &job);
             scope.spawn(move || {
                 let done = team.readers.run(async |storage| {
                     while let Some(index) = shared.next() {
-                        for &file in &chains[index] {
-                            router.file = file;
-                            let file = &sealed[file];
-                            replay_file(storage, file, Part::Commits, &mut router, progress)
-                                .await?;
-                        }
+                        job(storage, index, &mut router).await?;
                     }
                     router.flush();
                     Ok(())

@@ -1,185 +1,278 @@
-//! Recognises an RDB file without keys, which is what a stock server starts a log directory with.
+//! RDB files in a log directory, and in front of a log: verified, then loaded.
 //!
-//! This version reads logs only; anything with a key or a function in it is refused by name. The
-//! bytes behind the RDB's checksum are commands, as in Redis.
+//! Both go through the file in pieces. Loading makes of every key the commands that set it, so that
+//! they are routed and executed as logged ones are; a big collection is several commands. Deadlines
+//! that have passed are kept, as Redis does with a base: the log behind it goes on from there.
 
-use super::{RecoveryError, Refusal};
-use crate::io::Storage;
+use super::{
+    Progress, RecoveryError, Refusal,
+    replay::{Place, Sink},
+};
+use crate::{
+    command::OwnedArgs,
+    families::table,
+    io::Storage,
+    rdb::{Element, Event, KeyHead, Kind, Problem, RdbError, Reader, Text, is_rdb, score_text},
+};
 
-/// More than this in front of the first key is no header, bytes.
-const HEADER_BYTES_MAX: usize = 1 << 20;
+/// Bytes read at once.
+const PIECE_BYTES: usize = 256 * 1024;
+/// Bytes of the first line.
+const MAGIC_BYTES: usize = 9;
+/// Elements in one command.
+const ELEMENTS_MAX: usize = 128;
+/// Bytes in one command, unless a single element has more.
+const COMMAND_BYTES_MAX: usize = 64 * 1024;
 
-const AUX: u8 = 0xfa;
-const RESIZE_DB: u8 = 0xfb;
-const SELECT_DB: u8 = 0xfe;
-const END: u8 = 0xff;
+/// What is loaded of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Number of databases.
+    pub databases: usize,
+    /// Keys whose deadline lies before this are passed over, Unix time in ms: Redis does so with a
+    /// snapshot.
+    pub alive_at_ms: Option<i64>,
+}
 
-/// Where the commands of a file begin: behind an RDB without keys, or at 0 when there is no RDB.
+impl Rules {
+    /// Any number of databases, every key.
+    pub const ANY: Self = Self { databases: usize::MAX, alive_at_ms: None };
+}
+
+/// Verifies the RDB a file begins with; its length, 0 when there is none.
 ///
 /// # Errors
-/// An RDB that holds something, or that cannot be read.
-pub async fn commands_start<S: Storage>(storage: &S, name: &str) -> Result<u64, RecoveryError> {
-    let file = storage.open(name).await?;
-    let head = storage.read_at(&file, 0, HEADER_BYTES_MAX).await?;
-    if !head.starts_with(b"REDIS") && !head.starts_with(b"VALKEY") {
-        return Ok(0);
-    }
-    match empty_rdb(&head) {
-        Ok(end) => Ok(end as u64),
-        Err(kind) => Err(RecoveryError::new(name, kind)),
-    }
+/// It cannot be read, or holds what is not loaded.
+pub async fn scan<S: Storage>(
+    storage: &S,
+    name: &str,
+    rules: Rules,
+    progress: &Progress,
+) -> Result<u64, RecoveryError> {
+    let mut nothing = Verify;
+    let mut count = |bytes| progress.scanned(bytes);
+    walk(storage, name, rules, &mut nothing, &mut count).await
 }
 
-/// Length of the RDB at the beginning of `head`, which holds no key.
-fn empty_rdb(head: &[u8]) -> Result<usize, Refusal> {
-    // Magic and version: REDIS0011, VALKEY080.
-    let mut at = At { bytes: head, at: 9 };
-    loop {
-        match at.byte()? {
-            AUX => {
-                at.skip_string()?;
-                at.skip_string()?;
-            }
-            SELECT_DB => {
-                at.length()?;
-            }
-            RESIZE_DB => {
-                at.length()?;
-                at.length()?;
-            }
-            END => {
-                let covered = at.bytes.get(..at.at).unwrap_or_default();
-                let stored = at.bytes.get(at.at..at.at + 8).ok_or(Refusal::Rdb("it is cut off"))?;
-                let stored = u64::from_le_bytes(stored.try_into().unwrap_or_default());
-                // 0: saved with rdbchecksum no.
-                if stored != 0 && stored != crc64(covered) {
-                    return Err(Refusal::Rdb("its checksum does not match"));
-                }
-                return Ok(at.at + 8);
-            }
-            _ => return Err(Refusal::RdbNotEmpty),
-        }
+/// Hands the keys of the RDB a file begins with to `sink`, as commands.
+///
+/// # Errors
+/// As [`scan`].
+pub async fn load<S: Storage>(
+    storage: &S,
+    name: &str,
+    rules: Rules,
+    sink: &mut impl Sink,
+    progress: &Progress,
+) -> Result<u64, RecoveryError> {
+    let mut commands = Commands {
+        sink,
+        place: Place::default(),
+        args: OwnedArgs::new(),
+        elements: 0,
+        bytes: 0,
+        count: 0,
+    };
+    let mut count = |bytes| progress.replayed(bytes, 0);
+    let end = walk(storage, name, rules, &mut commands, &mut count).await?;
+    if end == 0 {
+        let kind = Problem::Expected("REDIS or VALKEY and a version");
+        let error = RdbError { offset: 0, key: None, kind };
+        return Err(RecoveryError::new(name, Refusal::Rdb(error)).at(0));
     }
+    progress.replayed(0, commands.count);
+    Ok(end)
 }
 
-struct At<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// What is done with a key.
+trait Taker {
+    fn key(&mut self, head: &KeyHead<Text<'_>>);
+    fn element(&mut self, key: &KeyHead<Vec<u8>>, element: Element<Text<'_>>)
+    -> Result<(), String>;
+    fn end(&mut self, key: &KeyHead<Vec<u8>>) -> Result<(), String>;
 }
 
-/// A length, or one of the special encodings of a string.
-enum Length {
-    Bytes(u64),
-    Integer(usize),
-    Compressed,
-}
+struct Verify;
 
-impl At<'_> {
-    fn byte(&mut self) -> Result<u8, Refusal> {
-        let byte = self.bytes.get(self.at).copied().ok_or(Refusal::Rdb("it is cut off"))?;
-        self.at += 1;
-        Ok(byte)
+impl Taker for Verify {
+    fn key(&mut self, _: &KeyHead<Text<'_>>) {}
+
+    fn element(&mut self, _: &KeyHead<Vec<u8>>, _: Element<Text<'_>>) -> Result<(), String> {
+        Ok(())
     }
 
-    fn big_endian(&mut self, bytes: usize) -> Result<u64, Refusal> {
-        (0..bytes).try_fold(0u64, |n, _| Ok(n << 8 | u64::from(self.byte()?)))
-    }
-
-    fn encoded(&mut self) -> Result<Length, Refusal> {
-        let first = self.byte()?;
-        Ok(match first >> 6 {
-            0 => Length::Bytes(u64::from(first & 63)),
-            1 => Length::Bytes(u64::from(first & 63) << 8 | u64::from(self.byte()?)),
-            2 if first == 0x80 => Length::Bytes(self.big_endian(4)?),
-            2 if first == 0x81 => Length::Bytes(self.big_endian(8)?),
-            3 if first <= 0xc2 => Length::Integer(1 << (first & 3)),
-            3 if first == 0xc3 => Length::Compressed,
-            _ => return Err(Refusal::Rdb("it has an unknown length encoding")),
-        })
-    }
-
-    fn length(&mut self) -> Result<u64, Refusal> {
-        match self.encoded()? {
-            Length::Bytes(n) => Ok(n),
-            Length::Integer(_) | Length::Compressed => {
-                Err(Refusal::Rdb("it has a string where a length must be"))
-            }
-        }
-    }
-
-    fn skip_string(&mut self) -> Result<(), Refusal> {
-        let bytes = match self.encoded()? {
-            Length::Bytes(n) => n,
-            Length::Integer(n) => n as u64,
-            Length::Compressed => {
-                let compressed = self.length()?;
-                self.length()?;
-                compressed
-            }
-        };
-        let left = (self.bytes.len() - self.at) as u64;
-        if bytes > left {
-            return Err(Refusal::Rdb("it is cut off"));
-        }
-        self.at += bytes as usize;
+    fn end(&mut self, _: &KeyHead<Vec<u8>>) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// CRC-64/REDIS (Jones), bit by bit: headers are short.
-fn crc64(bytes: &[u8]) -> u64 {
-    const POLYNOMIAL: u64 = 0x95ac_9329_ac4b_c9b5;
-    bytes.iter().fold(0, |crc, &byte| {
-        let mut crc = crc ^ u64::from(byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ POLYNOMIAL };
-        }
-        crc
-    })
+/// The command that makes a value of this kind; none: there is no such value here.
+fn maker(kind: Kind) -> Option<&'static str> {
+    let name = match kind {
+        Kind::String => "set",
+        Kind::List => "rpush",
+        Kind::Set => "sadd",
+        Kind::Zset => "zadd",
+        Kind::Hash => "hset",
+        Kind::Stream => return None,
+    };
+    table::lookup(name.as_bytes()).map(|spec| spec.name)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What redis-server 7.0.15 wrote into a new log directory.
-    const EMPTY: &[u8] = b"REDIS0010\xfa\x09redis-ver\x067.0.15\xfa\x0aredis-bits\xc0\x40\xff";
-
-    fn with_crc(body: &[u8]) -> Vec<u8> {
-        [body, &crc64(body).to_le_bytes()].concat()
+async fn walk<S: Storage>(
+    storage: &S,
+    name: &str,
+    rules: Rules,
+    taker: &mut impl Taker,
+    count: &mut impl FnMut(u64),
+) -> Result<u64, RecoveryError> {
+    let file = storage.open(name).await?;
+    if !is_rdb(&storage.read_at(&file, 0, MAGIC_BYTES).await?) {
+        return Ok(0);
     }
-
-    #[test]
-    fn the_checksum_is_redis() {
-        assert_eq!(crc64(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
-    }
-
-    #[test]
-    fn an_rdb_without_keys_is_passed_over() {
-        let mut file = with_crc(EMPTY);
-        let end = file.len();
-        file.extend_from_slice(b"*1\r\n");
-        assert_eq!(empty_rdb(&file).unwrap(), end);
-        let unchecked = [EMPTY, &[0; 8]].concat();
-        assert_eq!(empty_rdb(&unchecked).unwrap(), unchecked.len());
-    }
-
-    #[test]
-    fn keys_functions_and_damage_are_refused() {
-        let body = EMPTY.strip_suffix(b"\xff").unwrap();
-        let with = |more: &[u8]| with_crc(&[body, more, b"\xff"].concat());
-        for more in
-            [b"\x00\x01k\x01v".as_slice(), b"\xfe\x00\xfb\x01\x00\x00\x01k\x01v", b"\xf5\x01f"]
-        {
-            assert!(matches!(empty_rdb(&with(more)), Err(Refusal::RdbNotEmpty)), "{more:?}");
+    let refuse = |kind, offset| Err(RecoveryError::new(name, kind).at(offset));
+    let (mut reader, mut fed) = (Reader::new(), 0);
+    let mut key: Option<KeyHead<Vec<u8>>> = None;
+    let mut skipped = false;
+    loop {
+        match reader.next() {
+            Err(error) => {
+                let offset = error.offset;
+                return refuse(Refusal::Rdb(error), offset);
+            }
+            Ok(Event::More) => {
+                let piece = storage.read_at(&file, fed, PIECE_BYTES).await?;
+                fed += piece.len() as u64;
+                count(piece.len() as u64);
+                if piece.is_empty() { reader.end() } else { reader.feed(&piece) }
+            }
+            Ok(Event::Key(head)) => {
+                let offset = head.offset;
+                if let Some(what) = not_loaded(&head, rules) {
+                    return refuse(Refusal::RdbContent(what), offset);
+                }
+                let passed = |now_ms| head.expires_ms.is_some_and(|at_ms| at_ms < now_ms);
+                skipped = rules.alive_at_ms.is_some_and(passed);
+                taker.key(&head);
+                key = Some(head.map(|key| key.to_vec()));
+            }
+            Ok(Event::Element(Element::Field { expires_ms: Some(_), .. })) => {
+                let what = "a hash with deadlines of fields".to_owned();
+                let offset = key.map_or(0, |key| key.offset);
+                return refuse(Refusal::RdbContent(what), offset);
+            }
+            Ok(Event::Element(_) | Event::KeyEnd) if skipped => {}
+            Ok(Event::Element(element)) => {
+                if let Some(key) = &key
+                    && let Err(what) = taker.element(key, element)
+                {
+                    return refuse(Refusal::Command(what), key.offset);
+                }
+            }
+            Ok(Event::KeyEnd) => {
+                if let Some(key) = &key
+                    && let Err(what) = taker.end(key)
+                {
+                    return refuse(Refusal::Command(what), key.offset);
+                }
+            }
+            Ok(Event::Function(_)) => {
+                let what = "a function library".to_owned();
+                return refuse(Refusal::RdbContent(what), reader.offset());
+            }
+            Ok(Event::Aux(..) | Event::Resize { .. } | Event::Slot { .. }) => {}
+            Ok(Event::End { bytes }) => return Ok(bytes),
         }
-        assert!(empty_rdb(&with(b"\xfe\x00\xfb\x00\x00")).is_ok());
-        let whole = with_crc(EMPTY);
-        for len in 9..whole.len() {
-            assert!(matches!(empty_rdb(&whole[..len]), Err(Refusal::Rdb(_))), "length {len}");
+    }
+}
+
+/// Why a key cannot be loaded.
+fn not_loaded(head: &KeyHead<Text<'_>>, rules: Rules) -> Option<String> {
+    let shown = || head.key.to_vec()[..].escape_ascii().to_string();
+    if head.db >= rules.databases as u64 {
+        return Some(format!(
+            "key '{}' is in database {}, and `databases` is {}",
+            shown(),
+            head.db,
+            rules.databases
+        ));
+    }
+    let unknown = maker(head.kind).is_none();
+    unknown.then(|| format!("key '{}' is a {}", shown(), head.kind.name()))
+}
+
+/// Makes commands of keys.
+struct Commands<'s, S> {
+    sink: &'s mut S,
+    place: Place,
+    args: OwnedArgs,
+    elements: usize,
+    bytes: usize,
+    count: u64,
+}
+
+impl<S: Sink> Commands<'_, S> {
+    fn run(&mut self) -> Result<(), String> {
+        (self.elements, self.bytes) = (0, 0);
+        self.count += 1;
+        self.sink.take(self.args.as_args(), &mut self.place)
+    }
+
+    fn push(&mut self, text: Text<'_>) {
+        let mut digits = itoa::Buffer::new();
+        let bytes = text.bytes(&mut digits);
+        self.bytes += bytes.len();
+        self.args.push(bytes);
+    }
+}
+
+impl<S: Sink> Taker for Commands<'_, S> {
+    fn key(&mut self, head: &KeyHead<Text<'_>>) {
+        self.place = Place { offset: head.offset, db: head.db as usize };
+    }
+
+    fn element(
+        &mut self,
+        key: &KeyHead<Vec<u8>>,
+        element: Element<Text<'_>>,
+    ) -> Result<(), String> {
+        if self.elements == 0 {
+            self.args.clear();
+            self.args.push(maker(key.kind).unwrap_or_default().as_bytes());
+            self.args.push(&key.key);
         }
-        let mut flipped = whole;
-        flipped[12] ^= 1;
-        assert!(matches!(empty_rdb(&flipped), Err(Refusal::Rdb(_))));
+        match element {
+            Element::Value(text) | Element::Item(text) | Element::Member(text) => self.push(text),
+            Element::Scored(member, score) => {
+                self.args.push(score_text(score).as_bytes());
+                self.push(member);
+            }
+            Element::Field { field, value, .. } => {
+                self.push(field);
+                self.push(value);
+            }
+            // Streams are refused before.
+            _ => {}
+        }
+        self.elements += 1;
+        if self.elements >= ELEMENTS_MAX || self.bytes >= COMMAND_BYTES_MAX {
+            self.run()?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, key: &KeyHead<Vec<u8>>) -> Result<(), String> {
+        if self.elements > 0 {
+            self.run()?;
+        }
+        // A key with an empty collection is none; Redis passes over it too.
+        if let Some(at_ms) = key.expires_ms {
+            self.args.clear();
+            self.args.push(b"pexpireat");
+            self.args.push(&key.key);
+            self.args.push(itoa::Buffer::new().format(at_ms).as_bytes());
+            self.run()?;
+        }
+        Ok(())
     }
 }

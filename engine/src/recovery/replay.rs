@@ -25,7 +25,7 @@ pub struct Sealed {
     pub name: String,
     /// Its length now, bytes.
     pub bytes: u64,
-    /// Where to begin: behind an RDB without keys.
+    /// Where to begin: behind an RDB.
     pub from: u64,
     /// What its commits must be bound to.
     pub expect: Expect,

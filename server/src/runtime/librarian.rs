@@ -9,7 +9,7 @@ use crate::{observe::progress, process::notify, start::random_u64};
 use quire_engine::{
     aof::{OpenSegment, SEGMENT_BYTES_MIN, WantSegment},
     error::StorageError,
-    keyspace::KeyHasher,
+    keyspace::{KeyHasher, Keyspace},
     manifest::{Event, LibrarianThread, Names, Request, Wanted},
     recovery,
 };
@@ -52,25 +52,52 @@ impl Librarian {
     }
 }
 
+/// The name of a snapshot (`dbfilename`).
+const SNAPSHOT: &str = "dump.rdb";
+
+fn recovery_options(shared: &Shared) -> Result<recovery::Options, String> {
+    let options = &shared.options;
+    let names = Names::new(&options.append_file)
+        .ok_or_else(|| format!("appendfilename '{}' cannot be a file name", options.append_file))?;
+    Ok(recovery::Options {
+        names,
+        shards: options.shards,
+        databases: options.databases,
+        hasher: KeyHasher::random(),
+        now_ms: super::core::unix_ms(),
+    })
+}
+
+/// The keys a server without a log begins with: those of the snapshot in `dir`, if there is one.
+///
+/// # Errors
+/// Why the server must not start, in one sentence.
+pub fn load_snapshot(shared: &Arc<Shared>) -> Result<Vec<Keyspace>, String> {
+    let options = recovery_options(shared)?;
+    let began = Instant::now();
+    let watch = progress::watch(Arc::clone(shared));
+    let loaded = recovery::load_snapshot(&shared.options.dir, SNAPSHOT, &options, &shared.progress);
+    watch.stop();
+    let keyspaces = loaded.map_err(|e| e.to_string())?;
+    let keys: usize = keyspaces.iter().map(Keyspace::len).sum();
+    if keys > 0 {
+        let seconds = began.elapsed().as_secs_f64();
+        tracing::info!("DB loaded from disk: {keys} keys, {seconds:.3} seconds");
+    }
+    Ok(keyspaces)
+}
+
 /// Recovers the data set, opens every shard, then does what shards ask until the last has left.
 ///
 /// # Errors
 /// Why the server must not start, in one sentence.
 pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Request>) -> Result<(), String> {
     let options = &shared.options;
-    let names = Names::new(&options.append_file)
-        .ok_or_else(|| format!("appendfilename '{}' cannot be a file name", options.append_file))?;
     let bytes = SEGMENT_BYTES_MIN.min(options.segment_bytes_max);
     let policies = shared.config.load().fsync_policies();
     let start = recovery::Start {
         directory: shared.log_dir(),
-        options: recovery::Options {
-            names,
-            shards: options.shards,
-            databases: options.databases,
-            hasher: KeyHasher::random(),
-            now_ms: super::core::unix_ms(),
-        },
+        options: recovery_options(shared)?,
         run,
         threads: options.storage_threads.max(options.shards),
         segments: policies.iter().map(|p| WantSegment { method: p.method(), bytes }).collect(),
@@ -82,6 +109,13 @@ pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Request>) -> 
     let started = started?;
     for line in started.summary.lines() {
         tracing::info!("{line}");
+    }
+    if started.summary.files == 0 && shared.options.dir.join(SNAPSHOT).exists() {
+        tracing::warn!(
+            "There is a {SNAPSHOT}, but appendonly is yes and the log is new: it is not loaded, as \
+             in Redis. To begin with its keys, load it in Redis (appendonly no), run CONFIG SET \
+             appendonly yes there, and start Quire on that directory"
+        );
     }
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!("DB loaded from append only file: {seconds:.3} seconds");

@@ -98,7 +98,10 @@ fn scan_all<R: Readers>(
 ) -> Vec<Result<Scanned, RecoveryError>> {
     let count = plan.files.len();
     let all = parallel::for_each(team, count, async |storage, at| {
-        Ok(scan_file(storage, &plan.files[at], at + 1 == count, progress).await)
+        let last = at + 1 == count;
+        // How many databases a server would have is unknown here.
+        let rules = super::rdb::Rules::ANY;
+        Ok(scan_file(storage, &plan.files[at], last, rules, progress).await)
     });
     all.unwrap_or_else(|error| vec![Err(error)])
 }
