@@ -116,6 +116,17 @@ impl AccessClock {
         self.dice
     }
 
+    /// Bits of a key that was last used so many seconds ago; `None`: uses are counted.
+    pub fn idle_since(&self, seconds: u64) -> Option<u32> {
+        let seconds = seconds.min(u64::from(BITS)) as u32;
+        (self.tracking == Tracking::Time).then(|| self.seconds.wrapping_sub(seconds) & BITS)
+    }
+
+    /// Bits of a key whose counter stands at this; `None`: times are kept.
+    pub fn counting_from(&self, counter: u8) -> Option<u32> {
+        (self.tracking != Tracking::Time).then(|| self.minutes << 8 | u32::from(counter))
+    }
+
     /// Seconds since a key with these bits was used, under [`Tracking::Time`].
     pub fn idle_seconds(&self, bits: u32) -> u32 {
         self.seconds.wrapping_sub(bits) & BITS

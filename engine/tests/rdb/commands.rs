@@ -50,6 +50,7 @@ fn replies_are_stocks() {
         &["IDLETIME", "-1"],
     ] {
         run(&restore(options));
+        run(&[b"OBJECT", b"IDLETIME", b"k"]);
         run(&[b"GET", b"k"]);
     }
     for (ttl, option) in [("-1", "REPLACE"), ("x", "REPLACE"), ("1", "ABSTTL"), ("-1", "x")] {

@@ -78,14 +78,16 @@ fn unsupported(command: &str, kind: &str) -> CommandError {
     CommandError::owned(format!("ERR {command} of a {kind} is not supported by this version"))
 }
 
+const IDLETIME: CommandError = CommandError::new("ERR Invalid IDLETIME value, must be >= 0");
+const FREQ: CommandError = CommandError::new("ERR Invalid FREQ value, must be >= 0 and <= 255");
+
 /// What RESTORE was asked besides key and payload.
 #[derive(Default)]
 struct Options {
     replace: bool,
     absolute: bool,
-    idle_s: Option<i64>,
-    /// Only a server that counts accesses would keep it, and this one keeps times.
-    freq: Option<i64>,
+    idle_s: Option<u64>,
+    freq: Option<u8>,
 }
 
 impl Options {
@@ -101,18 +103,12 @@ impl Options {
                 options.absolute = true;
             } else if let Some(text) = number.filter(|_| is("idletime") && options.freq.is_none()) {
                 let seconds = canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER)?;
-                if seconds < 0 {
-                    return Err(CommandError::new("ERR Invalid IDLETIME value, must be >= 0"));
-                }
+                let seconds = u64::try_from(seconds).map_err(|_| IDLETIME)?;
                 options.idle_s = Some(seconds);
                 at += 1;
             } else if let Some(text) = number.filter(|_| is("freq") && options.idle_s.is_none()) {
                 let freq = canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER)?;
-                if !(0..=255).contains(&freq) {
-                    return Err(CommandError::new(
-                        "ERR Invalid FREQ value, must be >= 0 and <= 255",
-                    ));
-                }
+                let freq = u8::try_from(freq).map_err(|_| FREQ)?;
                 options.freq = Some(freq);
                 at += 1;
             } else {
@@ -147,18 +143,18 @@ fn restore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     put(cx, key, &value, at_ms)?;
-    if let Some(idle_s) = options.idle_s {
-        let access = cx.access.seconds_since((idle_s as u64).min(ACCESS_S_MAX) as u32);
-        if let Some(mut entry) = cx.database().get_mut(key) {
-            entry.touch(access);
-        }
+    // What the server's policy does not track is not kept, as in Redis.
+    let clock = cx.keyspace.clock();
+    let idle = options.idle_s.and_then(|seconds| clock.idle_since(seconds));
+    let access = idle.or_else(|| options.freq.and_then(|freq| clock.counting_from(freq)));
+    if let Some(access) = access
+        && let Some(mut entry) = cx.database().get_mut(key)
+    {
+        entry.touch(access);
     }
     cx.reply.ok();
     Ok(())
 }
-
-/// The longest time without an access that an entry can tell, seconds.
-const ACCESS_S_MAX: u64 = 0xff_ffff;
 
 /// The value of a payload.
 fn read(bytes: &[u8]) -> Result<RdbValue, CommandError> {
