@@ -8,7 +8,7 @@ use quire_engine::{
     command::{CommandSpec, OwnedArgs, Span},
     effect::Effect,
     families::table,
-    io::{FileId, LogIo},
+    io::{FileId, LogIo, WriteSync},
     keyspace::{Deadline, KeyHasher, Keyspace},
     shard::Shard,
 };
@@ -166,7 +166,7 @@ impl LogIo for Instantly {
         Ok(())
     }
 
-    unsafe fn start_write(&mut self, _: FileId, _: u64, _: *const u8, len: usize, _: bool) {
+    unsafe fn start_write(&mut self, _: FileId, _: u64, _: *const u8, len: usize, _: WriteSync) {
         self.written = Some(len);
     }
 

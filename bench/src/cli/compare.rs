@@ -34,6 +34,9 @@ pub struct Arguments {
     /// An argument for Redis alone; repeatable.
     #[arg(long, allow_hyphen_values = true)]
     redis_arg: Vec<String>,
+    /// Only the row of this name; if there is none, the rows whose names contain it.
+    #[arg(long, default_value = "")]
+    row: String,
     /// Rounds per row.
     #[arg(long, default_value_t = 5, value_parser = positive)]
     runs: usize,
@@ -72,8 +75,11 @@ pub struct Arguments {
 impl Arguments {
     fn plan(self) -> Plan {
         let program = |path, extra| Program { path, extra, cpus: vec![self.server_cpu] };
+        let mut rows = scenario::rows(self.scenario, self.clients);
+        let exact = rows.iter().any(|row| row.name == self.row);
+        rows.retain(|row| row.name == self.row || (!exact && row.name.contains(&self.row)));
         Plan {
-            rows: scenario::rows(self.scenario, self.clients),
+            rows,
             quire: program(self.quire, self.quire_arg),
             redis: program(self.redis, self.redis_arg),
             rounds: Rounds { runs: self.runs, repeats: self.repeats },

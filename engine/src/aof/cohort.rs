@@ -50,6 +50,11 @@ impl Cohort {
         self.pause = self.pause.saturating_sub(1);
     }
 
+    /// The replies of the last commit have left: the wait for their clients is counted from here.
+    pub fn answered(&mut self, now_us: u64) {
+        self.completed_us = now_us;
+    }
+
     /// Until when a commit of `staged` batches should wait, us; `None`: start it.
     pub fn wait_until_us(&self, staged: u64, now_us: u64) -> Option<u64> {
         // Most of them: the last few would keep everybody waiting.

@@ -254,6 +254,15 @@ impl LogWriter {
         self.lingering_us.map(|_| self.cohort.missing(staged))
     }
 
+    /// The replies that the last commit released have just been handed to the kernel: a commit
+    /// that waits for their clients to come back counts from now.
+    pub fn replies_left(&mut self, now_us: u64) {
+        self.cohort.answered(now_us);
+        if self.lingering_us.is_some() {
+            self.lingering_us = self.cohort.wait_until_us(0, now_us);
+        }
+    }
+
     /// The end of a turn: writes what was gathered, syncs what is due, releases what is reached.
     pub fn pump(&mut self, staging: &mut Staging, now_us: u64, io: &mut impl LogIo) {
         if self.failed.is_some() {

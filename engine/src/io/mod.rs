@@ -79,13 +79,25 @@ pub trait Storage {
     fn close_for_ring(&self, file: FileId);
 }
 
+/// What a completed write has made stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteSync {
+    /// Nothing.
+    None,
+    /// The bytes written and what is needed to read them, but nothing written before: the device
+    /// may have been told of these bytes alone. A write cut short may have made stable less.
+    Itself,
+    /// Everything written to the file.
+    File,
+}
+
 /// What a shard's log needs from whoever runs its I/O: the shard's ring, or the simulator.
 /// At most one write and one sync are in flight; their bytes stay put until completion.
 pub trait LogIo {
     /// Writes all bytes now, in the calling thread. Only for buffered files with no sync running.
     fn write_now(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), i32>;
-    /// Starts an asynchronous write of `len` bytes at `bytes`; with `then_sync`, an fdatasync
-    /// linked behind it, and the completion is that of both.
+    /// Starts an asynchronous write of `len` bytes at `bytes`; its completion is that of the write
+    /// and of what `sync` asks for.
     ///
     /// # Safety
     /// `bytes` must stay valid and unchanged until the completion of the write was reported.
@@ -95,7 +107,7 @@ pub trait LogIo {
         offset: u64,
         bytes: *const u8,
         len: usize,
-        then_sync: bool,
+        sync: WriteSync,
     );
     /// Starts an fdatasync.
     fn start_sync(&mut self, file: FileId);

@@ -5,7 +5,7 @@ use super::builder::{Keys, keys_of, options};
 use quire_engine::{
     aof::{FsyncPolicy, LogWriter, RetiredSegment, Staging, WantSegment},
     effect::{Deadline, Effect},
-    io::{FileId, LogIo},
+    io::{FileId, LogIo, WriteSync},
     manifest::{Event, LibrarianDesk, LibrarianThread, Position, Request, Wanted},
     recovery::{Progress, Start, StartError, start},
     slot::{group_of_slot, shard_of_group, slot_of},
@@ -41,12 +41,12 @@ impl LogIo for RealIo {
         offset: u64,
         bytes: *const u8,
         len: usize,
-        then_sync: bool,
+        sync: WriteSync,
     ) {
         // SAFETY: the caller's promise.
         let bytes = unsafe { std::slice::from_raw_parts(bytes, len) };
         file(fd).write_all_at(bytes, offset).unwrap();
-        if then_sync {
+        if sync != WriteSync::None {
             file(fd).sync_data().unwrap();
         }
         self.written = Some(len);

@@ -8,6 +8,7 @@
 pub mod account;
 pub mod attend;
 pub mod everywhere;
+pub mod foresight;
 pub mod gather;
 pub mod global;
 pub mod hop;
@@ -85,6 +86,7 @@ impl Core {
     /// Executes the commands at the start of `data`; how many bytes they took.
     fn consume(&mut self, conn: &mut Connection, data: &[u8]) -> usize {
         let mut at = 0;
+        let mut foreseen = 0;
         conn.input_need = 0;
         let mut spans = std::mem::take(&mut self.spans);
         self.timings.start();
@@ -117,6 +119,9 @@ impl Core {
                 break;
             }
             at += consumed;
+            if at >= foreseen && at < data.len() {
+                foreseen = at + self.foresee_pipeline(conn, &data[at..]);
+            }
         }
         if self.frozen && at < data.len() && conn.parked == Parked::No {
             conn.parked = Parked::Frozen;

@@ -91,7 +91,7 @@ enum Line {
 
 /// Digits up to `\r`, without leading zero, at most nine: nearly all lengths there are.
 #[inline(always)]
-fn short_length(buf: &[u8], from: usize) -> Option<(u32, usize)> {
+pub(super) fn short_length(buf: &[u8], from: usize) -> Option<(u32, usize)> {
     let mut value = u32::from(buf.get(from)?.wrapping_sub(b'1'));
     if value > 8 {
         return None;

@@ -17,7 +17,11 @@ use super::{
 };
 use crate::{
     config::Config,
-    dispatch::{global::Globals, hop::Mesh},
+    dispatch::{
+        foresight::{self, Foreseen},
+        global::Globals,
+        hop::Mesh,
+    },
     net::connection::Connection,
     observe::{latency::Event, timings::Timings},
 };
@@ -36,9 +40,6 @@ use std::{
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-
-/// Most completions slept for at a time.
-const WAKE_COMPLETIONS_MAX: u64 = 16;
 
 /// Everything one shard thread owns.
 pub struct Core {
@@ -83,6 +84,10 @@ pub struct Core {
     pub spans: Vec<Span>,
     /// Reply scratch.
     pub scratch: Vec<u8>,
+    /// Scratch of looking ahead.
+    pub foreseen: Vec<Foreseen>,
+    /// Sends queued since the last sleep.
+    pub sends_queued: usize,
     /// Connections with something to send.
     pub dirty: Vec<u32>,
     /// Connections with replies waiting for a log.
@@ -146,11 +151,11 @@ pub struct Core {
     pub done: bool,
     mailbox_word: Box<u64>,
     mailbox_armed: bool,
-    next_tick: Instant,
+    pub(super) next_tick: Instant,
     /// Ticks so far.
     pub ticks: u64,
     completions: Vec<Completion>,
-    epoch: Instant,
+    pub(super) epoch: Instant,
 }
 
 impl Core {
@@ -187,6 +192,8 @@ impl Core {
             turn: 0,
             spans: Vec::new(),
             scratch: Vec::new(),
+            foreseen: Vec::new(),
+            sends_queued: 0,
             dirty: Vec::new(),
             gated: Vec::new(),
             resume: Vec::new(),
@@ -270,8 +277,11 @@ impl Core {
         self.refresh_shared();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
-        for &c in &completions {
-            self.complete(c);
+        for window in completions.chunks(foresight::WINDOW) {
+            self.foresee_received(window);
+            for &c in window {
+                self.complete(c);
+            }
         }
         completions.clear();
         self.completions = completions;
@@ -290,61 +300,6 @@ impl Core {
         self.flush_connections();
         self.send_parcels();
         self.unstall();
-    }
-
-    /// One `enter`: sleeps unless there is work at hand.
-    fn sleep(&mut self) {
-        if self.has_work() {
-            self.ring.enter(None, 1);
-            return;
-        }
-        let until = Instant::now();
-        let mut wake = self.next_tick;
-        if let Some(wait) = self.waits_until {
-            wake = wake.min(wait);
-        }
-        if let Some(pause) = self.watch.pause {
-            wake = wake.min(pause.until);
-        }
-        if let Some(us) = self.log.as_ref().and_then(|l| l.next_deadline_us()) {
-            wake = wake.min(self.epoch + Duration::from_micros(us));
-        }
-        if self.live.spin > 0 {
-            let spin_end = until + Duration::from_micros(u64::from(self.live.spin));
-            while Instant::now() < spin_end {
-                self.ring.enter(None, 1);
-                if self.ring.has_completions() || self.has_work() {
-                    return;
-                }
-            }
-        }
-        // ORDER: announce sleep, then look at the mesh once more; a peer publishes first and
-        // looks at the announcement after. One of the two sees the other.
-        self.shared.cores[self.id as usize].doorbell.prepare_sleep();
-        if self.mesh.has_mail() {
-            self.shared.cores[self.id as usize].doorbell.awake();
-            self.ring.enter(None, 1);
-            return;
-        }
-        let wait = wake.saturating_duration_since(Instant::now());
-        let want = self.completions_worth_waking();
-        self.ring.enter(Some(wait.max(Duration::from_micros(1))), want);
-        self.shared.cores[self.id as usize].doorbell.awake();
-    }
-
-    /// How many completions to sleep for: one, unless a commit waits for clients to come back.
-    /// Then waking for each of them would cost more than it brings; the wait is bounded by the
-    /// commit's own deadline.
-    fn completions_worth_waking(&self) -> usize {
-        let (Some(log), Some(shard)) = (self.log.as_ref(), self.shard.as_ref()) else { return 1 };
-        let Some(missing) = log.company_missing(&shard.staging) else { return 1 };
-        let staged = shard.staging.last_lsn().saturating_sub(log.written());
-        let per_receive = staged.div_ceil(self.receives.max(1)).max(1);
-        (missing / per_receive).clamp(1, WAKE_COMPLETIONS_MAX) as usize
-    }
-
-    fn has_work(&mut self) -> bool {
-        !self.resume.is_empty() || self.evicting || self.mesh.has_mail()
     }
 
     fn complete(&mut self, c: Completion) {

@@ -3,7 +3,7 @@
 
 use super::ring::{Op, Ring, Token};
 use io_uring::{opcode, squeue, types};
-use quire_engine::io::{FileId, LogFault, LogIo};
+use quire_engine::io::{FileId, LogFault, LogIo, WriteSync};
 use std::time::{Duration, Instant};
 
 /// Faults an operator asked for (`DEBUG LOG-FAULT`), to try out what a broken disk does.
@@ -24,6 +24,8 @@ pub struct InjectedFault {
 pub struct WriteInFlight {
     len: usize,
     running: bool,
+    /// Its completion is that of its own sync too.
+    syncs_itself: bool,
     /// When a write alone was started.
     started: Option<Instant>,
     /// Longest write that ended since [`WriteInFlight::take_longest`].
@@ -42,7 +44,11 @@ impl WriteInFlight {
             self.took(now.saturating_duration_since(started));
         }
         let errno = fault.write.or((result < 0).then_some(-result));
-        let outcome = errno.map_or(Ok(result as usize), |e| Err(LogFault::Write(e)));
+        let outcome = match (errno, fault.sync) {
+            (Some(errno), _) => Err(LogFault::Write(errno)),
+            (None, Some(errno)) if self.syncs_itself => Err(LogFault::Sync(errno)),
+            (None, _) => Ok(result as usize),
+        };
         std::mem::take(&mut self.running).then_some(outcome)
     }
 
@@ -101,23 +107,33 @@ impl LogIo for RingLogIo<'_> {
         offset: u64,
         bytes: *const u8,
         len: usize,
-        then_sync: bool,
+        sync: WriteSync,
     ) {
         let write = opcode::Write::new(types::Fd(file), bytes, len as u32).offset(offset).build();
-        let write_token = Token::new(Op::LogWrite, 0);
+        let token = Token::new(Op::LogWrite, 0);
         let longest = self.write.longest;
-        let started = (self.is_timed && !then_sync).then_some(self.now);
-        *self.write = WriteInFlight { len, running: true, started, longest };
+        let started = (self.is_timed && sync == WriteSync::None).then_some(self.now);
+        let syncs_itself = sync == WriteSync::Itself;
+        *self.write = WriteInFlight { len, running: true, syncs_itself, started, longest };
         // SAFETY: the caller keeps `bytes` unchanged until the completion is reported.
         unsafe {
-            if then_sync {
-                let write = write.flags(squeue::Flags::SKIP_SUCCESS);
-                let sync =
-                    opcode::Fsync::new(types::Fd(file)).flags(types::FsyncFlags::DATASYNC).build();
-                self.ring.push_linked((write, write_token), (sync, Token::new(Op::LogSync, 1)));
-            } else {
+            match sync {
                 // A buffered write may block behind the running sync: never on this thread.
-                self.ring.push(write.flags(squeue::Flags::ASYNC), write_token);
+                WriteSync::None => self.ring.push(write.flags(squeue::Flags::ASYNC), token),
+                WriteSync::Itself => {
+                    let write = opcode::Write::new(types::Fd(file), bytes, len as u32)
+                        .offset(offset)
+                        .rw_flags(libc::RWF_DSYNC)
+                        .build();
+                    self.ring.push(write, token);
+                }
+                WriteSync::File => {
+                    let write = write.flags(squeue::Flags::SKIP_SUCCESS);
+                    let sync = opcode::Fsync::new(types::Fd(file))
+                        .flags(types::FsyncFlags::DATASYNC)
+                        .build();
+                    self.ring.push_linked((write, token), (sync, Token::new(Op::LogSync, 1)));
+                }
             }
         }
     }
@@ -164,6 +180,15 @@ mod tests {
         let mut write = running();
         assert_eq!(write.written(4096, NO_FAULT, Instant::now()), Some(Ok(4096)));
         assert_eq!(write.synced(-libc::ECANCELED, NO_FAULT), None);
+    }
+
+    #[test]
+    fn an_injected_sync_fault_hits_a_write_that_syncs_itself() {
+        let fault = InjectedFault { sync: Some(libc::EIO), write: None };
+        let mut write = WriteInFlight { syncs_itself: true, ..running() };
+        let now = Instant::now();
+        assert_eq!(write.written(8192, fault, now), Some(Err(LogFault::Sync(libc::EIO))));
+        assert_eq!(running().written(8192, fault, now), Some(Ok(8192)));
     }
 
     #[test]

@@ -13,5 +13,6 @@ pub mod mail;
 pub mod preflight;
 pub mod ring;
 pub mod shared;
+mod sleep;
 pub mod sockets;
 pub mod tick;

@@ -339,6 +339,7 @@ impl Core {
         // SAFETY: the bytes are the connection's in-flight buffer, which is not touched until
         // the completion; the connection is not freed while a send is in flight.
         unsafe { self.ring.push(entry, Token::new(Op::Send, conn.index)) };
+        self.sends_queued += 1;
     }
 
     /// A send ended.

@@ -11,7 +11,7 @@ use crate::{
         buffer::AlignedBuf,
         header::{HEADER_BYTES, Header, pad_to_block, padded_bytes},
     },
-    io::{LogFault, LogIo, Method},
+    io::{LogFault, LogIo, Method, WriteSync},
     limits::LOG_BLOCK_BYTES,
 };
 
@@ -43,11 +43,13 @@ pub(super) struct Flight {
 
 impl LogWriter {
     pub(super) fn commit(&mut self, staging: &mut Staging, now_us: u64, io: &mut impl LogIo) {
+        self.lingering_us = None;
         if self.failed.is_some() || self.flight.is_some() {
             return;
         }
         let body = staging.staged_bytes() > 0;
         if !body && !self.idle_commit_due(now_us) {
+            self.lingering_us = self.company_until_us(staging, now_us);
             return;
         }
         if self.rotate_after.is_some_and(|lsn| self.written >= lsn) {
@@ -63,8 +65,12 @@ impl LogWriter {
             // ORDER: the old segment's last sync comes before a commit here may count as synced.
             return;
         }
-        if body && self.waits_for_company(staging, now_us) {
-            return;
+        if body {
+            self.lingering_us = self.company_until_us(staging, now_us);
+            if self.lingering_us.is_some() {
+                return;
+            }
+            self.cohort.started(staging.last_lsn().saturating_sub(self.written), now_us);
         }
         self.last_commit_us = now_us;
         self.idle_closed = !body;
@@ -72,21 +78,14 @@ impl LogWriter {
         self.write(flight, now_us, io);
     }
 
-    /// True while a synced commit should let the clients come back that were just answered.
-    fn waits_for_company(&mut self, staging: &Staging, now_us: u64) -> bool {
-        self.lingering_us = None;
+    /// Until when a synced commit should let the clients come back that were just answered.
+    fn company_until_us(&self, staging: &Staging, now_us: u64) -> Option<u64> {
         let in_a_hurry = self.finishing
             || self.rotate_after.is_some()
             || self.sync_asked > self.synced
             || self.policy.level() != Level::Synced;
         let staged = staging.last_lsn().saturating_sub(self.written);
-        if !in_a_hurry {
-            self.lingering_us = self.cohort.wait_until_us(staged, now_us);
-        }
-        if self.lingering_us.is_none() {
-            self.cohort.started(staged, now_us);
-        }
-        self.lingering_us.is_some()
+        if in_a_hurry { None } else { self.cohort.wait_until_us(staged, now_us) }
     }
 
     fn idle_commit_due(&self, now_us: u64) -> bool {
@@ -182,11 +181,21 @@ impl LogWriter {
     fn start(&mut self, mut flight: Flight, io: &mut impl LogIo) {
         flight.stage = Stage::Writing;
         let bytes = &flight.buf.as_slice()[flight.done..];
-        let (file, offset) = (self.segments.current.open.file, flight.offset + flight.done as u64);
+        let current = &self.segments.current;
+        let (file, offset) = (current.open.file, flight.offset + flight.done as u64);
+        // ORDER: a write that syncs itself covers nothing else of the file: not what the page
+        // cache or the device still has of an earlier policy, nor the first part of a write that
+        // was cut short.
+        let alone = current.open.method == Method::Direct && !current.dirty && flight.done == 0;
+        let sync = match (flight.then_sync, alone) {
+            (false, _) => WriteSync::None,
+            (true, true) => WriteSync::Itself,
+            (true, false) => WriteSync::File,
+        };
         // SAFETY: the buffer is kept in `self.flight`, untouched, until the completion has been
         // reported to `on_write_done` (or for ever, see `drop`); moving it does not move its
         // memory.
-        unsafe { io.start_write(file, offset, bytes.as_ptr(), bytes.len(), flight.then_sync) };
+        unsafe { io.start_write(file, offset, bytes.as_ptr(), bytes.len(), sync) };
         self.flight = Some(flight);
     }
 
@@ -246,7 +255,7 @@ impl LogWriter {
         current.written = flight.last_lsn;
         self.written = flight.last_lsn;
         if flight.then_sync {
-            // The file is synced whole, what was written to it before included.
+            // The file is synced whole, or nothing else in it was unsynced.
             current.dirty = false;
             self.synced = flight.last_lsn;
             self.stats.synced(now_us.saturating_sub(flight.started_us));

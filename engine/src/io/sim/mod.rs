@@ -271,6 +271,16 @@ impl Disk {
         if matches!(fate, Fate::Crash) { Err(libc::EIO) } else { Ok(()) }
     }
 
+    /// A sync that covers the last change alone; what else is unsynced stays so.
+    fn sync_last(&mut self, number: u64) -> Result<(), i32> {
+        let inode = self.inode(number);
+        let last = inode.pending.pop();
+        let before = std::mem::replace(&mut inode.pending, last.into_iter().collect());
+        let result = self.sync(number);
+        self.inode(number).pending.splice(0..0, before);
+        result
+    }
+
     fn sync(&mut self, number: u64) -> Result<(), i32> {
         match self.fate(Op::Sync) {
             Fate::Crash => Err(libc::EIO),

@@ -4,7 +4,7 @@
 
 use super::{Change, SimDisk};
 use crate::{
-    io::{FileId, LogFault, LogIo, Method},
+    io::{FileId, LogFault, LogIo, Method, WriteSync},
     limits::LOG_BLOCK_BYTES,
 };
 
@@ -13,7 +13,7 @@ struct Write {
     offset: u64,
     at: *const u8,
     bytes: Vec<u8>,
-    then_sync: bool,
+    sync: WriteSync,
 }
 
 /// The ring of one simulated shard.
@@ -65,8 +65,12 @@ impl SimRing {
         let len = write.bytes.len().min(short.map_or(usize::MAX, |n| n as usize));
         let change = Change::Write { offset: write.offset, bytes: write.bytes[..len].to_vec() };
         self.disk.lock().change(number, change).map_err(LogFault::Write)?;
-        if write.then_sync && len == write.bytes.len() {
-            self.disk.lock().sync(number).map_err(LogFault::Sync)?;
+        if len == write.bytes.len() {
+            match write.sync {
+                WriteSync::None => {}
+                WriteSync::Itself => self.disk.lock().sync_last(number).map_err(LogFault::Sync)?,
+                WriteSync::File => self.disk.lock().sync(number).map_err(LogFault::Sync)?,
+            }
         }
         Ok(len)
     }
@@ -112,12 +116,12 @@ impl LogIo for SimRing {
         offset: u64,
         bytes: *const u8,
         len: usize,
-        then_sync: bool,
+        sync: WriteSync,
     ) {
         assert!(self.write.is_none(), "two writes in flight");
         // SAFETY: the caller promises `len` bytes at `bytes` until completion.
         let copy = unsafe { std::slice::from_raw_parts(bytes, len) }.to_vec();
-        self.write = Some(Write { file, offset, at: bytes, bytes: copy, then_sync });
+        self.write = Some(Write { file, offset, at: bytes, bytes: copy, sync });
     }
 
     fn start_sync(&mut self, file: FileId) {

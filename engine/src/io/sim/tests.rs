@@ -1,7 +1,7 @@
 //! Tests of the simulated disk: it may lose what a real one may, and nothing else.
 
 use super::*;
-use crate::io::{LogIo, Storage};
+use crate::io::{LogIo, Storage, WriteSync};
 
 #[repr(align(4096))]
 struct Block([u8; 4096]);
@@ -91,21 +91,37 @@ fn nothing_works_after_the_planned_crash() {
 }
 
 #[test]
+fn a_write_that_syncs_itself_leaves_earlier_writes_unsynced() {
+    let (disk, _) = disk_with("a", &[0; 8192]);
+    let mut ring = SimRing::new(&disk);
+    let id = disk.open_for_ring("a", Method::Direct).unwrap();
+    let buf = Box::new(Block([7; 4096]));
+    for (offset, sync) in [(0, WriteSync::None), (4096, WriteSync::Itself)] {
+        // SAFETY: `buf` outlives the completion below and is not changed.
+        unsafe { ring.start_write(id, offset, buf.0.as_ptr(), 4096, sync) };
+        assert_eq!(ring.complete_write(), Some(Ok(4096)));
+    }
+    let survivors: Vec<_> = (0..20).map(|seed| disk.survivor(seed).bytes("a").unwrap()).collect();
+    assert!(survivors.iter().all(|bytes| bytes[4096..] == [7; 4096]));
+    assert!(survivors.iter().any(|bytes| bytes[..4096] == [0; 4096]));
+}
+
+#[test]
 fn a_ring_carries_out_a_write_and_its_linked_sync_at_completion() {
     let (disk, _) = disk_with("a", &[0; 4096]);
     let mut ring = SimRing::new(&disk);
     let id = disk.open_for_ring("a", Method::Direct).unwrap();
     let buf = Box::new(Block([7; 4096]));
     // SAFETY: `buf` outlives the completion below and is not changed.
-    unsafe { ring.start_write(id, 0, buf.0.as_ptr(), 4096, true) };
+    unsafe { ring.start_write(id, 0, buf.0.as_ptr(), 4096, WriteSync::File) };
     assert_eq!(disk.bytes("a").unwrap(), [0; 4096]);
     assert_eq!(ring.complete_write(), Some(Ok(4096)));
     assert_eq!(disk.survivor(1).bytes("a").unwrap(), [7; 4096]);
     // SAFETY: as above.
-    unsafe { ring.start_write(id, 512, buf.0.as_ptr(), 4096, true) };
+    unsafe { ring.start_write(id, 512, buf.0.as_ptr(), 4096, WriteSync::File) };
     assert_eq!(ring.complete_write(), Some(Err(crate::io::LogFault::Write(libc::EINVAL))));
     disk.fail(Op::Sync, 1, libc::EIO);
     // SAFETY: as above.
-    unsafe { ring.start_write(id, 0, buf.0.as_ptr(), 4096, true) };
+    unsafe { ring.start_write(id, 0, buf.0.as_ptr(), 4096, WriteSync::File) };
     assert_eq!(ring.complete_write(), Some(Err(crate::io::LogFault::Sync(libc::EIO))));
 }
