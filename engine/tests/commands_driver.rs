@@ -107,6 +107,8 @@ pub const SETTING: &[&str] = &[
     "SADD s2 b c d",
     "ZADD z 1 a 2 b 3 c",
     "ZADD z2 5 b 6 d",
+    "RPUSH l a b a c",
+    "RPUSH l2 x",
 ];
 
 /// Every key with its value and deadline, in order: more than the digest tells.

@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "keyspace::Str",
             "keyspace::Table",
             "keyspace::Value",
+            "keyspace::size_class",
         ],
     ),
     ("keyspace", &["atoms", "types"]),

@@ -193,6 +193,20 @@ impl<'a> Ctx<'a> {
         create: bool,
         edit: impl FnOnce(&mut T) -> R,
     ) -> Result<Option<R>, CommandError> {
+        self.edit_replying(key, create, |value, _| edit(value))
+    }
+
+    /// As [`Ctx::edit`], for a function that also writes the reply: what it takes out need not
+    /// be copied first.
+    ///
+    /// # Errors
+    /// As [`Ctx::edit`].
+    pub fn edit_replying<T: Collection, R>(
+        &mut self,
+        key: Key<'_>,
+        create: bool,
+        edit: impl FnOnce(&mut T, &mut Reply<'a>) -> R,
+    ) -> Result<Option<R>, CommandError> {
         self.staging.check_read(key.hash)?;
         self.staging.touch_read(key.hash);
         let (live, now_ms) = (self.is_live(), self.now_ms);
@@ -202,7 +216,7 @@ impl<'a> Ctx<'a> {
                 key,
                 create,
                 |at_ms| live && now_ms > at_ms,
-                |value| edit.take().map(|edit| edit(value)),
+                |value| edit.take().map(|edit| edit(value, &mut self.reply)),
             );
             match edited {
                 Edited::Done(result) => return Ok(result),

@@ -1,7 +1,7 @@
 //! Writes replies, in RESP2 or RESP3, straight into the output buffer of a connection (or of a
 //! hop's reply batch). Knows the wire form only; no allocation per reply.
 
-use crate::number::write_double;
+use crate::{number::write_double, types::packed::Item};
 
 /// The reply of one command, being written.
 pub struct Reply<'a> {
@@ -82,6 +82,15 @@ impl<'a> Reply<'a> {
     pub fn bulk_int(&mut self, n: i64) {
         let mut digits = itoa::Buffer::new();
         self.bulk(digits.format(n).as_bytes());
+    }
+
+    /// An element of a collection as a bulk string.
+    #[inline]
+    pub fn item(&mut self, item: Item<'_>) {
+        match item {
+            Item::Int(n) => self.bulk_int(n),
+            Item::Bytes(bytes) => self.bulk(bytes),
+        }
     }
 
     /// No value: `$-1` in RESP2, `_` in RESP3.

@@ -5,6 +5,7 @@
 
 pub mod hashes;
 pub mod keys;
+pub mod lists;
 mod random;
 mod scan;
 pub mod sets;
@@ -31,6 +32,10 @@ pub const ALL: &[&[CommandSpec]] = &[
     zsets::range::SPECS,
     zsets::write::SPECS,
     zsets::join::SPECS,
+    lists::read::SPECS,
+    lists::ends::SPECS,
+    lists::middle::SPECS,
+    lists::transfer::SPECS,
     keys::delete::SPECS,
     keys::expiry::SPECS,
     keys::transfer::SPECS,

@@ -5,11 +5,12 @@ use crate::{
     digest::Digest,
     keyspace::Value,
     number::write_double,
-    types::{HashRef, SetRef, View, ZsetRef, packed::Item},
+    types::{HashRef, ListRef, SetRef, View, ZsetRef, packed::Item},
 };
 
 /// Redis' type numbers.
 const STRING: u32 = 0;
+const LIST: u32 = 1;
 const SET: u32 = 2;
 const ZSET: u32 = 3;
 const HASH: u32 = 4;
@@ -47,6 +48,10 @@ fn object(start: Digest, value: Value<'_>, has_deadline: bool) -> Digest {
         hash.for_each(&mut |field, value| {
             digest = digest.gather_digest(mix(mix(Digest::ZERO, field), value));
         });
+    }
+    if let Some(list) = ListRef::of(value) {
+        digest = digest.mix_type(LIST);
+        list.for_each(&mut |element| digest = mix(digest, element));
     }
     if let Some(set) = SetRef::of(value) {
         digest = digest.mix_type(SET);

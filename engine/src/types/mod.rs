@@ -12,6 +12,7 @@
 pub mod hash;
 pub mod intset;
 mod limits;
+pub mod list;
 pub mod packed;
 mod rewrite;
 pub mod set;
@@ -19,6 +20,7 @@ pub mod zset;
 
 pub use hash::{Hash, HashRef};
 pub use limits::Limits;
+pub use list::{List, ListRef};
 pub use rewrite::rewrite;
 pub use set::{Set, SetRef};
 pub use zset::{Zset, ZsetRef};
@@ -106,6 +108,8 @@ impl Form {
 /// A big value, in memory of its own.
 #[derive(Clone)]
 pub enum Object {
+    /// A list.
+    List(List),
     /// A hash.
     Hash(Hash),
     /// A set.
@@ -118,6 +122,7 @@ impl Object {
     /// The type.
     pub fn kind(&self) -> ValueType {
         match self {
+            Object::List(_) => ValueType::List,
             Object::Hash(_) => ValueType::Hash,
             Object::Set(_) => ValueType::Set,
             Object::Zset(_) => ValueType::Zset,
@@ -127,6 +132,7 @@ impl Object {
     /// As OBJECT ENCODING of Redis 7.0 says it.
     pub fn encoding(&self) -> &'static str {
         match self {
+            Object::List(_) => "quicklist",
             Object::Hash(_) | Object::Set(_) => "hashtable",
             Object::Zset(_) => "skiplist",
         }
@@ -137,6 +143,7 @@ impl Object {
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + match self {
+                Object::List(list) => list.memory_bytes(),
                 Object::Hash(hash) => hash.memory_bytes(),
                 Object::Set(set) => set.memory_bytes(),
                 Object::Zset(zset) => zset.memory_bytes(),

@@ -326,6 +326,35 @@ pub fn remove(packed: &mut Vec<u8>, at: At, count: usize) -> Option<At> {
     (packed[at.0] != END).then_some(at)
 }
 
+/// Cuts the elements from `at` on off; they are a run of their own.
+pub fn split_off(packed: &mut Vec<u8>, at: At) -> Vec<u8> {
+    let mut behind = Vec::with_capacity(HEADER + packed.len() - at.0);
+    clear(&mut behind);
+    behind.truncate(HEADER);
+    behind.extend_from_slice(&packed[at.0..]);
+    packed.truncate(at.0);
+    packed.push(END);
+    for part in [packed, &mut behind] {
+        let count = Packed::new(part).iter().count();
+        write_header(part, count);
+    }
+    behind
+}
+
+/// Appends all elements of another run.
+pub fn append(packed: &mut Vec<u8>, more: Packed<'_>) {
+    let count = Packed::new(packed).len() + more.len();
+    packed.truncate(packed.len() - 1);
+    packed.extend_from_slice(&more.0[HEADER..]);
+    write_header(packed, count);
+}
+
+fn write_header(packed: &mut [u8], count: usize) {
+    let total = packed.len() as u32;
+    packed[..4].copy_from_slice(&total.to_le_bytes());
+    packed[4..6].copy_from_slice(&(count.min(UNCOUNTED) as u16).to_le_bytes());
+}
+
 /// Puts the encoded texts in the place of `old` bytes at `at`; `more` elements than before.
 fn splice(packed: &mut Vec<u8>, at: usize, old: usize, texts: &[&[u8]], more: isize) {
     let elements = Packed::new(packed).0;
@@ -342,15 +371,13 @@ fn splice(packed: &mut Vec<u8>, at: usize, old: usize, texts: &[&[u8]], more: is
         to += encode(&mut packed[to..], text);
     }
     debug_assert_eq!(to, at + new);
-    let total = packed.len() as u32;
-    packed[..4].copy_from_slice(&total.to_le_bytes());
     let counted = if count == UNCOUNTED {
         // It was uncounted; it may be countable again.
         Packed(packed).iter().count()
     } else {
         count.wrapping_add_signed(more)
     };
-    packed[4..6].copy_from_slice(&(counted.min(UNCOUNTED) as u16).to_le_bytes());
+    write_header(packed, counted);
 }
 
 /// Bytes of an element's encoding, before the length behind.
@@ -371,8 +398,9 @@ fn body_bytes(text: &[u8]) -> usize {
     }
 }
 
+/// Bytes that an element with this text takes.
 #[inline]
-fn encoded_bytes(text: &[u8]) -> usize {
+pub fn encoded_bytes(text: &[u8]) -> usize {
     let body = body_bytes(text);
     body + back_bytes(body)
 }

@@ -4,7 +4,7 @@
 //! Commands hold at most [`ITEMS_MAX`] elements, as those of Redis' own rewrite. Strings are not
 //! here: one SET makes them.
 
-use super::{HashRef, SetRef, View, ZsetRef, packed::Item};
+use super::{HashRef, ListRef, SetRef, View, ZsetRef, packed::Item};
 use crate::{keyspace::Value, number::write_double};
 
 /// Elements in one command.
@@ -12,7 +12,11 @@ const ITEMS_MAX: usize = 64;
 
 /// Emits the commands that make this collection under `key`, where nothing is.
 pub fn rewrite(value: Value<'_>, key: &[u8], emit: &mut dyn FnMut(&[&[u8]])) {
-    if let Some(hash) = HashRef::of(value) {
+    if let Some(list) = ListRef::of(value) {
+        let mut pieces = Pieces::new(b"RPUSH", key, 1, emit);
+        list.for_each(&mut |element| pieces.item(element));
+        pieces.finish();
+    } else if let Some(hash) = HashRef::of(value) {
         let mut pieces = Pieces::new(b"HSET", key, 2, emit);
         hash.for_each(&mut |field, value| {
             pieces.item(field);

@@ -392,4 +392,15 @@ static VALUES: &[Directive] = &[
         hash_value,
         "Longest field or value of a small hash, bytes."
     ),
+    row(
+        "list-max-listpack-size",
+        Anytime,
+        Kind::Int {
+            min: i32::MIN as i64,
+            max: i32::MAX as i64,
+            get: |c| c.limits.list_node,
+            set: |c, v| c.limits.list_node = v,
+        },
+        "Most elements of a list's node, or -1 .. -5: its bytes, 4 .. 64 KiB.",
+    ),
 ];

@@ -139,8 +139,7 @@ pub(super) static TABLE: &[Foreign] = &[
     only("active-defrag-cycle-max", &["25"], NO_DEFRAG),
     only("active-defrag-max-scan-fields", &["1000"], NO_DEFRAG),
     // Values
-    only("list-max-listpack-size", &["-2"], NO_TYPE),
-    only("list-compress-depth", &["0"], NO_TYPE),
+    only("list-compress-depth", &["0"], "Quire does not compress lists"),
     only("set-max-intset-entries", &["512"], NO_TYPE),
     only("zset-max-listpack-entries", &["128"], NO_TYPE),
     only("zset-max-listpack-value", &["64"], NO_TYPE),
