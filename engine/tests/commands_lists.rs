@@ -289,6 +289,38 @@ fn edge_cases_of_lists_answer_as_redis_does() {
     }
 }
 
+/// The bytes of a bulk reply.
+fn bulk(reply: &[u8]) -> Vec<u8> {
+    let start = reply.iter().position(|&b| b == b'\n').expect("a line") + 1;
+    reply[start..reply.len() - 2].to_vec()
+}
+
+#[test]
+fn payloads_of_lists_go_to_redis_and_back() {
+    let mut oracle = Oracle::start();
+    let mut ours = Driver::new(false);
+    for elements in [3, 5_000] {
+        oracle.line("FLUSHALL");
+        ours.line("DEL l");
+        let mut line = vec!["RPUSH".to_owned(), "l".to_owned()];
+        line.extend((0..elements).map(|n| format!("{}{n}", "x".repeat(n % 70))));
+        ours.execute(&line);
+        let restore = |dump: &[u8]| {
+            let payload = bulk(dump);
+            [b"RESTORE".to_vec(), b"l".to_vec(), b"0".to_vec(), payload]
+        };
+        oracle.send(&restore(&ours.execute(&["DUMP", "l"])));
+        assert_eq!(oracle.receive(), b"+OK\r\n");
+        assert_eq!(oracle.line("DEBUG DIGEST").trim_end(), format!("+{}", ours.digest()));
+        let before = ours.digest();
+        ours.line("DEL l");
+        oracle.send(&["DUMP", "l"]);
+        assert_eq!(ours.execute(&restore(&oracle.receive())), b"+OK\r\n");
+        assert_eq!(ours.digest(), before);
+        assert_eq!(content(&ours.replayed()), content(&ours.shard));
+    }
+}
+
 #[test]
 fn a_list_that_has_expired_is_none() {
     let mut ours = Driver::new(false);

@@ -9,7 +9,7 @@ use crate::{
     effect::{Deadline, Effect},
     keyspace::{Key, Value, canonical_int},
     rdb::{Event, RdbValue, dump as payload},
-    types::{Hash, HashRef, View},
+    types::{Hash, HashRef, List, ListRef, View, list::End},
 };
 
 /// Rows.
@@ -65,12 +65,18 @@ fn dump(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 /// The payload of a collection.
 fn collection(value: Value<'_>) -> Result<Vec<u8>, CommandError> {
-    let Some(hash) = HashRef::of(value) else {
+    let value = if let Some(hash) = HashRef::of(value) {
+        let mut fields = Vec::with_capacity(hash.len());
+        hash.for_each(&mut |field, value| fields.push((field.to_vec(), value.to_vec(), None)));
+        RdbValue::Hash(fields)
+    } else if let Some(list) = ListRef::of(value) {
+        let mut elements = Vec::with_capacity(list.len());
+        list.for_each(&mut |element| elements.push(element.to_vec()));
+        RdbValue::List(elements)
+    } else {
         return Err(unsupported("DUMP", value.kind().name()));
     };
-    let mut fields = Vec::with_capacity(hash.len());
-    hash.for_each(&mut |field, value| fields.push((field.to_vec(), value.to_vec(), None)));
-    payload::value(&RdbValue::Hash(fields)).map_err(|e| CommandError::owned(format!("ERR {e}")))
+    payload::value(&value).map_err(|e| CommandError::owned(format!("ERR {e}")))
 }
 
 #[cold]
@@ -206,6 +212,17 @@ fn put(
                 for (field, value, _) in fields {
                     hash.set(field, value, limits, &hasher);
                 }
+            })?;
+            cx.database().set_deadline(key, at_ms);
+            cx.log_whole(cx.db, key);
+        }
+        RdbValue::List(elements) => {
+            let bytes = elements.iter().map(|element| element.len() + 16).sum::<usize>();
+            cx.admit(bytes + key.bytes.len())?;
+            let limits = cx.limits;
+            cx.database().remove(key);
+            cx.edit(key, true, |list: &mut List| {
+                elements.iter().for_each(|element| list.push(End::Right, element, limits));
             })?;
             cx.database().set_deadline(key, at_ms);
             cx.log_whole(cx.db, key);
