@@ -159,7 +159,7 @@ impl Generator {
 
     /// One more line, and how replies to it compare.
     pub fn line(&mut self, now_ms: i64) -> (Line, Agreement) {
-        let names: [&str; 48] = [
+        let names = [
             "get",
             "set",
             "setnx",
@@ -208,6 +208,13 @@ impl Generator {
             "set",
             "get",
             "append",
+            "setbit",
+            "getbit",
+            "bitcount",
+            "bitpos",
+            "bitop",
+            "bitfield",
+            "bitfield_ro",
         ];
         let name = names[self.below(names.len())];
         let name = match name {
@@ -328,8 +335,71 @@ impl Generator {
                 };
                 line.extend([self.pick(sub), self.key()]);
             }
+            "setbit" | "getbit" | "bitcount" | "bitpos" | "bitop" | "bitfield" | "bitfield_ro" => {
+                self.bits(name, line);
+            }
             "randomkey" | "dbsize" => {}
             _ => line.push(self.key()),
+        }
+    }
+
+    fn bit_offset(&mut self) -> Vec<u8> {
+        match self.below(12) {
+            0 => self.pick(&["4294967296", "-1", "x", "#3", "", "9223372036854775807"]),
+            _ => self.below(500).to_string().into_bytes(),
+        }
+    }
+
+    fn bits(&mut self, name: &str, line: &mut Line) {
+        match name {
+            "setbit" => {
+                let bit = self.pick(&["0", "1", "1", "0", "1", "2"]);
+                line.extend([self.key(), self.bit_offset(), bit]);
+            }
+            "getbit" => line.extend([self.key(), self.bit_offset()]),
+            "bitcount" | "bitpos" => {
+                line.push(self.key());
+                if name == "bitpos" {
+                    line.push(self.pick(&["0", "1", "0", "1", "2", "x"]));
+                }
+                let ends = self.below(3);
+                for _ in 0..ends {
+                    let end = self.below(120) as i64 - 60;
+                    line.push(if self.chance(8) { self.integer() } else { end.to_string().into() });
+                }
+                if ends == 2 && self.chance(2) {
+                    line.push(self.pick(&["BIT", "bit", "byte", "BYTE", "bytes"]));
+                }
+            }
+            "bitop" => {
+                line.push(self.pick(&["AND", "or", "XOR", "not", "NOT", "xor", "NAND"]));
+                line.extend([self.key(), self.key()]);
+                if !line[1].eq_ignore_ascii_case(b"not") {
+                    (0..self.below(3)).for_each(|_| line.push(self.key()));
+                }
+            }
+            _ => {
+                line.push(self.key());
+                let gets = name == "bitfield_ro" && !self.chance(8);
+                for _ in 0..self.below(5) {
+                    let sub = if gets { 0 } else { self.below(6) };
+                    if sub == 5 {
+                        line.push("OVERFLOW".into());
+                        line.push(self.pick(&["wrap", "SAT", "fail", "FAIL", "nope"]));
+                        continue;
+                    }
+                    let sign = self.pick(&["i", "u", "i", "u", "u", "x"]);
+                    let width = self.below(66).to_string().into_bytes();
+                    let field = [sign, width].concat();
+                    let hash = if self.chance(4) { "#" } else { "" };
+                    let offset = format!("{hash}{}", self.below(90)).into_bytes();
+                    let word = ["GET", "set", "INCRBY", "incrby", "SET"][sub];
+                    line.extend([word.into(), field, offset]);
+                    if sub > 0 {
+                        line.push(self.integer());
+                    }
+                }
+            }
         }
     }
 

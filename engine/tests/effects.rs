@@ -18,6 +18,8 @@ const CANONICAL: &[&str] = &[
     "DECR",
     "INCRBY",
     "DECRBY",
+    "SETBIT",
+    "BITFIELD",
     "SELECT",
     "MULTI",
     "EXEC",
@@ -90,7 +92,8 @@ fn an_effect_is_canonical_and_names_one_key() {
             },
             "MULTI" | "EXEC" => words.len() == 1,
             "DEL" | "PERSIST" | "SELECT" | "INCR" | "DECR" => words.len() == 2,
-            "SETRANGE" => words.len() == 4,
+            "SETRANGE" | "SETBIT" => words.len() == 4,
+            "BITFIELD" => words.len() >= 6,
             _ => words.len() == 3,
         };
         assert!(form_is_right, "{words:?}");

@@ -1,9 +1,10 @@
 //! From a name to its number, without allocation.
 //!
 //! A name of up to 16 bytes is two words, case is one OR, and the index is built at compile time
-//! with several places a name, so a lookup is one probe and one comparison, rarely two. Knows names only: the engine and the server each build one over their commands.
+//! with several places a name, so a lookup is one probe and one comparison, rarely two. The few
+//! names that are longer stand in a list of their own. Knows names only: the engine and the server each build one over their commands.
 
-/// Longest name that can be looked up, bytes. Rows with longer ones do not compile.
+/// Longest name that two words hold, bytes. The few longer ones are compared byte by byte.
 pub const NAME_BYTES_MAX: usize = 16;
 
 /// Sets the lower-case bit of letters; maps no other byte onto a letter.
@@ -64,20 +65,32 @@ struct Place {
 /// Finds the number of a name; `PLACES` is a power of two, a few times the number of names.
 pub struct NameIndex<const PLACES: usize> {
     places: [Place; PLACES],
+    /// Names that no place can hold; empty ones at the end.
+    long: [(&'static str, u16); LONG_NAMES_MAX],
 }
 
+/// Most names beyond [`NAME_BYTES_MAX`]. Rows with more do not compile.
+const LONG_NAMES_MAX: usize = 4;
+
 impl<const PLACES: usize> NameIndex<PLACES> {
-    /// An index over `names`, whose numbers are their positions. Names are lower-case, at most
-    /// [`NAME_BYTES_MAX`] long and different from each other; those with a `|` (sub-commands)
-    /// are left out. Panics, at compile time if used there, when there are too few places.
-    pub const fn new(names: &[&str]) -> Self {
+    /// An index over `names`, whose numbers are their positions. Names are lower-case, rarely
+    /// longer than [`NAME_BYTES_MAX`] and different from each other; those with a `|`
+    /// (sub-commands) are left out. Panics, at compile time if used there, when there are too
+    /// few places.
+    pub const fn new(names: &[&'static str]) -> Self {
         assert!(PLACES.is_power_of_two() && names.len() < PLACES, "use more places");
         let mut places = [Place { name: Folded::EMPTY, id: 0 }; PLACES];
-        let mut id = 0;
+        let mut long = [("", 0); LONG_NAMES_MAX];
+        let (mut id, mut long_names) = (0, 0);
         while id < names.len() {
             let bytes = names[id].as_bytes();
-            if position(bytes, b'|').is_none() {
-                assert!(!bytes.is_empty() && bytes.len() <= NAME_BYTES_MAX);
+            let plain = position(bytes, b'|').is_none();
+            if plain && bytes.len() > NAME_BYTES_MAX {
+                assert!(long_names < LONG_NAMES_MAX, "more long names");
+                long[long_names] = (names[id], id as u16);
+                long_names += 1;
+            } else if plain {
+                assert!(!bytes.is_empty());
                 let name = Folded::new(bytes);
                 let mut at = name.place(PLACES);
                 while places[at].name.len != 0 {
@@ -87,14 +100,14 @@ impl<const PLACES: usize> NameIndex<PLACES> {
             }
             id += 1;
         }
-        Self { places }
+        Self { places, long }
     }
 
     /// The number of this name, in any case.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<u16> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
-            return None;
+            return self.find_long(name);
         }
         let folded = fold(name);
         let mut at = folded.place(PLACES);
@@ -111,6 +124,14 @@ impl<const PLACES: usize> NameIndex<PLACES> {
             }
             at = (at + 1) & (PLACES - 1);
         }
+    }
+}
+
+impl<const PLACES: usize> NameIndex<PLACES> {
+    #[cold]
+    fn find_long(&self, name: &[u8]) -> Option<u16> {
+        let mut long = self.long.iter().filter(|(long, _)| !long.is_empty());
+        long.find(|(long, _)| name.eq_ignore_ascii_case(long.as_bytes())).map(|(_, id)| *id)
     }
 }
 
@@ -156,7 +177,18 @@ mod tests {
 
     #[test]
     fn any_case_is_found_and_nothing_else_is() {
-        static INDEX: NameIndex<16> = NameIndex::new(&["get", "a", "config", "config|get", "mset"]);
+        static INDEX: NameIndex<16> = NameIndex::new(&[
+            "get",
+            "a",
+            "config",
+            "config|get",
+            "mset",
+            "georadiusbymember_ro",
+            "georadiusbymember",
+        ]);
+        assert_eq!(INDEX.find(b"geoRADIUSbymember"), Some(6));
+        assert_eq!(INDEX.find(b"GEORADIUSBYMEMBER_RO"), Some(5));
+        assert_eq!(INDEX.find(b"georadiusbymembers"), None);
         for (name, id) in [("GET", 0), ("get", 0), ("gEt", 0), ("A", 1), ("Config", 2), ("MSET", 4)]
         {
             assert_eq!(INDEX.find(name.as_bytes()), Some(id), "{name}");

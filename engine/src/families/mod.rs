@@ -3,6 +3,7 @@
 //! Handlers see the keyspace through [`crate::command::Ctx`] only and validate before they
 //! change anything.
 
+pub mod bitmaps;
 pub mod hashes;
 pub mod keys;
 pub mod lists;
@@ -23,6 +24,9 @@ pub const ALL: &[&[CommandSpec]] = &[
     strings::edit::SPECS,
     strings::counters::SPECS,
     strings::lcs::SPECS,
+    bitmaps::read::SPECS,
+    bitmaps::write::SPECS,
+    bitmaps::fields::SPECS,
     hashes::read::SPECS,
     hashes::write::SPECS,
     sets::read::SPECS,
