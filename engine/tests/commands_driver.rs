@@ -107,6 +107,9 @@ pub const SETTING: &[&str] = &[
     "SADD s2 b c d",
     "ZADD z 1 a 2 b 3 c",
     "ZADD z2 5 b 6 d",
+    "PFADD hll a b c",
+    "PFADD hll2 b c d",
+    "GEOADD g 13.361389 38.115556 p 15.087269 37.502669 c",
     "RPUSH l a b a c",
     "RPUSH l2 x",
 ];

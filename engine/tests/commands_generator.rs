@@ -215,6 +215,22 @@ impl Generator {
             "bitop",
             "bitfield",
             "bitfield_ro",
+            "pfadd",
+            "pfadd",
+            "pfcount",
+            "pfmerge",
+            "pfdebug",
+            "geoadd",
+            "geoadd",
+            "geopos",
+            "geodist",
+            "geohash",
+            "geosearch",
+            "geosearchstore",
+            "georadius",
+            "georadius_ro",
+            "georadiusbymember",
+            "georadiusbymember_ro",
         ];
         let name = names[self.below(names.len())];
         let name = match name {
@@ -338,6 +354,8 @@ impl Generator {
             "setbit" | "getbit" | "bitcount" | "bitpos" | "bitop" | "bitfield" | "bitfield_ro" => {
                 self.bits(name, line);
             }
+            name if name.starts_with("pf") => self.sketch(name, line),
+            name if name.starts_with("geo") => self.places(name, line),
             "randomkey" | "dbsize" => {}
             _ => line.push(self.key()),
         }
@@ -399,6 +417,112 @@ impl Generator {
                         line.push(self.integer());
                     }
                 }
+            }
+        }
+    }
+
+    fn sketch_key(&mut self) -> Vec<u8> {
+        if self.chance(15) { self.key() } else { self.pick(&["hll1", "hll2", "hll3"]) }
+    }
+
+    fn sketch(&mut self, name: &str, line: &mut Line) {
+        if name == "pfdebug" {
+            line.push(self.pick(&["ENCODING", "decode", "todense", "GETREG", "decode", "nope"]));
+        }
+        line.push(self.sketch_key());
+        match name {
+            "pfadd" => {
+                let many = if self.chance(12) { 700 } else { 5 };
+                (0..self.below(many)).for_each(|_| {
+                    line.push(self.below(3000).to_string().into_bytes());
+                });
+            }
+            "pfdebug" => {}
+            _ => (0..self.below(3)).for_each(|_| line.push(self.sketch_key())),
+        }
+    }
+
+    fn place_key(&mut self) -> Vec<u8> {
+        if self.chance(15) { self.key() } else { self.pick(&["geo1", "geo2"]) }
+    }
+
+    fn place_member(&mut self) -> Vec<u8> {
+        format!("p{}", self.below(60)).into_bytes()
+    }
+
+    fn degrees(&mut self, line: &mut Line) {
+        for max in [180, 90] {
+            let part = self.below(1_000_000);
+            let whole = self.below(2 * max) as i64 - max as i64;
+            line.push(format!("{whole}.{part:06}").into_bytes());
+        }
+    }
+
+    fn distance(&mut self, lengths: usize, line: &mut Line) {
+        for _ in 0..lengths {
+            let most = [10, 1_000, 30_000][self.below(3)];
+            line.push(format!("{}.{}", self.below(most), self.below(10)).into_bytes());
+        }
+        line.push(self.pick(&["m", "km", "KM", "mi", "ft", "km", "km", "in"]));
+    }
+
+    fn places(&mut self, name: &str, line: &mut Line) {
+        if name == "geosearchstore" {
+            line.push(self.place_key());
+        }
+        line.push(self.place_key());
+        match name {
+            "geoadd" => {
+                (0..self.below(3)).for_each(|_| line.push(self.pick(&["CH", "nx", "XX", "ch"])));
+                for _ in 0..=self.below(6) {
+                    self.degrees(line);
+                    line.push(self.place_member());
+                }
+                return;
+            }
+            "geopos" | "geohash" => {
+                (0..self.below(4)).for_each(|_| line.push(self.place_member()));
+                return;
+            }
+            "geodist" => {
+                line.extend([self.place_member(), self.place_member()]);
+                if self.chance(2) {
+                    line.push(self.pick(&["m", "KM", "ft", "mi", "x"]));
+                }
+                return;
+            }
+            _ => {}
+        }
+        if name.starts_with("geosearch") {
+            if self.chance(2) {
+                line.extend(["FROMMEMBER".into(), self.place_member()]);
+            } else {
+                line.push("fromlonlat".into());
+                self.degrees(line);
+            }
+            let by = self.below(2);
+            line.push([&b"BYRADIUS"[..], b"bybox"][by].into());
+            self.distance(1 + by, line);
+        } else {
+            if name.starts_with("georadiusbymember") {
+                line.push(self.place_member());
+            } else {
+                self.degrees(line);
+            }
+            self.distance(1, line);
+        }
+        for _ in 0..self.below(4) {
+            match self.below(8) {
+                0 => line.extend(["COUNT".into(), self.below(12).to_string().into_bytes()]),
+                1 => line.extend(["count".into(), b"3".to_vec(), b"ANY".to_vec()]),
+                2 if name.ends_with("store") => line.push("STOREDIST".into()),
+                2 => {
+                    line.push(self.pick(&["STORE", "storedist"]));
+                    line.push(self.place_key());
+                }
+                3 => line.push(self.pick(&["ASC", "desc"])),
+                _ if name.ends_with("store") => {}
+                _ => line.push(self.pick(&["WITHDIST", "withcoord", "WITHHASH"])),
             }
         }
     }

@@ -105,7 +105,7 @@ fn key_positions(spec: &CommandSpec) -> Value {
         KeySpec::Range { first, last, step } => {
             (i64::from(first), i64::from(last), i64::from(step))
         }
-        KeySpec::TargetCounted { .. } => (1, 1, 1),
+        KeySpec::TargetCounted { .. } | KeySpec::Stored { .. } => (1, 1, 1),
         KeySpec::None | KeySpec::Counted { .. } => (0, 0, 0),
     };
     Value::Array([first, last, step].map(Value::Int).to_vec())

@@ -20,6 +20,8 @@ const CANONICAL: &[&str] = &[
     "DECRBY",
     "SETBIT",
     "BITFIELD",
+    "PFADD",
+    "ZADD",
     "SELECT",
     "MULTI",
     "EXEC",
@@ -94,6 +96,8 @@ fn an_effect_is_canonical_and_names_one_key() {
             "DEL" | "PERSIST" | "SELECT" | "INCR" | "DECR" => words.len() == 2,
             "SETRANGE" | "SETBIT" => words.len() == 4,
             "BITFIELD" => words.len() >= 6,
+            "PFADD" => words.len() >= 2,
+            "ZADD" => words.len() >= 4,
             _ => words.len() == 3,
         };
         assert!(form_is_right, "{words:?}");

@@ -60,6 +60,14 @@ impl<'a> Args<'a> {
         Args { buf: self.buf, spans: &self.spans[n.min(self.spans.len())..] }
     }
 
+    /// The position behind the last STORE or STOREDIST from `from` on that has an argument.
+    pub fn stored_at(&self, from: usize) -> Option<usize> {
+        (from + 1..self.len()).rev().find(|at| {
+            let word = self.get(at - 1);
+            word.eq_ignore_ascii_case(b"store") || word.eq_ignore_ascii_case(b"storedist")
+        })
+    }
+
     /// Bytes of all arguments together.
     pub fn bytes(&self) -> usize {
         self.spans.iter().map(|s| s.len as usize).sum()

@@ -165,6 +165,11 @@ pub enum KeySpec {
         /// Position of the number of keys.
         count: u16,
     },
+    /// A key at position 1, and the one behind the last STORE or STOREDIST.
+    Stored {
+        /// Position of the first option.
+        from: u16,
+    },
 }
 
 impl KeySpec {
@@ -175,13 +180,18 @@ impl KeySpec {
 
     /// Positions of the keys of these arguments.
     pub fn positions(self, args: Args<'_>) -> impl Iterator<Item = usize> {
-        let target = matches!(self, KeySpec::TargetCounted { .. }).then_some(1);
+        let two = matches!(self, KeySpec::TargetCounted { .. } | KeySpec::Stored { .. });
+        let target = two.then_some(1);
         let (first, end, step) = match self {
             KeySpec::None => (0, 0, 1),
             KeySpec::Range { first, last, step } => {
                 let last = if last < 0 { args.len() as i64 + last as i64 } else { last as i64 };
                 (first as usize, (last + 1).clamp(0, args.len() as i64) as usize, step as usize)
             }
+            KeySpec::Stored { from } => match args.stored_at(usize::from(from)) {
+                Some(at) => (at, at + 1, 1),
+                None => (0, 0, 1),
+            },
             KeySpec::Counted { count } | KeySpec::TargetCounted { count } => {
                 let n = args
                     .try_get(count as usize)

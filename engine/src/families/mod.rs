@@ -4,7 +4,9 @@
 //! change anything.
 
 pub mod bitmaps;
+pub mod geo;
 pub mod hashes;
+pub mod hyperloglogs;
 pub mod keys;
 pub mod lists;
 mod random;
@@ -27,6 +29,8 @@ pub const ALL: &[&[CommandSpec]] = &[
     bitmaps::read::SPECS,
     bitmaps::write::SPECS,
     bitmaps::fields::SPECS,
+    hyperloglogs::commands::SPECS,
+    hyperloglogs::inspect::SPECS,
     hashes::read::SPECS,
     hashes::write::SPECS,
     sets::read::SPECS,
@@ -36,6 +40,8 @@ pub const ALL: &[&[CommandSpec]] = &[
     zsets::range::SPECS,
     zsets::write::SPECS,
     zsets::join::SPECS,
+    geo::places::SPECS,
+    geo::search::SPECS,
     lists::read::SPECS,
     lists::ends::SPECS,
     lists::middle::SPECS,

@@ -10,6 +10,7 @@
 //! operation ever moves more than one node and a walk can go on beside writers.
 
 pub mod hash;
+pub mod hyperloglog;
 pub mod intset;
 mod limits;
 pub mod list;

@@ -392,6 +392,7 @@ static VALUES: &[Directive] = &[
         hash_value,
         "Longest field or value of a small hash, bytes."
     ),
+    threshold!("hll-sparse-max-bytes", hll_sparse_bytes, "Longest sparse HyperLogLog, bytes."),
     row(
         "list-max-listpack-size",
         Anytime,

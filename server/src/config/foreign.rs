@@ -143,7 +143,6 @@ pub(super) static TABLE: &[Foreign] = &[
     only("set-max-intset-entries", &["512"], NO_TYPE),
     only("zset-max-listpack-entries", &["128"], NO_TYPE),
     only("zset-max-listpack-value", &["64"], NO_TYPE),
-    only("hll-sparse-max-bytes", &["3000"], NO_TYPE),
     only("stream-node-max-bytes", &["4096"], NO_TYPE),
     only("stream-node-max-entries", &["100"], NO_TYPE),
     // Observing

@@ -297,7 +297,11 @@ fn zrangestore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 /// Puts a result in under a key, logs it and replies its size.
-pub(super) fn store(cx: &mut Ctx<'_>, target: &[u8], result: Zset) -> Result<(), CommandError> {
+pub(in crate::families) fn store(
+    cx: &mut Ctx<'_>,
+    target: &[u8],
+    result: Zset,
+) -> Result<(), CommandError> {
     let key = cx.key(target);
     let (mut bytes, len) = (0, result.as_ref().len());
     result.as_ref().for_each(&mut |member, _| bytes += member.len());

@@ -258,7 +258,7 @@ fn add(
     Ok(outcome)
 }
 
-fn zadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
+pub(in crate::families) fn zadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (options, from) = Options::parse(args)?;
     let outcome = add(cx, args, options, from)?;
     if options.increment {
