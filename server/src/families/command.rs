@@ -112,7 +112,7 @@ fn write_info(entry: Entry, reply: &mut Reply<'_>) {
     // The keys as COMMAND told them before key specifications: first, last, step.
     let (first, last, step) = match entry.keys {
         KeySpec::Range { first, last, step } => (first.into(), last.into(), step.into()),
-        KeySpec::TargetCounted { .. } => (1, 1, 1),
+        KeySpec::TargetCounted { .. } | KeySpec::Stored { .. } => (1, 1, 1),
         KeySpec::None | KeySpec::Counted { .. } => (0, 0, 0),
     };
     reply.array(10);
@@ -153,6 +153,16 @@ fn write_key_specs(entry: Entry, reply: &mut Reply<'_>) {
             KeySpec::Range { first: first + step, last, step },
         ),
         KeySpec::TargetCounted { count } => (KeySpec::ONE, KeySpec::Counted { count }),
+        KeySpec::Stored { from } => {
+            reply.set(3);
+            write_spec_of(KeySpec::ONE, first_words, reply);
+            for keyword in ["STORE", "STOREDIST"] {
+                let figures = [("lastkey", 0), ("keystep", 1), ("limit", 0)];
+                let begin = Begin::Keyword(keyword, from.into());
+                write_spec(begin, "range", figures, other_words, reply);
+            }
+            return;
+        }
         KeySpec::None | KeySpec::Counted { .. } => {
             return write_key_spec(entry.keys, first_words, reply);
         }
@@ -172,7 +182,7 @@ fn write_key_spec(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
 
 fn write_spec_of(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
     let (begin, kind, figures): (i64, &str, [(&str, i64); 3]) = match keys {
-        KeySpec::None => return,
+        KeySpec::None | KeySpec::Stored { .. } => return,
         KeySpec::Range { first, last, step } => {
             let (first, last) = (i64::from(first), i64::from(last));
             // The last key counts from the first one, or from the end.
@@ -183,17 +193,48 @@ fn write_spec_of(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
             (count.into(), "keynum", [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)])
         }
     };
+    write_spec(Begin::Index(begin), kind, figures, words, reply);
+}
+
+/// Where a search for keys begins.
+enum Begin {
+    /// At a position.
+    Index(i64),
+    /// Behind a word, looked for from a position on.
+    Keyword(&'static str, i64),
+}
+
+fn write_spec(
+    begin: Begin,
+    kind: &str,
+    figures: [(&str, i64); 3],
+    words: &[&str],
+    reply: &mut Reply<'_>,
+) {
     reply.map(3);
     reply.bulk(b"flags");
     write_names(words, reply);
     reply.bulk(b"begin_search");
     reply.map(2);
     reply.bulk(b"type");
-    reply.bulk(b"index");
-    reply.bulk(b"spec");
-    reply.map(1);
-    reply.bulk(b"index");
-    reply.int(begin);
+    match begin {
+        Begin::Index(at) => {
+            reply.bulk(b"index");
+            reply.bulk(b"spec");
+            reply.map(1);
+            reply.bulk(b"index");
+            reply.int(at);
+        }
+        Begin::Keyword(keyword, from) => {
+            reply.bulk(b"keyword");
+            reply.bulk(b"spec");
+            reply.map(2);
+            reply.bulk(b"keyword");
+            reply.bulk(keyword.as_bytes());
+            reply.bulk(b"startfrom");
+            reply.int(from);
+        }
+    }
     reply.bulk(b"find_keys");
     reply.map(2);
     reply.bulk(b"type");

@@ -133,6 +133,8 @@ const FIRST_AND_OTHERS: &[(&str, Words, Words)] = &[
     ("blmove", &["RW", "access", "delete"], &["RW", "insert"]),
     ("brpoplpush", &["RW", "access", "delete"], &["RW", "insert"]),
     ("copy", &["RO", "access"], &["OW", "update"]),
+    ("georadius", READS, &["OW", "update"]),
+    ("georadiusbymember", READS, &["OW", "update"]),
     ("geosearchstore", &["OW", "update"], &["RO", "access"]),
     ("lmove", &["RW", "access", "delete"], &["RW", "insert"]),
     ("pfmerge", &["RW", "access", "insert"], &["RO", "access"]),
