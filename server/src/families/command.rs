@@ -197,6 +197,7 @@ fn write_spec_of(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
 }
 
 /// Where a search for keys begins.
+#[derive(Clone, Copy)]
 enum Begin {
     /// At a position.
     Index(i64),
