@@ -12,6 +12,7 @@ mod crash; // acknowledged writes of one log survive every crash of the simulate
 mod directories; // hand-built log directories, each in one odd state
 mod effects; // what is logged makes the same state again
 mod interop; // redis-server and redis-check-aof read our segments
+mod payloads; // what DUMP gives is Redis' own, and read by it
 mod rdb; // RDB files: stock Redis' read and written, older encodings, hostile bytes
 mod recovery; // recovery under crashes and in whole lives, and the builder of directories
 mod storage; // the simulated and the real disk keep the same contract

@@ -1,6 +1,7 @@
 //! What the configuration says about this start, resolved: plain values that never change.
 
 use crate::config::Config;
+use quire_engine::types::Limits;
 use std::path::PathBuf;
 
 /// Fixed at start.
@@ -24,6 +25,8 @@ pub struct Options {
     pub unixsocket: Option<PathBuf>,
     /// CPU of each shard, where pinned.
     pub cpus: Vec<Option<usize>>,
+    /// When small collections become big, until CONFIG SET says otherwise.
+    pub limits: Limits,
     /// Storage executor threads.
     pub storage_threads: usize,
     /// Configuration file, if any.
@@ -43,6 +46,7 @@ impl Options {
             segment_bytes_max: config.aof_segment_size,
             unixsocket: config.unixsocket.clone(),
             cpus,
+            limits: config.limits,
             storage_threads: config.storage_threads as usize,
             config_file,
         }

@@ -16,5 +16,6 @@ mod memory; // the limit of memory holds, whatever is evicted; what is said of m
 mod observing; // slow log, MONITOR, pauses, waits, counts over all shards
 mod packaging; // the systemd unit, the filter for containers
 mod refusal; // starts that must not happen, and the sentence that says why
+mod scattered; // keys of one command on several shards
 mod stress; // sleeping and waking of the loop under bursts and gaps
 mod wire; // bytes on the wire, compared with stock Redis

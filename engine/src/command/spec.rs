@@ -209,15 +209,21 @@ impl KeySpec {
 /// How a command whose keys are on several shards is split and its replies joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fanout {
-    /// One shard runs it whole; keys on several shards need a coordinator of their own.
+    /// One shard runs it whole. Keys on several shards: one that only reads runs on copies of the
+    /// values; one that writes is refused.
     Whole,
+    /// The first key gets what the others make, whatever it held (SINTERSTORE): made of copies of
+    /// their values where they are on several shards.
+    Store,
+    /// Of several keys the first that has something is taken from (ZMPOP): one after the other.
+    FirstOf,
     /// Split by key; integer replies are added (DEL, UNLINK, EXISTS, TOUCH).
     Sum,
     /// Split by key; array replies are put back in the order of the keys (MGET).
     Gather,
     /// Split by key and value pairs; every reply is +OK (MSET).
     AllOk,
-    /// Two keys, the second takes the first one's value (RENAME, RENAMENX, COPY): in steps.
+    /// Two keys, the second takes something of the first (RENAME, RENAMENX, COPY, SMOVE): in steps.
     TwoKeys,
     /// Pairs that are set only when no key exists (MSETNX): checked, then split.
     AllOrNothing,

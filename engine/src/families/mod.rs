@@ -9,6 +9,7 @@ pub mod hashes;
 pub mod hyperloglogs;
 pub mod keys;
 pub mod lists;
+pub mod payload;
 mod random;
 mod scan;
 pub mod sets;

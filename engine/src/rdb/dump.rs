@@ -7,7 +7,7 @@ use super::{
     model::RdbValue,
     opcode::value,
     reader::{Reader, is_known_version},
-    writer::{Unwritable, Writer},
+    writer::{Layout, Unwritable, Writer},
 };
 
 /// Version and checksum, bytes.
@@ -24,12 +24,13 @@ pub fn string(text: &[u8]) -> Vec<u8> {
     sealed(payload)
 }
 
-/// The payload of any value, in the encodings of REDIS0010.
+/// The payload of any value, in the encodings of REDIS0010. A layout other than by size is for
+/// hashes, sets and sorted sets.
 ///
 /// # Errors
 /// A value that cannot be written.
-pub fn value(value: &RdbValue) -> Result<Vec<u8>, Unwritable> {
-    let mut writer = Writer::payload(COMPRESS);
+pub fn value(value: &RdbValue, layout: Layout) -> Result<Vec<u8>, Unwritable> {
+    let mut writer = Writer::payload(COMPRESS, layout);
     let (db, key, kind) = (0, b"".as_slice(), value.kind());
     let (expires_ms, idle_s, freq) = (None, None, None);
     let head = KeyHead { db, key, kind, count: None, expires_ms, idle_s, freq, offset: 0 };

@@ -48,6 +48,8 @@ pub struct Small {
     kind: Kind,
     key: Vec<u8>,
     announced: u64,
+    /// It is packed whatever its size.
+    certain: bool,
     held: Vec<Element<Vec<u8>>>,
     /// Bytes of the elements, headers included.
     bytes: usize,
@@ -67,9 +69,16 @@ impl Small {
             kind,
             key: key.to_vec(),
             announced: count,
+            certain: false,
             held: Vec::new(),
             bytes: 0,
         })
+    }
+
+    /// A collection that is packed whatever its size; integers if it is a set.
+    pub fn certain(kind: Kind, key: &[u8], count: u64) -> Self {
+        let (key, held) = (key.to_vec(), Vec::new());
+        Self { kind, key, announced: count, certain: true, held, bytes: 0 }
     }
 
     /// The key.
@@ -91,6 +100,7 @@ impl Small {
     pub fn take(&mut self, element: Element<Text<'_>>) -> Verdict {
         let element = element.map(|text| text.to_vec());
         let small = match &element {
+            _ if self.certain => true,
             Element::Item(text) => {
                 self.bytes += text.len() + ITEM_FRAME_BYTES;
                 self.bytes <= LIST_BYTES_MAX

@@ -101,11 +101,23 @@ pub struct Writer {
     db: Option<u64>,
     /// One value alone, without a key.
     bare: bool,
+    layout: Layout,
     value: Value,
 }
 
+/// How a collection is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Packed when it is small.
+    BySize,
+    /// Packed; a set holds integers only.
+    Packed,
+    /// Element by element.
+    Plain,
+}
+
 impl Writer {
-    fn empty(options: Options, bare: bool) -> Self {
+    fn empty(options: Options, bare: bool, layout: Layout) -> Self {
         Self {
             options,
             out: Vec::new(),
@@ -114,19 +126,20 @@ impl Writer {
             crc: 0,
             db: None,
             bare,
+            layout,
             value: Value::None,
         }
     }
 
     /// One value and its type, nothing around it.
-    pub(super) fn payload(compress: bool) -> Self {
+    pub(super) fn payload(compress: bool, layout: Layout) -> Self {
         let options = Options { version: Version::Ten, compress, checksum: false };
-        Self::empty(options, true)
+        Self::empty(options, true, layout)
     }
 
     /// A file's first line.
     pub fn new(options: Options) -> Self {
-        let mut writer = Self::empty(options, false);
+        let mut writer = Self::empty(options, false, Layout::BySize);
         writer.out.extend_from_slice(match options.version {
             Version::Nine => b"REDIS0009",
             Version::Ten => b"REDIS0010",
@@ -199,7 +212,12 @@ impl Writer {
             self.out.extend([opcode::FREQ, freq]);
         }
         let packs = self.options.version == Version::Ten;
-        if let Some(small) = Small::new(head.kind, head.key, count, packs) {
+        let small = match self.layout {
+            Layout::BySize => Small::new(head.kind, head.key, count, packs),
+            Layout::Packed => Some(Small::certain(head.kind, head.key, count)),
+            Layout::Plain => None,
+        };
+        if let Some(small) = small {
             // The type, which stands in front of the key, is known at the end.
             self.value = Value::Small(small, count);
             return;

@@ -5,11 +5,12 @@
 //! be split by key are split; for the others the keys are brought to one shard, the command runs
 //! there, and every key goes to the shard that owns it. Nothing expires meanwhile.
 
+use super::Options;
 use crate::{
     aof::Staging,
     command::{Args, CommandSpec, Fanout, OwnedArgs},
     families::table,
-    keyspace::{KeyHasher, Keyspace, canonical_int},
+    keyspace::{Keyspace, canonical_int},
     shard::{ReplayError, Shard},
     slot::{group_of_slot, shard_of_group, slot_of},
 };
@@ -63,9 +64,14 @@ pub fn only_key<'a>(args: Args<'a>) -> Option<&'a [u8]> {
 
 impl Keys {
     /// No keys yet.
-    pub fn new(shards: usize, databases: usize, hasher: &KeyHasher, now_ms: i64) -> Self {
-        let shard =
-            |id| Shard::new(id, shards, databases, hasher.clone(), Staging::disabled(), id as u64);
+    pub fn new(options: &Options) -> Self {
+        let Options { shards, databases, now_ms, limits, ref hasher, .. } = *options;
+        let shard = |id| {
+            let staging = Staging::disabled();
+            let mut shard = Shard::new(id, shards, databases, hasher.clone(), staging, id as u64);
+            shard.limits = limits;
+            shard
+        };
         Self { shards: (0..shards).map(shard).collect(), databases, now_ms }
     }
 
@@ -117,6 +123,8 @@ impl Keys {
             Fanout::Sum | Fanout::Gather => self.split(spec, args, 1, db),
             Fanout::AllOk => self.split(spec, args, 2, db),
             Fanout::Whole
+            | Fanout::Store
+            | Fanout::FirstOf
             | Fanout::TwoKeys
             | Fanout::AllOrNothing
             | Fanout::Cursor
@@ -191,9 +199,17 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{keyspace::KeyHasher, manifest::Names, types::Limits};
 
     fn keys(shards: usize) -> Keys {
-        Keys::new(shards, 16, &KeyHasher::fixed(), 0)
+        Keys::new(&Options {
+            names: Names::default(),
+            shards,
+            databases: 16,
+            hasher: KeyHasher::fixed(),
+            limits: Limits::default(),
+            now_ms: 0,
+        })
     }
 
     fn run(keys: &mut Keys, lines: &[&str]) {

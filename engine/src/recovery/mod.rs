@@ -55,6 +55,7 @@ use crate::{
     io::{Method, Storage},
     keyspace::{KeyHasher, Keyspace},
     manifest::{self, Entry, GLOBAL_SHARD, LoadError, Manifest, Names},
+    types::Limits,
 };
 use judge::{Scanned, Verdict, Verdicts};
 use keys::Keys;
@@ -74,6 +75,9 @@ pub struct Options {
     pub databases: usize,
     /// The hasher of all shards.
     pub hasher: KeyHasher,
+    /// When small collections become big: those of the server, or OBJECT ENCODING would change
+    /// with a restart.
+    pub limits: Limits,
     /// Unix time, ms. Nothing expires during replay; only relative deadlines need it.
     pub now_ms: i64,
 }
@@ -132,7 +136,7 @@ pub async fn recover_with<S: Storage, R: Readers>(
     let sealed = seal_files(storage, &scanned, &verdicts.files).await?;
     progress.enter(Phase::Replay);
     progress.set_total(replay_bytes(&stages, &sealed));
-    let mut keys = Keys::new(options.shards, options.databases, &options.hasher, options.now_ms);
+    let mut keys = Keys::new(options);
     for stage in &stages {
         replay_stage(storage, team, stage, &sealed, &mut keys, progress).await?;
     }

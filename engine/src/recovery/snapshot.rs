@@ -22,8 +22,7 @@ pub fn load_snapshot(
     options: &Options,
     progress: &Progress,
 ) -> Result<Vec<Keyspace>, RecoveryError> {
-    let Options { shards, databases, hasher, now_ms, .. } = options;
-    let mut keys = Keys::new(*shards, *databases, hasher, *now_ms);
+    let mut keys = Keys::new(options);
     let path = directory.join(name);
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -35,7 +34,8 @@ pub fn load_snapshot(
             let sealed =
                 [Sealed { name: name.to_owned(), bytes: found.len(), from: found.len(), expect }];
             let team = Team { readers: &SystemStorage::new(directory), threads: 1 };
-            let rules = rdb::Rules { databases: *databases, alive_at_ms: Some(*now_ms) };
+            let rules =
+                rdb::Rules { databases: options.databases, alive_at_ms: Some(options.now_ms) };
             parallel::load_rdb(&team, 0, &sealed, rules, &mut keys, progress)?;
         }
     }

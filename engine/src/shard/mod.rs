@@ -22,6 +22,7 @@ mod tests;
 pub use eviction::{EvictionPolicy, Limit, Meter, Relief};
 pub use random::Random;
 pub use replay::ReplayError;
+pub use transfer::Exported;
 
 use eviction::Eviction;
 

@@ -1,10 +1,9 @@
 //! Promises of one shard: expiry, refusals of the log, replay, transfer.
 
-use super::Shard;
+use super::{Exported, Shard};
 use crate::{
     aof::{CommandReader, Lsn, Staging},
     command::OwnedArgs,
-    effect::Deadline,
     families::table,
     keyspace::KeyHasher,
     slot::groups_of_shard,
@@ -169,6 +168,7 @@ fn writes_are_refused_and_change_nothing_once_the_log_has_failed() {
     shard.staging.settle(1);
     reply(&mut shard, "SET k v");
     shard.staging.set_failed("Input/output error".into());
+    let payload = crate::rdb::dump::string(b"v");
     let refusal = "-MISCONF Errors writing to the AOF file: Input/output error ";
     let digest = shard.digest(0);
     for line in ["SET k2 v", "DEL k", "INCR n", "EXPIRE k 1", "RENAME k k2", "MSET a 1 b 2"] {
@@ -177,7 +177,7 @@ fn writes_are_refused_and_change_nothing_once_the_log_has_failed() {
     assert_eq!(reply(&mut shard, "GET k"), refusal, "what was not synced may be gone");
     assert_eq!(reply(&mut shard, "MGET other k"), refusal, "nothing of the reply remains");
     assert_eq!(reply(&mut shard, "GET other"), "$-1 ");
-    assert!(shard.import_value(0, b"k2", b"v", Deadline::None).is_err());
+    assert!(shard.import(0, b"k2", &payload, None).is_err());
     assert!(shard.discard(0, b"k").is_err());
     assert_eq!(shard.digest(0), digest);
 }
@@ -263,8 +263,9 @@ fn entries_travel_between_shards_with_their_deadlines() {
     let deadline = NOW_MS + 5000;
     reply(&mut from, &format!("SET k 12 PXAT {deadline}"));
     assert_eq!(from.holds(0, b"k", NOW_MS), Ok((true, 0)));
-    let (entry, _) = from.export(0, b"k", NOW_MS).unwrap();
-    assert_eq!(to.import(4, b"k2", entry.unwrap()), Ok(1));
+    let (exported, _) = from.export(0, b"k", NOW_MS).unwrap();
+    let Exported { payload, deadline: at_ms } = exported.unwrap();
+    assert_eq!(to.import(4, b"k2", &payload, at_ms), Ok(1));
     assert_eq!(from.discard(0, b"k"), Ok((true, 2)));
     assert_eq!(from.discard(0, b"k"), Ok((false, 0)));
     assert_eq!(logged(&to).join("|"), format!("SELECT 4|SET k2 12 PXAT {deadline}"));

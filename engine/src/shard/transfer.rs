@@ -5,9 +5,18 @@ use super::Shard;
 use crate::{
     aof::Lsn,
     command::{CommandError, Ctx, Mode, Reply},
-    effect::{Deadline, Effect},
-    keyspace::OwnedEntry,
+    effect::Effect,
+    families::payload,
 };
+
+/// A value on its way, as bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// The value, as DUMP gives it.
+    pub payload: Vec<u8>,
+    /// Unix time, ms, after which the key no longer exists.
+    pub deadline: Option<i64>,
+}
 
 impl Shard {
     /// Runs `step` as one batch outside any command; its result and the LSN to wait for.
@@ -39,8 +48,8 @@ impl Shard {
         self.batch(db, now_ms, false, |ctx| Ok(ctx.find(ctx.key(key))?.is_some()))
     }
 
-    /// A copy of the key's entry, None when there is none (or it has expired); and the LSN that
-    /// whoever acts on it must wait for.
+    /// A key's value and deadline, None when there is no such key (or it has expired); and the LSN
+    /// that whoever acts on it must wait for.
     ///
     /// # Errors
     /// As [`Shard::holds`].
@@ -49,50 +58,30 @@ impl Shard {
         db: usize,
         key: &[u8],
         now_ms: i64,
-    ) -> Result<(Option<OwnedEntry>, Lsn), CommandError> {
+    ) -> Result<(Option<Exported>, Lsn), CommandError> {
         self.batch(db, now_ms, false, |ctx| {
-            let entry = ctx.find(ctx.key(key))?;
-            Ok(entry.map(|entry| entry.as_entry().to_owned_entry()))
+            let Some(entry) = ctx.find(ctx.key(key))? else { return Ok(None) };
+            let entry = entry.as_entry();
+            let payload = payload::of(entry.content())?;
+            Ok(Some(Exported { payload, deadline: entry.deadline() }))
         })
     }
 
-    /// Puts an entry in under `key`, replacing what was there; the LSN of its batch.
+    /// Puts a value in under `key`, replacing what was there; the LSN of its batch.
     ///
     /// # Errors
-    /// `-MISCONF` when the log has failed or has no room; nothing has changed then.
+    /// `-MISCONF` when the log has failed or has no room; a payload that is none. Nothing has
+    /// changed then.
     pub fn import(
         &mut self,
         db: usize,
         key: &[u8],
-        entry: OwnedEntry,
+        payload: &[u8],
+        deadline: Option<i64>,
     ) -> Result<Lsn, CommandError> {
         let ((), lsn) = self.batch(db, 0, true, |ctx| {
-            ctx.admit(key.len() + entry.content().bulk_bytes())?;
-            let key = ctx.key(key);
-            ctx.database().put(key, entry);
-            ctx.log_whole(ctx.db, key);
-            Ok(())
-        })?;
-        Ok(lsn)
-    }
-
-    /// As [`Shard::import`], from the parts of an entry: they travel as bytes.
-    ///
-    /// # Errors
-    /// As [`Shard::import`].
-    pub fn import_value(
-        &mut self,
-        db: usize,
-        key: &[u8],
-        value: &[u8],
-        deadline: Deadline,
-    ) -> Result<Lsn, CommandError> {
-        let ((), lsn) = self.batch(db, 0, true, |ctx| {
-            ctx.admit(key.len() + value.len())?;
-            let key = ctx.key(key);
-            ctx.database().set(key, value, deadline);
-            ctx.effect(key.hash, Effect::Set { key: key.bytes, value, deadline });
-            Ok(())
+            let value = payload::read(payload)?;
+            payload::put(ctx, ctx.key(key), &value, deadline)
         })?;
         Ok(lsn)
     }

@@ -357,7 +357,8 @@ fn set_packed(bytes: &mut Vec<u8>, found: Option<At>, member: &[u8], score: f64)
     });
     let at = behind.map(|(at, _, _)| at);
     let mut text = Vec::with_capacity(24);
-    write_double(&mut text, score);
+    // Integers are kept as such in Redis' packed form too: -0 becomes 0.
+    write_double(&mut text, score + 0.0);
     packed::insert(bytes, at, &[member, &text]);
     before
 }

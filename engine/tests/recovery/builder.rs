@@ -8,6 +8,7 @@ use quire_engine::{
     keyspace::{KeyHasher, Keyspace},
     manifest::Names,
     recovery::{Options, Progress, Readers, RecoveryError, Summary, Team, recover, recover_with},
+    types::Limits,
 };
 use std::collections::BTreeMap;
 
@@ -57,6 +58,7 @@ pub fn options(shards: usize) -> Options {
         shards,
         databases: 16,
         hasher: KeyHasher::fixed(),
+        limits: Limits::default(),
         now_ms: 1_700_000_000_000,
     }
 }

@@ -18,6 +18,7 @@ use quire_engine::{
             Checked, Loaded, Refused, Repair, Report, State, carry_out, check, load, set_aside,
         },
     },
+    types::Limits,
 };
 use std::{
     ffi::OsString,
@@ -175,6 +176,7 @@ impl Place {
             shards: self.threads,
             databases: self.target.databases,
             hasher: KeyHasher::random(),
+            limits: Limits::default(),
             now_ms: now.as_millis() as i64,
         };
         match run_ready(load(&storage, &team, checked, &options, &progress)) {

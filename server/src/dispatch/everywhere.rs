@@ -12,7 +12,7 @@ use crate::{
 use quire_engine::{
     aof::Lsn,
     command::{Args, OwnedArgs, Reply},
-    keyspace::Deadline,
+    shard::Exported,
 };
 
 /// A task.
@@ -117,21 +117,14 @@ impl Task {
         let Some(shard) = core.shard.as_mut() else { return 0 };
         let mut reply = Reply::new(out, false);
         let result = match self {
-            Task::Export => shard.export(db, args.get(0), now).map(|(entry, gate)| {
-                match entry {
+            Task::Export => shard.export(db, args.get(0), now).map(|(found, gate)| {
+                match found {
                     None => reply.null(),
-                    Some(entry) => match entry.string() {
-                        Some(text) => {
-                            let mut digits = itoa::Buffer::new();
-                            reply.array(2);
-                            reply.bulk(text.bytes(&mut digits));
-                            reply.bulk_int(entry.deadline().unwrap_or(i64::MIN));
-                        }
-                        None => reply.error(
-                            "ERR collections cannot move between shards yet: use keys with the \
-                             same {hash tag}",
-                        ),
-                    },
+                    Some(Exported { payload, deadline }) => {
+                        reply.array(2);
+                        reply.bulk(&payload);
+                        reply.bulk_int(deadline.unwrap_or(i64::MIN));
+                    }
                 }
                 gate
             }),
@@ -142,8 +135,7 @@ impl Task {
             Task::Import => {
                 let deadline = quire_engine::keyspace::canonical_int(args.get(2));
                 let deadline = deadline.filter(|&at| at != i64::MIN);
-                let deadline = deadline.map_or(Deadline::None, Deadline::At);
-                let imported = shard.import_value(db, args.get(0), args.get(1), deadline);
+                let imported = shard.import(db, args.get(0), args.get(1), deadline);
                 imported.inspect(|_| reply.ok())
             }
             Task::Discard => shard.discard(db, args.get(0)).map(|(removed, gate)| {

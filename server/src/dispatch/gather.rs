@@ -1,7 +1,7 @@
 //! Commands over several shards: split by key, replies joined in the one reply slot.
 //!
-//! Each part is an ordinary single-shard command. MSETNX, RENAME, RENAMENX and COPY over two
-//! shards take steps one after the other. Parts are not atomic across shards: that is the
+//! Each part is an ordinary single-shard command. Commands that cannot be split take steps one
+//! after the other (`steps.rs`). Parts are not atomic across shards: that is the
 //! transaction coordinator's work, whose place is here.
 
 use super::{
@@ -75,7 +75,11 @@ impl Core {
             return Taken::NotYet;
         }
         match spec.fanout {
-            Fanout::TwoKeys | Fanout::AllOrNothing | Fanout::Whole => {
+            Fanout::TwoKeys
+            | Fanout::AllOrNothing
+            | Fanout::Whole
+            | Fanout::Store
+            | Fanout::FirstOf => {
                 return self.start_steps(conn, spec, id, args);
             }
             _ => {}
@@ -219,7 +223,8 @@ impl Core {
         let Gather { join, parts, .. } = *gather;
         match join {
             Join::Steps(steps) => {
-                if let Some(next) = steps::advance(*steps, &parts, &mut out, conn.session.resp3) {
+                let resp3 = conn.session.resp3;
+                if let Some(next) = steps::advance(self, *steps, &parts, &mut out, resp3) {
                     self.run_step(conn, seq, next);
                     return;
                 }

@@ -1,8 +1,12 @@
-//! Commands over two shards that take one step after the other: RENAME, RENAMENX, COPY, MSETNX.
+//! Commands over several shards that take one step after the other: RENAME, RENAMENX, COPY, MSETNX;
+//! SMOVE and ZMPOP (`single.rs`); those that run on copies of the values (`borrowed.rs`).
 //!
 //! A step is one or more parts; its replies decide the next. Between steps other commands may
 //! run: these commands are exact when nobody else touches their keys meanwhile, and never lose a
-//! value (the copy is made before the original goes).
+//! value (the copy is made before the original goes). Commands that have no such way are refused.
+
+mod borrowed;
+mod single;
 
 use super::{
     Taken,
@@ -10,12 +14,12 @@ use super::{
     everywhere::Task,
     gather::{Gather, Join, elements, integer},
     hop::Return,
+    is_write,
 };
 use crate::{net::connection::Connection, runtime::core::Core};
-use quire_engine::{
-    command::{Args, CommandError, CommandSpec, OwnedArgs, Reply},
-    families::strings::lcs,
-};
+use borrowed::Borrowed;
+use quire_engine::command::{Args, CommandError, CommandSpec, Fanout, OwnedArgs, Reply};
+use single::{FirstOf, MoveMember};
 
 /// Where a command in steps is.
 #[derive(Debug)]
@@ -26,9 +30,18 @@ pub enum Steps {
     SetAll(OwnedArgs),
     /// RENAME, RENAMENX or COPY.
     Transfer(Transfer),
-    /// LCS gets both values.
-    Compare(OwnedArgs),
+    /// SMOVE.
+    MoveMember(MoveMember),
+    /// ZMPOP.
+    FirstOf(FirstOf),
+    /// A command on copies of the values.
+    Borrowed(Borrowed),
 }
+
+/// There is no way over several shards.
+const CROSS_SHARD: CommandError = CommandError::new(
+    "CROSSSHARD Keys of this command are on different shards: give them the same {hash tag}",
+);
 
 /// Which command moves the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +120,17 @@ impl Transfer {
 }
 
 /// Looks at a finished step's replies: the next step, or none with the reply in `out`.
-pub fn advance(steps: Steps, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) -> Option<Steps> {
+pub fn advance(
+    core: &Core,
+    steps: Steps,
+    parts: &[Vec<u8>],
+    out: &mut Vec<u8>,
+    resp3: bool,
+) -> Option<Steps> {
+    let steps = match steps {
+        Steps::MoveMember(moved) => return moved.advance(parts, &mut Reply::new(out, resp3)),
+        steps => steps,
+    };
     if let Some(error) = parts.iter().find(|p| p.first() == Some(&b'-')) {
         out.extend_from_slice(error);
         return None;
@@ -125,16 +148,9 @@ pub fn advance(steps: Steps, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) 
             reply.int(1);
             None
         }
-        Steps::Compare(args) => {
-            let args = args.as_args();
-            let (a, b) = (bulk(&parts[0]), bulk(&parts[1]));
-            let start = reply.position();
-            if let Err(error) = lcs::answer(a, b, args, &mut reply) {
-                reply.truncate(start);
-                reply.error(error.text());
-            }
-            None
-        }
+        Steps::MoveMember(_) => None,
+        Steps::FirstOf(of) => of.advance(parts, out),
+        Steps::Borrowed(borrowed) => borrowed.advance(core, parts, resp3, out),
         Steps::Transfer(transfer) => {
             advance_transfer(transfer, &parts[0], &mut reply).map(Steps::Transfer)
         }
@@ -202,19 +218,28 @@ impl Core {
         args: Args<'_>,
     ) -> Taken {
         let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
-        let steps = if spec.name == "msetnx" {
-            if args.len().is_multiple_of(2) {
-                return self.reject(conn, id, CommandError::arity("msetnx"));
+        let steps = match (spec.fanout, spec.name) {
+            (Fanout::AllOrNothing, _) if args.len().is_multiple_of(2) => {
+                return self.reject(conn, id, CommandError::arity(spec.name));
             }
-            Steps::CountKeys(owned)
-        } else if spec.name == "lcs" {
-            Steps::Compare(owned)
-        } else {
-            let databases = self.shared.options.databases;
-            match Transfer::parse(spec, args, conn.session.db, databases) {
-                Ok(transfer) => Steps::Transfer(transfer),
-                Err(error) => return self.reject(conn, id, error),
+            (Fanout::AllOrNothing, "msetnx") => Steps::CountKeys(owned),
+            (Fanout::TwoKeys, "rename" | "renamenx" | "copy") => {
+                let databases = self.shared.options.databases;
+                match Transfer::parse(spec, args, conn.session.db, databases) {
+                    Ok(transfer) => Steps::Transfer(transfer),
+                    Err(error) => return self.reject(conn, id, error),
+                }
             }
+            (Fanout::TwoKeys, "smove") => Steps::MoveMember(MoveMember::new(owned)),
+            (Fanout::FirstOf, _) => match FirstOf::new(spec, id, args) {
+                Some(of) => Steps::FirstOf(of),
+                // Its handler says what is wrong.
+                None => return self.run_here(conn, spec, id, args),
+            },
+            _ => match Borrowed::new(spec, args, is_write(spec)) {
+                Some(borrowed) => Steps::Borrowed(borrowed),
+                None => return self.reject(conn, id, CROSS_SHARD),
+            },
         };
         let seq = conn.open_slot(self.id);
         let silent = Self::muted(conn);
@@ -229,6 +254,12 @@ impl Core {
 
     /// Sends the parts of a step.
     pub fn run_step(&mut self, conn: &mut Connection, seq: u32, steps: Steps) {
+        let steps = match steps {
+            Steps::MoveMember(moved) => return self.run_member_move(conn, seq, moved),
+            Steps::FirstOf(of) => return self.run_first_of(conn, seq, of),
+            Steps::Borrowed(borrowed) => return self.run_borrowed(conn, seq, borrowed),
+            steps => steps,
+        };
         match &steps {
             Steps::CountKeys(args) | Steps::SetAll(args) => {
                 let counting = matches!(steps, Steps::CountKeys(_));
@@ -248,17 +279,6 @@ impl Core {
                     self.part_at(conn, part.shard, spec, id, to, part.args.as_args());
                 }
             }
-            Steps::Compare(args) => {
-                let (id, spec) = Self::known("get");
-                let keys = [args.as_args().get(1).to_vec(), args.as_args().get(2).to_vec()];
-                self.regather(conn, seq, steps, keys.len());
-                for (number, key) in keys.iter().enumerate() {
-                    let to = Return { seq, part: number as u16, ..self.return_to(conn) };
-                    let get = OwnedArgs::from_slices(&[b"get", key.as_slice()]);
-                    let shard = self.owner_of(key);
-                    self.part_at(conn, shard, spec, id, to, get.as_args());
-                }
-            }
             Steps::Transfer(t) => {
                 let db = conn.session.db as u16;
                 let (task, key, db) = match t.stage {
@@ -272,6 +292,8 @@ impl Core {
                 self.regather(conn, seq, steps, 1);
                 self.task_at(conn, shard, task, seq, 0, db, args.as_args());
             }
+            // Run above.
+            Steps::MoveMember(_) | Steps::FirstOf(_) | Steps::Borrowed(_) => {}
         }
     }
 

@@ -64,6 +64,7 @@ fn recovery_options(shared: &Shared) -> Result<recovery::Options, String> {
         shards: options.shards,
         databases: options.databases,
         hasher: KeyHasher::random(),
+        limits: options.limits,
         now_ms: super::core::unix_ms(),
     })
 }

@@ -1,15 +1,12 @@
 //! Values as RDB payloads: DUMP and RESTORE.
 //!
-//! A restored value is logged as the commands that make it, so the log does not depend on the
-//! payload's version. The types whose structures the keyspace has are restored; the others are
-//! refused by name.
+//! What a payload holds and how it becomes a value is the business of `families/payload.rs`.
 
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},
-    effect::{Deadline, Effect},
-    keyspace::{Key, Value, canonical_int},
-    rdb::{Event, RdbValue, dump as payload},
-    types::{Hash, HashRef, List, ListRef, View, list::End},
+    effect::Effect,
+    families::payload,
+    keyspace::canonical_int,
 };
 
 /// Rows.
@@ -55,33 +52,8 @@ fn dump(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         reply.null();
         return Ok(());
     };
-    let bytes = match entry.as_entry().content() {
-        Value::Str(text) => payload::string(text.bytes(&mut itoa::Buffer::new())),
-        value => collection(value)?,
-    };
-    reply.bulk(&bytes);
+    reply.bulk(&payload::of(entry.as_entry().content())?);
     Ok(())
-}
-
-/// The payload of a collection.
-fn collection(value: Value<'_>) -> Result<Vec<u8>, CommandError> {
-    let value = if let Some(hash) = HashRef::of(value) {
-        let mut fields = Vec::with_capacity(hash.len());
-        hash.for_each(&mut |field, value| fields.push((field.to_vec(), value.to_vec(), None)));
-        RdbValue::Hash(fields)
-    } else if let Some(list) = ListRef::of(value) {
-        let mut elements = Vec::with_capacity(list.len());
-        list.for_each(&mut |element| elements.push(element.to_vec()));
-        RdbValue::List(elements)
-    } else {
-        return Err(unsupported("DUMP", value.kind().name()));
-    };
-    payload::value(&value).map_err(|e| CommandError::owned(format!("ERR {e}")))
-}
-
-#[cold]
-fn unsupported(command: &str, kind: &str) -> CommandError {
-    CommandError::owned(format!("ERR {command} of a {kind} is not supported by this version"))
 }
 
 const IDLETIME: CommandError = CommandError::new("ERR Invalid IDLETIME value, must be >= 0");
@@ -137,7 +109,7 @@ fn restore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if ttl_ms < 0 {
         return Err(CommandError::new("ERR Invalid TTL value, must be >= 0"));
     }
-    let value = read(args.get(3))?;
+    let value = payload::read(args.get(3))?;
     let from_ms = if options.absolute { 0 } else { cx.now_ms };
     let at_ms = (ttl_ms > 0).then(|| ttl_ms.saturating_add(from_ms));
     if at_ms.is_some_and(|at_ms| cx.is_live() && at_ms <= cx.now_ms) {
@@ -148,7 +120,7 @@ fn restore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         cx.reply.ok();
         return Ok(());
     }
-    put(cx, key, &value, at_ms)?;
+    payload::put(cx, key, &value, at_ms)?;
     // What the server's policy does not track is not kept, as in Redis.
     let clock = cx.keyspace.clock();
     let idle = options.idle_s.and_then(|seconds| clock.idle_since(seconds));
@@ -159,75 +131,5 @@ fn restore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         entry.touch(access);
     }
     cx.reply.ok();
-    Ok(())
-}
-
-/// The value of a payload.
-fn read(bytes: &[u8]) -> Result<RdbValue, CommandError> {
-    const BAD: CommandError = CommandError::new("ERR Bad data format");
-    let mut reader = payload::open(bytes)
-        .ok_or(CommandError::new("ERR DUMP payload version or checksum are wrong"))?;
-    let mut value = None;
-    loop {
-        match reader.next().map_err(|_| BAD)? {
-            Event::Key(head) => value = Some(RdbValue::new(head.kind)),
-            Event::Element(element) => {
-                let taken = value.as_mut().is_some_and(|value: &mut RdbValue| value.take(element));
-                if !taken {
-                    return Err(BAD);
-                }
-            }
-            Event::KeyEnd => break,
-            _ => return Err(BAD),
-        }
-    }
-    // No collection is without elements.
-    value.filter(|value| value.count() > 0).ok_or(BAD)
-}
-
-/// Puts a value in, whatever was there, and logs it.
-fn put(
-    cx: &mut Ctx<'_>,
-    key: Key<'_>,
-    value: &RdbValue,
-    at_ms: Option<i64>,
-) -> Result<(), CommandError> {
-    match value {
-        RdbValue::String(value) => {
-            // A compressed payload becomes longer than it is.
-            cx.admit(value.len() + key.bytes.len())?;
-            let deadline = at_ms.map_or(Deadline::None, Deadline::At);
-            cx.database().set(key, value, deadline);
-            cx.effect(key.hash, Effect::Set { key: key.bytes, value, deadline });
-        }
-        RdbValue::Hash(fields) => {
-            if fields.iter().any(|(_, _, expires_ms)| expires_ms.is_some()) {
-                return Err(unsupported("RESTORE", "hash with deadlines of fields"));
-            }
-            let bytes = |(field, value, _): &(Vec<u8>, Vec<u8>, _)| field.len() + value.len() + 32;
-            cx.admit(fields.iter().map(bytes).sum::<usize>() + key.bytes.len())?;
-            let (limits, hasher) = (cx.limits, cx.keyspace.hasher().clone());
-            cx.database().remove(key);
-            cx.edit(key, true, |hash: &mut Hash| {
-                for (field, value, _) in fields {
-                    hash.set(field, value, limits, &hasher);
-                }
-            })?;
-            cx.database().set_deadline(key, at_ms);
-            cx.log_whole(cx.db, key);
-        }
-        RdbValue::List(elements) => {
-            let bytes = elements.iter().map(|element| element.len() + 16).sum::<usize>();
-            cx.admit(bytes + key.bytes.len())?;
-            let limits = cx.limits;
-            cx.database().remove(key);
-            cx.edit(key, true, |list: &mut List| {
-                elements.iter().for_each(|element| list.push(End::Right, element, limits));
-            })?;
-            cx.database().set_deadline(key, at_ms);
-            cx.log_whole(cx.db, key);
-        }
-        other => return Err(unsupported("RESTORE", other.kind().name())),
-    }
     Ok(())
 }

@@ -66,7 +66,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "1.0.0",
         complexity: "O(1)",
         summary: "Move a member from one set to another",
-        fanout: Fanout::Whole,
+        fanout: Fanout::TwoKeys,
         examples: &["SMOVE s s2 a"],
         run: smove,
     },

@@ -110,7 +110,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "6.2.0",
         complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements stored into the destination key.",
         summary: "Store a range of members from sorted set into another key",
-        fanout: Fanout::Whole,
+        fanout: Fanout::Store,
         examples: &["ZRANGESTORE nokey z 0 1"],
         run: zrangestore,
     },

@@ -137,7 +137,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "7.0.0",
         complexity: "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
         summary: "Remove and return members with scores in a sorted set",
-        fanout: Fanout::Whole,
+        fanout: Fanout::FirstOf,
         examples: &["ZMPOP 2 nokey z MIN", "ZMPOP 1 z MAX COUNT 2"],
         run: zmpop,
     },

@@ -44,7 +44,7 @@ pub async fn load<S: Storage, R: Readers>(
     let kept: Vec<Sealed> = checked.scanned.iter().zip(&verdicts).map(as_kept).collect();
     progress.enter(Phase::Replay);
     progress.set_total(replay_bytes(&stages, &kept));
-    let mut keys = Keys::new(options.shards, options.databases, &options.hasher, options.now_ms);
+    let mut keys = Keys::new(options);
     for stage in &stages {
         replay_stage(storage, Some(team), stage, &kept, &mut keys, progress).await?;
     }
