@@ -404,4 +404,15 @@ static VALUES: &[Directive] = &[
         },
         "Most elements of a list's node, or -1 .. -5: its bytes, 4 .. 64 KiB.",
     ),
+    threshold!(
+        "set-max-intset-entries",
+        set_ints,
+        "Most members of a set of integers that is kept as such."
+    ),
+    threshold!("zset-max-listpack-entries", zset_entries, "Most members of a small sorted set."),
+    threshold!(
+        "zset-max-listpack-value",
+        zset_value,
+        "Longest member of a small sorted set, bytes."
+    ),
 ];

@@ -140,9 +140,6 @@ pub(super) static TABLE: &[Foreign] = &[
     only("active-defrag-max-scan-fields", &["1000"], NO_DEFRAG),
     // Values
     only("list-compress-depth", &["0"], "Quire does not compress lists"),
-    only("set-max-intset-entries", &["512"], NO_TYPE),
-    only("zset-max-listpack-entries", &["128"], NO_TYPE),
-    only("zset-max-listpack-value", &["64"], NO_TYPE),
     only("stream-node-max-bytes", &["4096"], NO_TYPE),
     only("stream-node-max-entries", &["100"], NO_TYPE),
     // Observing
