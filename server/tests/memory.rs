@@ -126,3 +126,87 @@ fn a_lower_limit_is_reached_without_any_write() {
     assert!(info(&mut client, "evicted_keys") > 10_000);
     assert_eq!(info(&mut client, "current_eviction_exceeded_time"), 0);
 }
+
+/// Sets `fields` fields of a hash.
+fn fill_hash(client: &mut Client, key: &str, fields: usize) {
+    for first in (0..fields).step_by(1000) {
+        let texts: Vec<String> = (first..first + 1000).map(|n| format!("field:{n}")).collect();
+        let mut command = vec!["HSET", key];
+        command.extend(texts.iter().flat_map(|text| [text.as_str(), "value"]));
+        assert_eq!(client.ask(&command), Reply::Int(1000));
+    }
+}
+
+/// Waits until nothing is left to be freed.
+fn await_freed(client: &mut Client, objects: u64) {
+    while info(client, "lazyfree_pending_objects") > 0 {}
+    assert_eq!(info(client, "lazyfreed_objects"), objects);
+}
+
+#[test]
+fn what_is_removed_lazily_is_freed_afterwards_in_slices() {
+    let dir = fresh_dir();
+    let server = quire(dir.path(), &["--shards", "1", "--appendonly", "no"]);
+    let mut client = server.client();
+    let before = info(&mut client, "used_memory");
+    fill_hash(&mut client, "h", 100_000);
+    let full = info(&mut client, "used_memory");
+    let mut request = Vec::new();
+    push_command(&mut request, &[&b"UNLINK"[..], b"h"]);
+    push_command(&mut request, &[&b"INFO"[..], b"memory"]);
+    client.send(&request).expect("the server reads");
+    assert_eq!(client.receive().expect("an answer"), Reply::Int(1));
+    let text = client.receive().expect("an answer").text();
+    assert!(text.contains("lazyfree_pending_objects:1\r\n"), "answered before it was freed");
+    await_freed(&mut client, 1);
+    assert!(info(&mut client, "used_memory") - before < (full - before) / 50, "all of it");
+
+    fill_hash(&mut client, "h", 2000);
+    assert_eq!(client.ask(&["DEL", "h"]), Reply::Int(1));
+    await_freed(&mut client, 1);
+    for option in ["lazyfree-lazy-user-del", "lazyfree-lazy-server-del"] {
+        assert!(client.ask(&["CONFIG", "SET", option, "yes"]).is_ok());
+    }
+    fill_hash(&mut client, "h", 2000);
+    assert_eq!(client.ask(&["DEL", "h"]), Reply::Int(1));
+    await_freed(&mut client, 2);
+    fill_hash(&mut client, "h", 2000);
+    assert!(client.ask(&["SET", "h", "text"]).is_ok());
+    await_freed(&mut client, 3);
+    // Not worth it.
+    assert_eq!(client.ask(&["UNLINK", "h"]), Reply::Int(1));
+    await_freed(&mut client, 3);
+
+    fill(&mut client, 0, 20_000, b"value", true);
+    assert!(client.ask(&["FLUSHALL", "ASYNC"]).is_ok());
+    assert_eq!(client.ask(&["DBSIZE"]), Reply::Int(0));
+    await_freed(&mut client, 20_003);
+    fill(&mut client, 0, 20_000, b"value", true);
+    assert!(client.ask(&["FLUSHALL", "SYNC"]).is_ok());
+    await_freed(&mut client, 20_003);
+    assert!(client.ask(&["CONFIG", "SET", "lazyfree-lazy-user-flush", "yes"]).is_ok());
+    fill(&mut client, 0, 500, b"value", true);
+    assert!(client.ask(&["FLUSHDB"]).is_ok());
+    await_freed(&mut client, 20_503);
+}
+
+#[test]
+fn commands_over_several_shards_are_refused_as_a_whole() {
+    let dir = fresh_dir();
+    let args = ["--shards", "2", "--appendonly", "no", "--maxmemory", "8mb"];
+    let server = quire(dir.path(), &args);
+    let mut client = server.client();
+    // {a} and {b} have slots of different shards.
+    assert!(client.ask(&["SET", "{a}", "v"]).is_ok());
+    assert!(fill(&mut client, 0, 20_000, &[b'v'; 500], false) > 0);
+    let refusal = "OOM command not allowed when used memory > 'maxmemory'.";
+    for command in [
+        &["MSET", "{a}1", "v", "{b}1", "v"][..],
+        &["MSETNX", "{a}1", "v", "{b}1", "v"],
+        &["COPY", "{a}", "{b}1"],
+    ] {
+        assert_eq!(client.ask(command), Reply::Error(refusal.to_owned()), "{command:?}");
+    }
+    assert_eq!(client.ask(&["EXISTS", "{a}1", "{b}1"]), Reply::Int(0));
+    assert!(client.ask(&["RENAME", "{a}", "{b}"]).is_ok(), "as in Redis");
+}

@@ -10,7 +10,7 @@ use super::{CommandError, Reply};
 use crate::{
     aof::Staging,
     effect::{Deadline, Effect},
-    keyspace::{Database, Edited, EntryMut, Key, Keyspace, Value},
+    keyspace::{Database, Edited, EntryMut, Key, Keyspace, LazyFree, Value},
     shard::{Random, ShardStats},
     types::{Collection, Limits, View, rewrite},
 };
@@ -61,6 +61,8 @@ pub struct Ctx<'a> {
     pub groups: Groups,
     /// When small collections become big.
     pub limits: &'a Limits,
+    /// Which removals leave big values to be freed later.
+    pub lazy: LazyFree,
     /// The command leaves access times alone.
     pub keeps_access: bool,
     /// Keys that have expired are hidden, not removed.
@@ -78,6 +80,13 @@ impl<'a> Ctx<'a> {
     #[inline]
     pub fn database(&mut self) -> &mut Database {
         self.keyspace.db_mut(self.db)
+    }
+
+    /// Removes a key from the selected database; with `lazily` a big value is freed later. False
+    /// when there was none.
+    #[inline]
+    pub fn remove(&mut self, key: Key<'_>, lazily: bool) -> bool {
+        self.keyspace.with_db(self.db, lazily, |database| database.remove(key))
     }
 
     /// The entry for a reading command, which counts as an access and as a hit or a miss; with
@@ -286,7 +295,7 @@ impl<'a> Ctx<'a> {
             return;
         }
         if self.admitted || self.staging.admit(bytes).is_ok() {
-            self.keyspace.db_mut(db).remove(key);
+            self.keyspace.with_db(db, self.lazy.expire, |database| database.remove(key));
             self.staging.push_expiry(db as u16, key.bytes);
             self.stats.expired_keys += 1;
         }

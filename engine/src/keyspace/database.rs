@@ -10,6 +10,7 @@ use super::{
     entry::{EntryPtr, Meta, NewValue},
     group::{Group, Place},
     key::{Key, KeyHasher},
+    trash::Trash,
     value::Deadline,
     view::{Entry, EntryMut, OwnedEntry},
 };
@@ -18,6 +19,7 @@ use std::ops::Range;
 
 mod collections;
 mod eviction;
+mod removal;
 
 pub use collections::Edited;
 pub use eviction::Sampled;
@@ -45,6 +47,8 @@ pub struct Database {
     table_bytes: usize,
     /// Memory in which small collections are edited.
     scratch: Vec<u8>,
+    /// Where removed big values go, while that is not to be freed at once.
+    trash: Option<Trash>,
 }
 
 impl Database {
@@ -60,6 +64,7 @@ impl Database {
             entry_bytes: 0,
             table_bytes: 0,
             scratch: Vec::new(),
+            trash: None,
         }
     }
 
@@ -184,6 +189,7 @@ impl Database {
         match self.find(key) {
             Some(place) => {
                 let entry = place.entry();
+                self.spare(entry);
                 let deadline = deadline.resolve(entry.deadline());
                 let access = self.clock.used(entry.access());
                 let meta = Meta { deadline, access, raw: false };
@@ -226,18 +232,6 @@ impl Database {
         self.entry_bytes += entry.memory_bytes();
         self.keys += 1;
         self.note_deadline(key, None, meta.deadline);
-    }
-
-    /// Takes the entry at a place out; the caller frees it.
-    fn detach(&mut self, group: usize, hash: u64, place: Place) -> EntryPtr {
-        let group = &mut self.groups[group];
-        let before = group.memory_bytes();
-        let entry = group.remove(hash, place, &self.hasher);
-        self.table_bytes = self.table_bytes - before + group.memory_bytes();
-        self.entry_bytes -= entry.memory_bytes();
-        self.keys -= 1;
-        self.with_deadline -= usize::from(entry.deadline().is_some());
-        entry
     }
 
     /// Keeps count and index of deadlines true. A deadline that moves further away needs no new
@@ -300,16 +294,6 @@ impl Database {
         len.max(offset + bytes.len())
     }
 
-    /// Removes a key; false when there was none.
-    pub fn remove(&mut self, key: Key<'_>) -> bool {
-        let Some(place) = self.find(key) else { return false };
-        let entry = self.detach(usize::from(key.group()), key.hash, place);
-        // SAFETY: the table has forgotten the entry.
-        unsafe { entry.free() };
-        self.tidy_deadlines();
-        true
-    }
-
     /// Sets or removes a deadline (Unix time, ms); false when there is no such key.
     pub fn set_deadline(&mut self, key: Key<'_>, at_ms: Option<i64>) -> bool {
         let Some(place) = self.find(key) else { return false };
@@ -318,19 +302,12 @@ impl Database {
         true
     }
 
-    /// Takes an entry out.
-    pub fn take(&mut self, key: Key<'_>) -> Option<OwnedEntry> {
-        let place = self.find(key)?;
-        let entry = self.detach(usize::from(key.group()), key.hash, place);
-        // SAFETY: the table has forgotten the entry.
-        Some(unsafe { OwnedEntry::dissolve(entry) })
-    }
-
     /// Puts an entry in under this key, replacing what was there.
     pub fn put(&mut self, key: Key<'_>, entry: OwnedEntry) {
         let (value, meta) = entry.into_parts();
         match self.find(key) {
             Some(place) => {
+                self.spare(place.entry());
                 // SAFETY: `change` forgets the old address.
                 self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
             }
@@ -441,6 +418,7 @@ impl Database {
                 })
             });
             let Some(place) = place else { break };
+            self.spare(place.entry());
             let entry = self.detach(reference.group(), reference.hash(), place);
             emit(entry.key());
             // SAFETY: the table has forgotten the entry.

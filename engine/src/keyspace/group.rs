@@ -375,6 +375,12 @@ impl Group {
         (self.depth, self.deepest, self.widest) = (0, 0, 0);
     }
 
+    /// The table to be freed bit by bit.
+    pub(super) fn into_remains(mut self) -> Remains {
+        let directory = std::mem::take(&mut self.directory).into_vec();
+        Remains { directory, depth: self.depth }
+    }
+
     /// Every entry.
     pub(super) fn entries(&self) -> impl Iterator<Item = EntryPtr> {
         self.segments().flat_map(|(_, segment)| segment.all()).map(|word| {
@@ -405,6 +411,48 @@ impl Group {
         assert_eq!(deepest, self.deepest, "segments at the directory's depth");
         assert!(self.depth == 0 || deepest > 0, "the directory is as small as it can be");
         assert_eq!(self.keys == 0, self.directory.is_empty(), "empty groups hold no memory");
+    }
+}
+
+/// A table that is freed segment by segment, from its end. Nothing is looked up in it any more.
+pub(super) struct Remains {
+    directory: Vec<Segment>,
+    depth: u32,
+}
+
+impl Remains {
+    /// True when nothing is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.directory.is_empty()
+    }
+
+    /// Frees a segment with its entries, each of which `last_look` sees before; their number.
+    pub(super) fn shed(&mut self, last_look: &mut dyn FnMut(EntryPtr)) -> usize {
+        let Some(&segment) = self.directory.last() else { return 0 };
+        let span = 1 << (self.depth - segment.depth());
+        self.directory.truncate(self.directory.len() - span);
+        let mut entries = 0;
+        for word in segment.all() {
+            entries += 1;
+            // SAFETY: the word is not empty; nobody else has found the entry since the table was
+            // taken apart, and its word is gone with the segment.
+            unsafe {
+                let entry = word.entry();
+                last_look(entry);
+                entry.free();
+            }
+        }
+        // SAFETY: the directory has forgotten the segment.
+        unsafe { segment.free() };
+        entries
+    }
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        while !self.is_empty() {
+            self.shed(&mut |_| {});
+        }
     }
 }
 

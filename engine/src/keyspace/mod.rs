@@ -23,6 +23,7 @@ mod key;
 mod memory;
 mod segment;
 mod table;
+mod trash;
 mod value;
 mod view;
 mod word;
@@ -37,6 +38,7 @@ pub use database::{Database, Edited, Sampled};
 pub use key::{Key, KeyHasher};
 pub use memory::size_class;
 pub use table::{Handle, Table};
+pub use trash::{LazyFree, Shed, Trash};
 pub use value::{Deadline, Str, Value};
 pub use view::{Entry, EntryMut, OwnedEntry};
 
@@ -45,13 +47,14 @@ pub struct Keyspace {
     databases: Vec<Database>,
     hasher: KeyHasher,
     clock: AccessClock,
+    trash: Trash,
 }
 
 impl Keyspace {
     /// An empty keyspace of `databases` databases.
     pub fn new(databases: usize, hasher: KeyHasher) -> Self {
         let databases = (0..databases).map(|_| Database::new(hasher.clone())).collect();
-        Self { databases, hasher, clock: AccessClock::new() }
+        Self { databases, hasher, clock: AccessClock::new(), trash: Trash::default() }
     }
 
     /// Sets time (Unix, ms) and rule of the access bits that entries get when they are used.
@@ -104,6 +107,58 @@ impl Keyspace {
         let mut empty = Database::new(self.hasher.clone());
         empty.clock_from(&self.databases[db]);
         std::mem::replace(&mut self.databases[db], empty)
+    }
+
+    /// Works on a database; with `lazily`, big values that this removes are freed by
+    /// [`Keyspace::free_piece`], else at once.
+    #[inline]
+    pub fn with_db<R>(
+        &mut self,
+        db: usize,
+        lazily: bool,
+        work: impl FnOnce(&mut Database) -> R,
+    ) -> R {
+        let lent = self.databases[db].give_back();
+        let is_lent = lent.is_some();
+        self.trash = lent.unwrap_or_else(|| std::mem::take(&mut self.trash));
+        if lazily {
+            self.lend_trash(db);
+        }
+        let result = work(&mut self.databases[db]);
+        match (lazily, is_lent) {
+            (true, false) => self.take_trash(db),
+            (false, true) => self.lend_trash(db),
+            _ => {}
+        }
+        result
+    }
+
+    /// From now on big values that are removed from this database are not freed at once.
+    pub fn lend_trash(&mut self, db: usize) {
+        self.databases[db].lend(std::mem::take(&mut self.trash));
+    }
+
+    /// Ends [`Keyspace::lend_trash`].
+    pub fn take_trash(&mut self, db: usize) {
+        if let Some(trash) = self.databases[db].give_back() {
+            self.trash = trash;
+        }
+    }
+
+    /// Takes a database that [`Keyspace::clear`] has detached, to be freed in pieces.
+    pub fn discard(&mut self, old: Database) {
+        self.trash.add_groups(old.into_groups());
+    }
+
+    /// What has been removed and is not freed yet.
+    #[inline]
+    pub fn trash(&self) -> &Trash {
+        &self.trash
+    }
+
+    /// Frees a piece of it; false when there is none.
+    pub fn free_piece(&mut self) -> bool {
+        self.trash.free_piece()
     }
 
     /// Keys in all databases.

@@ -49,6 +49,10 @@ impl Table {
         Self::new(&other.hasher, other.len())
     }
 
+    pub(super) fn into_group(self) -> Group {
+        self.group
+    }
+
     /// The handle of a text's entry.
     pub fn handle(&self, text: &[u8]) -> Option<Handle> {
         self.group.find(self.key(text)).map(|place| Handle(place.entry().address()))

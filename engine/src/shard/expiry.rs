@@ -21,15 +21,16 @@ impl Shard {
             let mut steps = budget_keys.div_ceil(STEP_KEYS);
             while removed < budget_keys && steps > 0 {
                 steps -= 1;
-                let database = self.keyspace.db_mut(db);
+                let database = self.keyspace.db(db);
                 if database.next_due_ms().is_none_or(|due_ms| due_ms > now_ms)
                     || self.staging.admit(STEP_BYTES).is_err()
                 {
                     break;
                 }
                 let staging = &mut self.staging;
-                removed += database.due(now_ms, STEP_KEYS.min(budget_keys - removed), &mut |key| {
-                    staging.push_expiry(db as u16, key);
+                let step = STEP_KEYS.min(budget_keys - removed);
+                removed += self.keyspace.with_db(db, self.lazy.expire, |database| {
+                    database.due(now_ms, step, &mut |key| staging.push_expiry(db as u16, key))
                 });
             }
         }

@@ -6,11 +6,12 @@ use crate::{aof::Lsn, command::CommandError, effect::Effect};
 use std::ops::Range;
 
 impl Shard {
-    /// Deletes every key of `databases` as one batch; the LSN to wait for.
+    /// Deletes every key of `databases` as one batch; the LSN to wait for. With `lazily` their
+    /// memory is freed later, piece by piece.
     ///
     /// # Errors
     /// `-MISCONF` when the log has failed or has no room; nothing has changed then.
-    pub fn flush(&mut self, databases: Range<usize>) -> Result<Lsn, CommandError> {
+    pub fn flush(&mut self, databases: Range<usize>, lazily: bool) -> Result<Lsn, CommandError> {
         self.staging.begin();
         if self.staging.enabled() {
             let mut bytes = 0;
@@ -29,16 +30,23 @@ impl Shard {
                     self.staging.push(db as u16, Effect::Del { key: e.key() });
                 });
             }
+            if lazily {
+                self.keyspace.discard(old);
+            }
         }
         self.staging.end();
         Ok(self.staging.gate())
     }
 
     /// Empties databases without logging it: the manifest already says so.
-    pub fn forget(&mut self, databases: Range<usize>) {
+    /// With `lazily` their memory is freed later, piece by piece.
+    pub fn forget(&mut self, databases: Range<usize>, lazily: bool) {
         for db in databases {
             let old = self.keyspace.clear(db);
             self.stats.changes += old.len() as u64;
+            if lazily {
+                self.keyspace.discard(old);
+            }
         }
     }
 }

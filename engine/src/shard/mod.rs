@@ -32,7 +32,7 @@ use crate::{
         Args, CommandError, CommandSpec, Ctx, EFFECT_FRAME_BYTES, ErrorCounts, Flags, Groups, Mode,
         Reply,
     },
-    keyspace::{KeyHasher, Keyspace},
+    keyspace::{KeyHasher, Keyspace, LazyFree},
     slot,
     types::Limits,
 };
@@ -76,10 +76,15 @@ pub struct Shard {
     pub random: Random,
     /// When its small collections become big.
     pub limits: Limits,
+    /// Which removals leave big values to be freed later.
+    pub lazy: LazyFree,
     /// Commands leave access times alone, TOUCH apart.
     pub keeps_access: bool,
     /// Keys that have expired are hidden, not removed.
     pub keeps_expired: bool,
+    /// The command is part of one whose memory has been looked at as a whole: it is not refused
+    /// for want of memory.
+    pub is_part: bool,
     /// Until when the access clock's reading is good, Unix time, ms.
     clock_until_ms: i64,
     /// Its limit of memory.
@@ -107,8 +112,10 @@ impl Shard {
             stats: ShardStats::default(),
             random: Random::new(seed),
             limits: Limits::default(),
+            lazy: LazyFree::default(),
             keeps_access: false,
             keeps_expired: false,
+            is_part: false,
             clock_until_ms: 0,
             eviction: Eviction::default(),
             scratch: Vec::new(),
@@ -137,6 +144,10 @@ impl Shard {
             self.stats.refused.add(spec.name, 1);
             return 0;
         }
+        let lends = admitted && self.lazy.server_del;
+        if lends {
+            self.keyspace.lend_trash(db);
+        }
         self.staging.begin();
         let reply = Reply::new(out, resp3);
         let mut ctx = self.context(db, now_ms, Mode::Live, admitted, reply);
@@ -145,6 +156,9 @@ impl Shard {
             ctx.reply.error(error.text());
             ctx.stats.errors.add(error.code(), 1);
             ctx.stats.failed.add(spec.name, 1);
+        }
+        if lends {
+            self.keyspace.take_trash(db);
         }
         let own = self.staging.end();
         own.max(self.staging.gate())
@@ -157,7 +171,7 @@ impl Shard {
         if self.eviction.spend(held_bytes(args)) {
             return Ok(());
         }
-        self.make_room(spec.flags.has(Flags::DENYOOM))
+        self.make_room(spec.flags.has(Flags::DENYOOM) && !self.is_part)
     }
 
     /// What a handler gets to see.
@@ -182,6 +196,7 @@ impl Shard {
             random: &mut self.random,
             groups: self.groups,
             limits: &self.limits,
+            lazy: self.lazy,
             keeps_access: self.keeps_access,
             keeps_expired: self.keeps_expired,
         }

@@ -79,6 +79,7 @@ impl Shard {
         payload: &[u8],
         deadline: Option<i64>,
     ) -> Result<Lsn, CommandError> {
+        self.spend_room(key.len() + payload.len());
         let ((), lsn) = self.batch(db, 0, true, |ctx| {
             let value = payload::read(payload)?;
             payload::put(ctx, ctx.key(key), &value, deadline)

@@ -26,7 +26,10 @@ pub use rewrite::rewrite;
 pub use set::{Set, SetRef};
 pub use zset::{Zset, ZsetRef};
 
-use crate::keyspace::Value;
+use crate::keyspace::{Trash, Value};
+
+/// Elements above which a value is freed in pieces.
+const LABORIOUS_ELEMENTS: usize = 64;
 
 /// What TYPE says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +130,40 @@ impl Object {
             Object::Hash(_) => ValueType::Hash,
             Object::Set(_) => ValueType::Set,
             Object::Zset(_) => ValueType::Zset,
+        }
+    }
+
+    /// Takes next to nothing; stands where a value has been taken out of an entry to be freed.
+    pub fn nothing() -> Self {
+        Object::Hash(Hash::Small(Vec::new()))
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Object::Hash(hash) => hash.as_ref().len(),
+            Object::Set(set) => set.as_ref().len(),
+            Object::Zset(zset) => zset.as_ref().len(),
+        }
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// True when freeing it takes so long that it is better done in pieces: Redis' bound.
+    pub fn is_laborious(&self) -> bool {
+        self.len() > LABORIOUS_ELEMENTS
+    }
+
+    /// Frees it or hands its parts to the trash, to be freed bit by bit.
+    pub fn dismantle(self, trash: &mut Trash) {
+        match self {
+            Object::Hash(Hash::Big(table)) | Object::Set(Set::Big(table)) => trash.table(table),
+            Object::Zset(Zset::Big(ranked)) => ranked.dismantle(trash),
+            // In one or two allocations.
+            Object::Hash(Hash::Small(_)) | Object::Set(_) | Object::Zset(Zset::Small(_)) => {}
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
     packed::{self, At, Item, Packed, Wanted},
 };
 use crate::{
-    keyspace::{KeyHasher, Str, Table, Value},
+    keyspace::{KeyHasher, Str, Table, Trash, Value},
     number::{parse_double, write_double},
 };
 use std::cmp::Ordering;
@@ -71,6 +71,13 @@ impl Ranked {
     fn text(&self, item: &Leaf) -> &[u8] {
         // SAFETY: the tree names entries of its table, which is borrowed as long as the result.
         unsafe { item.handle.text() }
+    }
+
+    /// Hands table and tree to the trash.
+    pub(super) fn dismantle(self, trash: &mut Trash) {
+        trash.table(self.table);
+        // The tree is taken first. It names the table's entries, but does not look at them.
+        trash.part(self.tree.into_nodes());
     }
 
     fn score(&self, member: &[u8]) -> Option<f64> {

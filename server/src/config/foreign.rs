@@ -70,7 +70,6 @@ const fn refused(name: &'static str, why: &'static str) -> Foreign {
 const NO_REPLICATION: &str = "Quire does not replicate yet";
 const NO_SNAPSHOTS: &str = "Quire writes no RDB snapshots yet, its log is what persists";
 const NO_REWRITE: &str = "Quire does not rewrite its log by itself yet";
-const NO_EVICTION: &str = "Quire does not limit this yet";
 const NO_ACL: &str = "Quire knows one user, `requirepass` sets its password";
 const NO_MODULES: &str = "Quire loads no modules";
 const NO_TYPE: &str = "Quire has no values of this type yet";
@@ -82,7 +81,6 @@ const NO_FORK: &str = "Quire never forks: shards are placed by `server_cpulist`,
 const FOREGROUND: &str = "Quire stays in the foreground: let a service manager run it (see \
                           configs/systemd/quire.service), or start it with `&` or setsid";
 const OWN_THREADS: &str = "each shard serves its own connections: set `shards`";
-const AT_ONCE: &str = "values are freed where they are removed";
 
 pub(super) static TABLE: &[Foreign] = &[
     // Snapshots
@@ -123,12 +121,6 @@ pub(super) static TABLE: &[Foreign] = &[
     only("activerehashing", &["yes"], "tables never rehash more than one segment at a time"),
     only("shutdown-timeout", &["10"], NO_REPLICATION),
     // Memory
-    only("maxmemory-clients", &["0"], NO_EVICTION),
-    only("lazyfree-lazy-eviction", &["no"], NO_EVICTION),
-    only("lazyfree-lazy-expire", &["no"], AT_ONCE),
-    only("lazyfree-lazy-server-del", &["no"], AT_ONCE),
-    only("lazyfree-lazy-user-del", &["no"], AT_ONCE),
-    only("lazyfree-lazy-user-flush", &["no"], AT_ONCE),
     only("active-expire-effort", &["1"], "expired keys are found by their deadline"),
     only("jemalloc-bg-thread", &["no"], "the allocator has no thread of its own"),
     only("activedefrag", &["no"], NO_DEFRAG),

@@ -9,6 +9,7 @@
 
 mod alias;
 mod cli;
+mod clients_limit;
 pub mod cpus;
 mod directive;
 mod directives;
@@ -26,6 +27,7 @@ mod rewrite;
 pub mod title;
 
 pub use cli::{Invocation, parse_arguments};
+pub use clients_limit::ClientsLimit;
 pub use directive::{Directive, Kind, When, find, groups, table};
 pub use error::{ConfigError, Origin};
 pub use file::{Line, read_file, read_text};
@@ -42,6 +44,7 @@ pub use rename::{CommandNames, names as command_names};
 pub use rewrite::{replace_file, rewritten};
 
 use quire_engine::{
+    keyspace::LazyFree,
     limits::{SHARDS_MAX, STRING_BYTES_MAX},
     types::Limits,
 };
@@ -85,6 +88,8 @@ pub struct Config {
     pub maxmemory_eviction_tenacity: u32,
     pub lfu_log_factor: u32,
     pub lfu_decay_time: u32,
+    pub maxmemory_clients: ClientsLimit,
+    pub lazyfree: LazyFree,
     pub loglevel: LogLevel,
     pub logfile: String,
     pub log_format: LogFormat,
@@ -200,6 +205,8 @@ impl Default for Config {
             maxmemory_eviction_tenacity: 10,
             lfu_log_factor: 10,
             lfu_decay_time: 1,
+            maxmemory_clients: ClientsLimit::default(),
+            lazyfree: LazyFree::default(),
             loglevel: LogLevel::Notice,
             logfile: String::new(),
             log_format: LogFormat::Text,

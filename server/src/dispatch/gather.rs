@@ -17,8 +17,9 @@ use crate::{
 };
 use quire_engine::{
     aof::Lsn,
-    command::{Args, CommandSpec, Fanout, KeySpec, OwnedArgs, Reply},
+    command::{Args, CommandError, CommandSpec, Fanout, Flags, KeySpec, OwnedArgs, Reply},
     families::table,
+    shard::Shard,
 };
 
 /// How the parts' replies become one.
@@ -73,6 +74,9 @@ impl Core {
         if is_write(spec) && conn.outstanding > 0 {
             conn.parked = Parked::Order(None);
             return Taken::NotYet;
+        }
+        if spec.flags.has(Flags::DENYOOM) && !self.shard.as_mut().is_some_and(Shard::has_memory) {
+            return self.reject(conn, id, CommandError::OUT_OF_MEMORY);
         }
         match spec.fanout {
             Fanout::TwoKeys
@@ -163,8 +167,10 @@ impl Core {
         let (db, resp3, now) = (conn.session.db, conn.session.resp3, self.now_ms);
         let Some(own) = self.shard.as_mut() else { return };
         own.keeps_access = conn.session.no_touch;
+        own.is_part = true;
         let mut reply = Vec::new();
         let gate = own.execute(spec, db, now, resp3, args, &mut reply);
+        own.is_part = false;
         let ticks = self.timings.lap();
         self.charge(conn, to.seq, ticks);
         if gate != 0 && is_write(spec) {

@@ -70,10 +70,10 @@ impl Core {
         });
         let keys = |db: usize| self.shared.sum(|s| &s.keys[db]);
         let small = match op {
-            GlobalOp::FlushAll => {
+            GlobalOp::FlushAll { .. } => {
                 (0..self.shared.options.databases).map(keys).sum::<u64>() <= SMALL_FLUSH_KEYS
             }
-            GlobalOp::FlushDb(db) => keys(db as usize) <= SMALL_FLUSH_KEYS,
+            GlobalOp::FlushDb { db, .. } => keys(db as usize) <= SMALL_FLUSH_KEYS,
             GlobalOp::SwapDb(..) => false,
         };
         if small {
@@ -85,15 +85,15 @@ impl Core {
 
     /// Any core: delete what the operation names, key by key, as one batch.
     pub fn flush_small(&mut self, op: GlobalOp) {
-        let databases = match op {
-            GlobalOp::FlushAll => 0..self.shared.options.databases,
-            GlobalOp::FlushDb(db) => db as usize..db as usize + 1,
-            GlobalOp::SwapDb(..) => 0..0,
+        let (databases, lazily) = match op {
+            GlobalOp::FlushAll { lazily } => (0..self.shared.options.databases, lazily),
+            GlobalOp::FlushDb { db, lazily } => (db as usize..db as usize + 1, lazily),
+            GlobalOp::SwapDb(..) => (0..0, false),
         };
         let mut lsn = 0;
         let mut error = None;
         if let Some(shard) = self.shard.as_mut() {
-            match shard.flush(databases) {
+            match shard.flush(databases, lazily) {
                 Ok(gate) => lsn = gate,
                 Err(e) => error = Some(e.text().to_owned()),
             }
@@ -138,8 +138,8 @@ impl Core {
             return;
         }
         let request = match running.op {
-            GlobalOp::FlushAll => Request::NewGeneration { positions },
-            GlobalOp::FlushDb(db) => {
+            GlobalOp::FlushAll { .. } => Request::NewGeneration { positions },
+            GlobalOp::FlushDb { db, .. } => {
                 let db = db.to_string();
                 let commands = resp(&[&["SELECT", &db], &["FLUSHDB"]]);
                 Request::Global { commands, positions }
@@ -173,8 +173,12 @@ impl Core {
     pub fn thaw(&mut self, op: Option<GlobalOp>) {
         if let (Some(op), Some(shard)) = (op, self.shard.as_mut()) {
             match op {
-                GlobalOp::FlushAll => shard.forget(0..shard.keyspace.databases()),
-                GlobalOp::FlushDb(db) => shard.forget(db as usize..db as usize + 1),
+                GlobalOp::FlushAll { lazily } => {
+                    shard.forget(0..shard.keyspace.databases(), lazily);
+                }
+                GlobalOp::FlushDb { db, lazily } => {
+                    shard.forget(db as usize..db as usize + 1, lazily);
+                }
                 GlobalOp::SwapDb(a, b) => shard.keyspace.swap(a as usize, b as usize),
             }
         }

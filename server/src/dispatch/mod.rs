@@ -28,6 +28,9 @@ use crate::{
 use quire_engine::command::{Args, CommandError, CommandSpec, Flags, OwnedArgs, Reply};
 use table::Target;
 
+/// Bytes of a connection's buffers from which on a receive is told to the limit of memory.
+const BIG_BUFFERS: usize = 16 * 1024;
+
 /// What became of one command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -49,6 +52,13 @@ impl Core {
             }
             conn.input.extend_from_slice(data);
             self.process_input(conn);
+        }
+        let held = conn.input.len() + conn.out.buf.len();
+        if held > BIG_BUFFERS
+            && let Some(shard) = self.shard.as_mut()
+        {
+            // What clients' buffers took since the shard last looked counts as a write's bytes.
+            shard.spend_room(held);
         }
         let limit = self.live.client_query_buffer_limit as usize;
         if conn.input.len() - conn.input_at > limit && !conn.closing {

@@ -73,6 +73,7 @@ impl Core {
             let (now, db) = (self.now_ms, head.db as usize);
             let Some(shard) = self.shard.as_mut() else { break };
             shard.keeps_access = head.no_touch;
+            shard.is_part = head.is_part;
             let timings = &mut self.timings;
             let mut ticks = 0;
             put_reply(&mut replies, head.to, |out| {
@@ -84,6 +85,9 @@ impl Core {
             if !head.is_part {
                 self.account_for(head.to, head.what, args, ticks, &mut replies);
             }
+        }
+        if let Some(shard) = self.shard.as_mut() {
+            shard.is_part = false;
         }
         self.spans = spans;
         self.cell().stats.hops_in.add(count);

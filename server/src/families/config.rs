@@ -259,6 +259,7 @@ impl Core {
     pub fn settings_changed(&mut self) {
         if let Some(shard) = self.shard.as_mut() {
             shard.limits = self.live.limits;
+            shard.lazy = self.live.lazyfree;
         }
         self.limit_changed();
         let is_open = self.live.requirepass.is_empty();

@@ -52,16 +52,12 @@ pub(super) const SPECS: &[ServerSpec] = &[
     },
 ];
 
-/// ASYNC and SYNC are both fine: the old content is detached at once either way.
-fn check_flush_options(args: Args<'_>) -> Result<(), CommandError> {
+/// Whether memory is to be freed later: ASYNC, or no option and `lazyfree-lazy-user-flush`.
+fn flushes_lazily(core: &Core, args: Args<'_>) -> Result<bool, CommandError> {
     match args.try_get(1) {
-        None => Ok(()),
-        Some(o)
-            if args.len() == 2
-                && (o.eq_ignore_ascii_case(b"async") || o.eq_ignore_ascii_case(b"sync")) =>
-        {
-            Ok(())
-        }
+        None => Ok(core.live.lazyfree.user_flush),
+        Some(option) if args.len() == 2 && option.eq_ignore_ascii_case(b"async") => Ok(true),
+        Some(option) if args.len() == 2 && option.eq_ignore_ascii_case(b"sync") => Ok(false),
         Some(_) => Err(CommandError::SYNTAX),
     }
 }
@@ -72,9 +68,9 @@ fn flushall(
     args: Args<'_>,
     _out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
-    check_flush_options(args)?;
+    let lazily = flushes_lazily(core, args)?;
     core.admit_global()?;
-    Ok(Step::Global(GlobalOp::FlushAll))
+    Ok(Step::Global(GlobalOp::FlushAll { lazily }))
 }
 
 fn flushdb(
@@ -83,9 +79,9 @@ fn flushdb(
     args: Args<'_>,
     _out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
-    check_flush_options(args)?;
+    let lazily = flushes_lazily(core, args)?;
     core.admit_global()?;
-    Ok(Step::Global(GlobalOp::FlushDb(conn.session.db as u16)))
+    Ok(Step::Global(GlobalOp::FlushDb { db: conn.session.db as u16, lazily }))
 }
 
 fn swapdb(

@@ -7,6 +7,7 @@ pub mod info;
 pub mod latency;
 pub mod log;
 pub mod memory;
+pub mod over_limit;
 pub mod progress;
 pub mod rates;
 pub mod slowlog;

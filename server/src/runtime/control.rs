@@ -15,9 +15,17 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GlobalOp {
     /// Every key of every database.
-    FlushAll,
+    FlushAll {
+        /// Memory is freed later, piece by piece.
+        lazily: bool,
+    },
     /// Every key of one database.
-    FlushDb(u16),
+    FlushDb {
+        /// The database.
+        db: u16,
+        /// As above.
+        lazily: bool,
+    },
     /// Exchange two databases.
     SwapDb(u16, u16),
 }

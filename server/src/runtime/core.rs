@@ -294,6 +294,7 @@ impl Core {
         }
         self.resume_parked();
         self.keep_limit();
+        self.free_trash();
         self.pump_log();
         self.after_pump();
         self.send_monitor_lines();

@@ -10,11 +10,17 @@ use quire_engine::{
     keyspace::{Keyspace, Tracking},
     shard::{EvictionPolicy, Limit, Meter, Relief},
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Most keys sampled for one eviction, whatever `maxmemory-samples` says: beyond that sampling
 /// is as good as exact.
 const SAMPLES_MAX: u32 = 1024;
+
+/// How long one turn frees what has been removed.
+const TRASH_SLICE: Duration = Duration::from_micros(100);
 
 /// The process' memory as one shard sees it.
 struct ProcessMeter {
@@ -40,6 +46,10 @@ impl Meter for ProcessMeter {
             && (0..)
                 .zip(&self.shared.cores)
                 .any(|(id, core)| id != self.id && evictable(&core.stats))
+    }
+
+    fn note_over(&mut self, is_over: bool) {
+        self.shared.over_limit.note(is_over, Instant::now());
     }
 }
 
@@ -99,5 +109,26 @@ impl Core {
             // Its own doorbell is silent: this core is awake.
             (0..self.shards()).for_each(|peer| self.ring_doorbell(peer));
         }
+    }
+
+    /// True when something has been removed whose memory is not free yet.
+    #[inline]
+    pub fn has_trash(&self) -> bool {
+        self.shard.as_ref().is_some_and(|shard| !shard.keyspace.trash().is_empty())
+    }
+
+    /// End of turn: frees some of what has been removed.
+    #[inline]
+    pub fn free_trash(&mut self) {
+        if self.has_trash() {
+            self.free_slice();
+        }
+    }
+
+    #[cold]
+    fn free_slice(&mut self) {
+        let Some(shard) = self.shard.as_mut() else { return };
+        let started = Instant::now();
+        while shard.keyspace.free_piece() && started.elapsed() < TRASH_SLICE {}
     }
 }

@@ -80,6 +80,7 @@ impl Core {
         let mut shard = Shard::new(self.id as usize, n, databases, hasher, staging, seed);
         shard.keyspace = keyspace;
         shard.limits = self.live.limits;
+        shard.lazy = self.live.lazyfree;
         self.shard = Some(shard);
         self.limit_shard();
         self.publish_key_counts();

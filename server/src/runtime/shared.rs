@@ -6,7 +6,7 @@ use super::{attention::Attention, control::Mailbox};
 use crate::{
     config::{Config, LiveConfig},
     net::listener::Listener,
-    observe::{latency::Monitor, rates::Rates, slowlog::SlowLog, timings},
+    observe::{latency::Monitor, over_limit::OverLimit, rates::Rates, slowlog::SlowLog, timings},
     options::Options,
 };
 use quire_engine::{
@@ -90,10 +90,12 @@ pub struct CoreStats {
     pub expire_us: Counter,
     /// Keys evicted on this shard.
     pub evicted: Counter,
-    /// Milliseconds for which the limit of memory has not held, as this shard saw it.
-    pub over_limit_ms: Counter,
-    /// The same, of the time that goes on; 0 while it holds.
-    pub over_limit_now_ms: Counter,
+    /// Clients closed for the memory they took.
+    pub evicted_clients: Counter,
+    /// Values and keys freed after they were removed.
+    pub lazily_freed: Counter,
+    /// Those still to be freed.
+    pub lazily_pending: Counter,
     /// Changes of keys on this shard.
     pub changes: Counter,
     /// Error replies.
@@ -157,11 +159,12 @@ pub enum Counted {
     Expired,
     ExpireUs,
     Evicted,
-    OverLimitMs,
+    EvictedClients,
+    LazilyFreed,
 }
 
 impl Counted {
-    const ALL: [Counted; 17] = [
+    const ALL: [Counted; 18] = [
         Self::Connections,
         Self::Rejected,
         Self::Commands,
@@ -178,7 +181,8 @@ impl Counted {
         Self::Expired,
         Self::ExpireUs,
         Self::Evicted,
-        Self::OverLimitMs,
+        Self::EvictedClients,
+        Self::LazilyFreed,
     ];
 
     fn of(self, stats: &CoreStats) -> &Counter {
@@ -199,7 +203,8 @@ impl Counted {
             Self::Expired => &stats.expired,
             Self::ExpireUs => &stats.expire_us,
             Self::Evicted => &stats.evicted,
-            Self::OverLimitMs => &stats.over_limit_ms,
+            Self::EvictedClients => &stats.evicted_clients,
+            Self::LazilyFreed => &stats.lazily_freed,
         }
     }
 }
@@ -277,6 +282,8 @@ pub struct Shared {
     pub rates: Rates<3>,
     /// Monitors and pauses.
     pub attention: Attention,
+    /// How long memory has been over its limit.
+    pub over_limit: OverLimit,
     /// Slow commands.
     pub slowlog: SlowLog,
     /// What took long, by kind.
@@ -338,6 +345,7 @@ impl Shared {
             replication_id,
             rates: Rates::default(),
             attention: Attention::new(n),
+            over_limit: OverLimit::default(),
             slowlog: SlowLog::default(),
             latency: Monitor::default(),
             last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),
@@ -394,6 +402,7 @@ impl Shared {
             let now = self.sum(|stats| what.of(stats));
             self.baseline[what as usize].store(now, Ordering::Relaxed);
         }
+        self.over_limit.reset(Instant::now());
     }
 
     /// How long keys of a database that have a deadline have left: mean, ms.

@@ -75,6 +75,6 @@ impl Core {
     }
 
     fn has_work(&mut self) -> bool {
-        !self.resume.is_empty() || self.evicting || self.mesh.has_mail()
+        !self.resume.is_empty() || self.evicting || self.has_trash() || self.mesh.has_mail()
     }
 }

@@ -183,9 +183,8 @@ impl Core {
             stats.misses.set(shard.stats.keyspace_misses);
             stats.expired.set(shard.stats.expired_keys);
             stats.evicted.set(shard.stats.evicted_keys);
-            let (current, total) = shard.over_limit_us();
-            stats.over_limit_now_ms.set(current / 1000);
-            stats.over_limit_ms.set(total / 1000);
+            stats.lazily_freed.set(shard.keyspace.trash().freed());
+            stats.lazily_pending.set(shard.keyspace.trash().pending());
             stats.changes.set(shard.stats.changes);
             stats.last_lsn.set(shard.staging.last_lsn());
             stats.staged.set(shard.staging.staged_bytes() as u64);

@@ -33,7 +33,7 @@ pub const SPECS: &[CommandSpec] = &[
         summary: "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking.",
         fanout: Fanout::Sum,
         examples: &["UNLINK k", "UNLINK k n nokey k2"],
-        run: del,
+        run: unlink,
     },
     CommandSpec {
         name: "exists",
@@ -80,11 +80,19 @@ pub const SPECS: &[CommandSpec] = &[
 ];
 
 fn del(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    remove(cx, args, cx.lazy.user_del)
+}
+
+fn unlink(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    remove(cx, args, true)
+}
+
+fn remove(cx: &mut Ctx<'_>, args: Args<'_>, lazily: bool) -> Result<(), CommandError> {
     let mut removed = 0;
     for key in args.iter_from(1) {
         let key = cx.key(key);
         if cx.find(key)?.is_some() {
-            cx.database().remove(key);
+            cx.remove(key, lazily);
             cx.effect(key.hash, Effect::Del { key: key.bytes });
             removed += 1;
         }

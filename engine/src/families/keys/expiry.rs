@@ -228,7 +228,7 @@ fn set_deadline(
         return Ok(());
     }
     if cx.is_live() && at_ms <= cx.now_ms {
-        cx.database().remove(key);
+        cx.remove(key, cx.lazy.expire);
         cx.effect(key.hash, Effect::Del { key: key.bytes });
     } else {
         cx.database().set_deadline(key, Some(at_ms));

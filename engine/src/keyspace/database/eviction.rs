@@ -127,8 +127,9 @@ impl Database {
             // SAFETY: the entry is in the table, which is borrowed during the call.
             self.hasher.hash(entry.key()) == hash && still(unsafe { Entry::new(entry) })
         })?;
+        let bytes = place.entry().memory_bytes();
+        self.spare(place.entry());
         let entry = self.detach(usize::from(group), hash, place);
-        let bytes = entry.memory_bytes();
         emit(entry.key(), hash);
         // SAFETY: the table has forgotten the entry.
         unsafe { entry.free() };

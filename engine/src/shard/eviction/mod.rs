@@ -41,8 +41,8 @@ const SLACK_MAX: u64 = PORTION;
 /// Above the limit by this part of it, not even keys of other shards that could be evicted let a
 /// write through.
 const OVERSHOOT_SHARE: u64 = 50;
-/// Keys evicted between two looks at the clock.
-const KEYS_PER_LOOK: u64 = 16;
+/// Keys evicted and pieces freed between two looks at the clock.
+const STEPS_PER_LOOK: u64 = 16;
 /// Room in the log for the deletion of one key of usual length, bytes.
 /// LIMIT: keys may be longer; the log keeps a reserve for what a deletion needs.
 const DELETION_BYTES: usize = EFFECT_FRAME_BYTES + 1024;
@@ -55,6 +55,8 @@ pub trait Meter: Send {
     fn clock_us(&self) -> u64;
     /// True when other shards have keys that may be evicted.
     fn others_can_evict(&self, policy: EvictionPolicy) -> bool;
+    /// This shard could not bring the process within the limit, or sees that it holds again.
+    fn note_over(&mut self, is_over: bool);
 }
 
 /// Unlimited memory.
@@ -72,6 +74,8 @@ impl Meter for Boundless {
     fn others_can_evict(&self, _policy: EvictionPolicy) -> bool {
         false
     }
+
+    fn note_over(&mut self, _is_over: bool) {}
 }
 
 /// The directives about the limit.
@@ -138,9 +142,8 @@ pub(super) struct Eviction {
     /// Bytes that writes may take before the meter is asked again.
     room: i64,
     pool: Pool,
-    /// Since when the limit has not held, by the meter's clock.
-    over_since_us: Option<u64>,
-    over_us: u64,
+    /// The meter has been told that the limit does not hold.
+    is_over: bool,
     /// A write found nothing to evict here.
     wants_help: bool,
 }
@@ -152,8 +155,7 @@ impl Default for Eviction {
             meter: Box::new(Boundless),
             room: i64::MAX,
             pool: Pool::default(),
-            over_since_us: None,
-            over_us: 0,
+            is_over: false,
             wants_help: false,
         }
     }
@@ -177,12 +179,11 @@ impl Eviction {
         self.room = free.min(PORTION) as i64;
     }
 
-    /// Notes whether the limit holds.
+    /// Notes whether the limit holds, as far as evicting could bring that about.
     fn note(&mut self, holds: bool) {
-        if !holds {
-            self.over_since_us.get_or_insert_with(|| self.meter.clock_us());
-        } else if let Some(since) = self.over_since_us.take() {
-            self.over_us += self.meter.clock_us().saturating_sub(since);
+        if self.is_over == holds {
+            self.is_over = !holds;
+            self.meter.note_over(!holds);
         }
     }
 }
@@ -206,13 +207,11 @@ impl Shard {
         self.advance_clock(now_ms);
     }
 
-    /// How long the limit has not held, microseconds: now (0 when it holds), and in all.
-    pub fn over_limit_us(&self) -> (u64, u64) {
-        let eviction = &self.eviction;
-        let current = eviction
-            .over_since_us
-            .map_or(0, |since| eviction.meter.clock_us().saturating_sub(since));
-        (current, eviction.over_us + current)
+    /// Takes memory that is held by something else than keys from the room of the next writes:
+    /// they look at the meter the sooner.
+    #[inline]
+    pub fn spend_room(&mut self, bytes: usize) {
+        self.eviction.spend(bytes);
     }
 
     /// True, once, after writes found nothing to evict here that other shards may have.
@@ -249,7 +248,7 @@ impl Shard {
     }
 
     /// Whether a command that must not run out of memory may be split over shards: true unless
-    /// the limit does not hold and nothing can be evicted.
+    /// the limit does not hold and nothing can be evicted. Its parts run as [`Shard::is_part`].
     pub fn has_memory(&mut self) -> bool {
         self.eviction.limit.bytes == 0 || self.make_room(true).is_ok()
     }
@@ -264,10 +263,9 @@ impl Shard {
             }
             return Relief::Held;
         }
-        self.eviction.note(false);
         let relief = self.evict_down(used);
+        self.eviction.note(relief == Relief::Held);
         if relief == Relief::Held {
-            self.eviction.note(true);
             let used = self.eviction.meter.used(&self.keyspace);
             self.eviction.grant(used);
         } else {
@@ -276,21 +274,24 @@ impl Shard {
         relief
     }
 
-    /// Evicts until the target is reached, time is up, or nothing is left.
+    /// Frees what has been removed already, then evicts, until the target is reached, time is up,
+    /// or nothing is left.
     fn evict_down(&mut self, mut used: u64) -> Relief {
         let limit = self.eviction.limit;
-        if matches!(limit.policy.choice(), Choice::None) {
-            return Relief::Nothing;
-        }
         let started_us = self.eviction.meter.clock_us();
-        let mut keys = 0;
+        let mut steps = 0;
         while used > limit.target() {
             let mut excess = (used - limit.target()) as i64;
             while excess > 0 {
-                let Some(bytes) = self.evict_one() else { return Relief::Nothing };
-                excess -= bytes as i64;
-                keys += 1;
-                if keys % KEYS_PER_LOOK == 0
+                if self.keyspace.free_piece() {
+                    // Nobody knows how much it was.
+                    excess = 0;
+                } else {
+                    let Some(bytes) = self.evict_one() else { return Relief::Nothing };
+                    excess -= bytes as i64;
+                }
+                steps += 1;
+                if steps % STEPS_PER_LOOK == 0
                     && self.eviction.meter.clock_us() - started_us > limit.slice_us()
                 {
                     let used = self.eviction.meter.used(&self.keyspace);
@@ -305,9 +306,18 @@ impl Shard {
     /// Evicts one key; its bytes, None when there is none or the log has no room.
     fn evict_one(&mut self) -> Option<usize> {
         let Self {
-            eviction: Eviction { limit, pool, .. }, keyspace, random, staging, stats, ..
+            eviction: Eviction { limit, pool, .. },
+            keyspace,
+            lazy,
+            random,
+            staging,
+            stats,
+            ..
         } = self;
         let choice = limit.policy.choice();
+        if matches!(choice, Choice::None) {
+            return None;
+        }
         let wish = Wish { choice, is_volatile: limit.policy.is_volatile(), samples: limit.samples };
         loop {
             // ORDER: before the key is removed: a deletion that cannot be logged would bring the
@@ -320,12 +330,14 @@ impl Shard {
                 Choice::Best(score) => score(&clock, &entry) >= candidate.score,
                 Choice::Any | Choice::Ending | Choice::None => true,
             };
-            let database = keyspace.db_mut(candidate.db);
-            let evicted = database.evict(candidate.key, still, &mut |key, hash| {
+            let mut log = |key: &[u8], hash| {
                 staging.begin();
                 staging.touch_write(hash);
                 staging.push(candidate.db as u16, Effect::Del { key });
                 staging.end();
+            };
+            let evicted = keyspace.with_db(candidate.db, lazy.eviction, |database| {
+                database.evict(candidate.key, still, &mut log)
             });
             if let Some(bytes) = evicted {
                 stats.evicted_keys += 1;

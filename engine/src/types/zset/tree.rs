@@ -6,7 +6,7 @@
 //! neighbour when both fit. Members in ascending order fill leaves whole. Invariants: every
 //! handle names an entry that lives in the set's table; children's `first` and `count` are exact.
 
-use crate::keyspace::Handle;
+use crate::keyspace::{Handle, Shed};
 use std::cmp::Ordering;
 
 /// Most items of a leaf, and most children of an inner node.
@@ -34,6 +34,18 @@ struct Child {
 enum Node {
     Leaf(Vec<Item>),
     Inner(Vec<Child>),
+}
+
+/// Nodes of a tree that is freed one by one.
+struct Nodes(Vec<Node>);
+
+impl Shed for Nodes {
+    fn shed(&mut self) -> bool {
+        if let Some(Node::Inner(children)) = self.0.pop() {
+            self.0.extend(children.into_iter().map(|child| *child.node));
+        }
+        !self.0.is_empty()
+    }
 }
 
 /// The tree.
@@ -103,6 +115,11 @@ impl Default for Tree {
 }
 
 impl Tree {
+    /// The tree to be freed node by node.
+    pub fn into_nodes(self) -> Box<dyn Shed> {
+        Box::new(Nodes(vec![self.root]))
+    }
+
     /// Number of members.
     #[cfg(test)]
     pub fn len(&self) -> usize {

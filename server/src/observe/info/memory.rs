@@ -1,7 +1,7 @@
 //! Section memory.
 
 use super::{Facts, Fields};
-use crate::observe::memory::Memory;
+use crate::{observe::memory::Memory, runtime::shared::Counted};
 use quire_engine::aof;
 
 pub(super) fn memory(fields: &mut Fields, facts: Facts<'_>) {
@@ -35,4 +35,6 @@ pub(super) fn memory(fields: &mut Fields, facts: Facts<'_>) {
     fields.add("mem_not_counted_for_evict", aof::buffer_bytes());
     fields.add("mem_aof_buffer", aof::buffer_bytes());
     fields.add("mem_allocator", "jemalloc");
+    fields.add("lazyfree_pending_objects", shared.sum(|s| &s.lazily_pending));
+    fields.add("lazyfreed_objects", shared.counted(Counted::LazilyFreed));
 }

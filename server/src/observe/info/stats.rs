@@ -2,6 +2,7 @@
 
 use super::{Facts, Fields};
 use crate::runtime::shared::Counted;
+use std::time::Instant;
 
 pub(super) fn stats(fields: &mut Fields, facts: Facts<'_>) {
     let shared = facts.shared;
@@ -23,10 +24,10 @@ pub(super) fn stats(fields: &mut Fields, facts: Facts<'_>) {
     fields.add("expired_keys", counted(Counted::Expired));
     fields.add("expire_cycle_cpu_milliseconds", counted(Counted::ExpireUs) / 1000);
     fields.add("evicted_keys", counted(Counted::Evicted));
-    fields.add("evicted_clients", 0);
-    fields.add("total_eviction_exceeded_time", counted(Counted::OverLimitMs));
-    let current = shared.cores.iter().map(|core| core.stats.over_limit_now_ms.get()).max();
-    fields.add("current_eviction_exceeded_time", current.unwrap_or(0));
+    fields.add("evicted_clients", counted(Counted::EvictedClients));
+    let (current, all) = shared.over_limit.times(Instant::now());
+    fields.add("total_eviction_exceeded_time", all.as_millis());
+    fields.add("current_eviction_exceeded_time", current.as_millis());
     fields.add("keyspace_hits", counted(Counted::Hits));
     fields.add("keyspace_misses", counted(Counted::Misses));
     fields.zeros(&[

@@ -1,0 +1,78 @@
+//! Taking entries out of a database, and where their memory goes.
+//!
+//! A removed entry is freed at once, unless the database has been lent a [`Trash`]: then a value
+//! that takes long to free goes there, out of an entry that stays whole until it is freed, so
+//! whoever removes or overwrites entries need not know. Accounted bytes are true either way.
+
+use super::{Database, EntryPtr, Key, OwnedEntry, Place};
+use crate::keyspace::{
+    group::Group,
+    trash::{Trash, hollow},
+};
+
+impl Database {
+    /// Takes the entry at a place out; the caller frees it.
+    pub(super) fn detach(&mut self, group: usize, hash: u64, place: Place) -> EntryPtr {
+        let group = &mut self.groups[group];
+        let before = group.memory_bytes();
+        let entry = group.remove(hash, place, &self.hasher);
+        self.table_bytes = self.table_bytes - before + group.memory_bytes();
+        self.entry_bytes -= entry.memory_bytes();
+        self.keys -= 1;
+        self.with_deadline -= usize::from(entry.deadline().is_some());
+        entry
+    }
+
+    /// Removes a key; false when there was none.
+    pub fn remove(&mut self, key: Key<'_>) -> bool {
+        let Some(place) = self.find(key) else { return false };
+        self.spare(place.entry());
+        let entry = self.detach(usize::from(key.group()), key.hash, place);
+        // SAFETY: the table has forgotten the entry.
+        unsafe { entry.free() };
+        self.tidy_deadlines();
+        true
+    }
+
+    /// Takes an entry out.
+    pub fn take(&mut self, key: Key<'_>) -> Option<OwnedEntry> {
+        let place = self.find(key)?;
+        let entry = self.detach(usize::from(key.group()), key.hash, place);
+        // SAFETY: the table has forgotten the entry.
+        Some(unsafe { OwnedEntry::dissolve(entry) })
+    }
+
+    /// Big values that are removed from now on go to the trash.
+    pub(in crate::keyspace) fn lend(&mut self, trash: Trash) {
+        self.trash = Some(trash);
+    }
+
+    /// Values are freed at once again; the trash that was lent.
+    pub(in crate::keyspace) fn give_back(&mut self) -> Option<Trash> {
+        self.trash.take()
+    }
+
+    /// The tables alone, to be freed; what else there is is small.
+    pub(in crate::keyspace) fn into_groups(self) -> Vec<Group> {
+        self.groups
+    }
+
+    /// Saves the value of an entry that is about to be freed or overwritten from being freed
+    /// now, if it is worth it.
+    #[inline]
+    pub(super) fn spare(&mut self, entry: EntryPtr) {
+        if self.trash.is_some() {
+            self.spare_lazily(entry);
+        }
+    }
+
+    #[cold]
+    fn spare_lazily(&mut self, entry: EntryPtr) {
+        let before = entry.memory_bytes();
+        let Some(object) = hollow(entry) else { return };
+        self.entry_bytes = self.entry_bytes - before + entry.memory_bytes();
+        if let Some(trash) = self.trash.as_mut() {
+            trash.add_object(object);
+        }
+    }
+}
