@@ -7,7 +7,7 @@ use crate::{
     config::{Config, cpus},
     dispatch::hop::Mesh,
     net::listener,
-    observe::account,
+    observe::{account, memory},
     options::Options,
     process::{kernel, notify, pidfile::PidFile},
     runtime::{
@@ -128,6 +128,7 @@ fn open_data(
     run: u64,
     inbox: &std::sync::mpsc::Receiver<quire_engine::manifest::Request>,
 ) -> Result<(), String> {
+    memory::note_startup();
     if shared.options.appendonly {
         return librarian::keep(shared, run, inbox);
     }

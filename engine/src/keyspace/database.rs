@@ -114,6 +114,11 @@ impl Database {
         self.table_bytes + self.groups.capacity() * size_of::<Group>()
     }
 
+    /// Bytes of the deadline index alone.
+    pub fn deadline_memory_bytes(&self) -> usize {
+        self.deadlines.memory_bytes()
+    }
+
     #[inline]
     fn find(&self, key: Key<'_>) -> Option<Place> {
         self.groups.get(usize::from(key.group()))?.find(key)

@@ -7,6 +7,7 @@ use crate::{
     dispatch::gather::{Gather, Join},
     families,
     net::connection::Connection,
+    observe::allocator,
     runtime::core::Core,
 };
 use quire_engine::{
@@ -51,9 +52,15 @@ pub enum Task {
     Sleep,
     /// Make the log's operations fail.
     LogFault,
+    /// Publish figures for MEMORY STATS.
+    MemoryStats,
+    /// The same for MEMORY DOCTOR.
+    MemoryDoctor,
+    /// Give back memory that this thread keeps.
+    Purge,
 }
 
-const TASKS: [Task; 16] = [
+const TASKS: [Task; 19] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -70,6 +77,9 @@ const TASKS: [Task; 16] = [
     Task::ResetStat,
     Task::Sleep,
     Task::LogFault,
+    Task::MemoryStats,
+    Task::MemoryDoctor,
+    Task::Purge,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -107,6 +117,8 @@ impl Task {
             Task::ResetStat => families::config::reset_here(core),
             Task::Sleep => families::debug::sleep_here(args),
             Task::LogFault => families::debug::inject_fault_here(core, args),
+            Task::MemoryStats | Task::MemoryDoctor => core.publish_figures(),
+            Task::Purge => allocator::flush_thread_cache(),
             _ => return self.run_on_shard(core, db, args, out),
         }
         0
@@ -163,7 +175,10 @@ impl Task {
             | Task::Histograms
             | Task::ResetStat
             | Task::Sleep
-            | Task::LogFault => Ok(0),
+            | Task::LogFault
+            | Task::MemoryStats
+            | Task::MemoryDoctor
+            | Task::Purge => Ok(0),
         };
         match result {
             Ok(gate) => gate,
@@ -200,6 +215,9 @@ impl Task {
             }
             Task::Sleep | Task::LogFault | Task::ActiveExpire => Reply::new(out, false).ok(),
             Task::Digest => families::debug::join_digests(parts, out),
+            Task::MemoryStats => families::memory::join_stats(core, conn, out),
+            Task::MemoryDoctor => families::memory::join_diagnosis(core, conn, out),
+            Task::Purge => families::memory::join_purge(out),
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
                 out.extend_from_slice(&parts[0]);
             }

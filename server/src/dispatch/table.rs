@@ -79,7 +79,8 @@ pub fn rename(names: CommandNames) {
 /// The own names of all commands.
 pub fn command_names() -> impl Iterator<Item = &'static str> {
     let engine = table::SPECS.iter().map(|spec| spec.name).filter(|name| !name.contains('|'));
-    engine.chain(families::all().map(|spec| spec.name))
+    let server = families::all().map(|spec| spec.name).filter(|name| !name.contains('|'));
+    engine.chain(server)
 }
 
 /// The own name of the command that clients call `name`, if `rename-command` left one.
@@ -104,7 +105,15 @@ pub fn lookup(args: Args<'_>) -> Option<Target> {
         if CONTAINERS[id as usize]
             && let Some(sub) = args.try_get(1)
         {
-            id = table::find_sub(table::SPECS[id as usize], sub).unwrap_or(id);
+            let container = table::SPECS[id as usize];
+            match table::find_sub(container, sub) {
+                Some(sub) => id = sub,
+                None => {
+                    if let Some(target) = server_sub(container.name, sub) {
+                        return Some(target);
+                    }
+                }
+            }
         }
         return Some(Target::Shard { spec: table::SPECS[id as usize], id });
     }
@@ -114,6 +123,14 @@ pub fn lookup(args: Args<'_>) -> Option<Target> {
     folded.make_ascii_lowercase();
     let name = std::str::from_utf8(folded).ok()?;
     SERVER.get(name).map(|&(id, spec)| Target::Server { spec, id })
+}
+
+/// The server's sub-command of a container of the engine.
+#[cold]
+fn server_sub(container: &str, sub: &[u8]) -> Option<Target> {
+    let sub = std::str::from_utf8(sub).ok()?;
+    let name = format!("{container}|{}", sub.to_ascii_lowercase());
+    SERVER.get(name.as_str()).map(|&(id, spec)| Target::Server { spec, id })
 }
 
 #[cfg(test)]

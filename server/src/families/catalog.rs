@@ -97,7 +97,8 @@ fn of_server(spec: &'static ServerSpec) -> Entry {
 /// Every command, without sub-commands.
 pub(super) fn entries() -> impl Iterator<Item = Entry> {
     let engine = table::SPECS.iter().filter(|spec| !spec.name.contains('|'));
-    let all = engine.map(|spec| of_engine(spec)).chain(all().map(of_server));
+    let server = all().filter(|spec| !spec.name.contains('|'));
+    let all = engine.map(|spec| of_engine(spec)).chain(server.map(of_server));
     all.filter(|entry| is_callable(entry.name))
 }
 
@@ -117,14 +118,14 @@ impl Entry {
     pub fn subcommands(&self) -> Vec<Entry> {
         match self.source {
             Source::Server(subcommands) => subcommands.iter().map(of_server).collect(),
-            Source::Engine => table::SPECS
-                .iter()
-                .filter(|spec| {
-                    let rest = spec.name.strip_prefix(self.name);
-                    rest.is_some_and(|rest| rest.starts_with('|'))
-                })
-                .map(|spec| of_engine(spec))
-                .collect(),
+            Source::Engine => {
+                let is_own = |name: &str| {
+                    name.strip_prefix(self.name).is_some_and(|rest| rest.starts_with('|'))
+                };
+                let engine = table::SPECS.iter().filter(|spec| is_own(spec.name));
+                let server = all().filter(|spec| is_own(spec.name));
+                engine.map(|spec| of_engine(spec)).chain(server.map(of_server)).collect()
+            }
         }
     }
 

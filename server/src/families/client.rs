@@ -323,11 +323,7 @@ fn describe(core: &Core, conn: &Connection, request: Option<Args<'_>>, line: &mu
     let query_free = conn.input.capacity() - conn.input.len();
     let output = conn.out.bytes() + conn.held.len();
     let ready = conn.slots.iter().filter(|slot| slot.ready).count();
-    let total = size_of::<Connection>()
-        + conn.input.capacity()
-        + conn.out.buf.capacity()
-        + conn.held.capacity()
-        + session.name.capacity();
+    let total = conn.memory_bytes() + request.map_or(0, request_bytes);
     // Writing to a String cannot fail.
     let _ = writeln!(
         line,

@@ -262,6 +262,7 @@ impl Core {
             shard.lazy = self.live.lazyfree;
         }
         self.limit_changed();
+        self.clients_limit_changed();
         let is_open = self.live.requirepass.is_empty();
         for conn in self.conns.iter_mut().flatten() {
             // The range of the directive fits.

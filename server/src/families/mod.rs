@@ -40,7 +40,7 @@ pub type ServerFn =
 /// One server command, or sub-command.
 #[derive(Debug)]
 pub struct ServerSpec {
-    /// Name, lower case; sub-commands as `config|get`.
+    /// Name, lower case; sub-commands as `config|get`, also those of a container of the engine.
     pub name: &'static str,
     /// Redis' arity, the name (and sub-command's name) counted.
     pub arity: i16,
@@ -128,6 +128,7 @@ const FAMILIES: &[&[ServerSpec]] = &[
     durability::SPECS,
     information::SPECS,
     latency::SPECS,
+    memory::SPECS,
     monitor::SPECS,
     slowlog::SPECS,
 ];
@@ -147,6 +148,7 @@ mod help;
 pub mod information;
 mod key_flags;
 pub mod latency;
+pub mod memory;
 mod monitor;
 mod slowlog;
 

@@ -136,6 +136,8 @@ pub struct Connection {
     pub aof_wait: Option<AofWait>,
     /// Since when the output is above the soft limit.
     pub soft_limit_since: Option<Instant>,
+    /// Bytes it stands for in the account of clients.
+    pub counted: u64,
 }
 
 impl Connection {

@@ -4,7 +4,7 @@
 //! an LSN. Marks are in byte order and are satisfied from the front, so replies leave in order.
 //! At most one send is in flight; its bytes stay put until completion.
 
-use quire_engine::aof::Lsn;
+use quire_engine::{aof::Lsn, keyspace::size_class};
 use std::collections::VecDeque;
 
 /// Bytes from `start` on wait for `lsn` of `shard`.
@@ -33,6 +33,13 @@ impl OutBuf {
     /// Bytes held, in flight ones included.
     pub fn bytes(&self) -> usize {
         self.buf.len() + self.inflight.len()
+    }
+
+    /// Bytes of memory that the buffers take.
+    pub fn memory_bytes(&self) -> usize {
+        let marks = self.marks.capacity() * size_of::<Mark>();
+        let sizes = [self.buf.capacity(), self.inflight.capacity(), marks];
+        sizes.into_iter().filter(|&bytes| bytes > 0).map(size_class).sum()
     }
 
     /// Nothing left to send or being sent.

@@ -7,11 +7,21 @@ use tikv_jemalloc_ctl::{epoch, stats};
 /// Highest [`Memory::used`] any sample has seen, bytes.
 static PEAK: AtomicU64 = AtomicU64::new(0);
 
+/// What was allocated when the server started, bytes.
+static STARTUP: AtomicU64 = AtomicU64::new(0);
+
+/// Remembers what is allocated now as what the server takes without keys and clients.
+pub fn note_startup() {
+    STARTUP.store(account::allocated(), Ordering::Relaxed);
+}
+
 /// One sample, bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
     /// Allocated by the program, by its own account.
     pub used: u64,
+    /// `used` when the server had started, before it held any key.
+    pub startup: u64,
     /// Handed out by the allocator, what threads cache included.
     pub allocated: u64,
     /// Highest `used` of all samples.
@@ -41,6 +51,7 @@ impl Memory {
         let read = |figure: Result<usize, _>| figure.unwrap_or(0) as u64;
         Self {
             used,
+            startup: STARTUP.load(Ordering::Relaxed),
             peak,
             allocated: read(stats::allocated::read()),
             active: read(stats::active::read()),

@@ -1,6 +1,8 @@
 //! What operators see.
 
 pub mod account;
+pub mod allocator;
+pub mod breakdown;
 pub mod doctor;
 pub mod graph;
 pub mod info;

@@ -9,6 +9,7 @@
 
 use super::{
     attention::Watch,
+    clients_limit::ClientsAccount,
     control::Control,
     librarian::Librarian,
     log_io::{InjectedFault, RingLogIo, WriteInFlight},
@@ -133,6 +134,8 @@ pub struct Core {
     pub parcels_out: Vec<(u16, Vec<u8>)>,
     /// The limit of memory does not hold and there is more to evict.
     pub evicting: bool,
+    /// What its connections take.
+    pub clients: ClientsAccount,
     /// Executes nothing (a global operation is being published).
     pub frozen: bool,
     /// `Frozen` has been reported.
@@ -217,6 +220,7 @@ impl Core {
             released_seen: vec![0; n],
             parcels_out: Vec::new(),
             evicting: false,
+            clients: ClientsAccount::default(),
             frozen: false,
             freeze_reported: false,
             globals: Globals::default(),
@@ -261,6 +265,7 @@ impl Core {
     /// Runs until shutdown is complete.
     pub fn run(&mut self) {
         self.adopt_settings();
+        self.clients_limit_changed();
         self.arm_listeners();
         while !self.done {
             self.turn_once();
@@ -299,6 +304,7 @@ impl Core {
         self.after_pump();
         self.send_monitor_lines();
         self.flush_connections();
+        self.keep_clients_limit();
         self.send_parcels();
         self.unstall();
     }

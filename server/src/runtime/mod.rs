@@ -4,6 +4,7 @@
 pub mod affinity;
 pub mod attention;
 pub mod buffers;
+pub mod clients_limit;
 pub mod control;
 pub mod core;
 pub mod librarian;

@@ -100,10 +100,12 @@ pub struct CoreStats {
     pub changes: Counter,
     /// Error replies.
     pub errors: Counter,
-    /// Bytes of all connections' query buffers.
-    pub query_bytes: Counter,
-    /// Bytes of all connections' output buffers.
-    pub output_bytes: Counter,
+    /// Bytes that all connections take.
+    pub client_bytes: Counter,
+    /// The same as it stands in the account for `maxmemory-clients`; 0 without that.
+    pub clients_counted: Counter,
+    /// Bytes of the largest client that may be closed for its memory, as this core saw it last.
+    pub largest_client: Counter,
     /// Bytes of the largest query buffer.
     pub largest_input: Counter,
     /// Bytes of the largest output buffer.
@@ -114,8 +116,10 @@ pub struct CoreStats {
     pub expires: Vec<Counter>,
     /// How long keys with a deadline have left, by database: mean, ms, an estimate.
     pub time_left_ms: Vec<Counter>,
-    /// Bytes of the shard's table and entries.
-    pub keyspace_bytes: Counter,
+    /// Bytes of the tables by database.
+    pub table_bytes: Vec<Counter>,
+    /// Bytes of the indexes of deadlines by database.
+    pub deadline_bytes: Vec<Counter>,
     /// Last LSN given out.
     pub last_lsn: Counter,
     /// Log commits.
@@ -324,6 +328,8 @@ impl Shared {
                         keys: counters(databases),
                         expires: counters(databases),
                         time_left_ms: counters(databases),
+                        table_bytes: counters(databases),
+                        deadline_bytes: counters(databases),
                         ..CoreStats::default()
                     },
                     rates: Rates::default(),

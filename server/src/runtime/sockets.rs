@@ -173,8 +173,9 @@ impl Core {
             last_writes: Vec::new(),
             aof_wait: None,
             soft_limit_since: None,
+            counted: 0,
         });
-        self.conns[index as usize] = Some(conn);
+        self.restore(conn);
         let stats = &self.cell().stats;
         stats.clients.add(1);
         stats.connections.add(1);
@@ -262,8 +263,11 @@ impl Core {
     }
 
     /// Puts a connection back; frees it when it is closed and none of its operations is left.
-    fn restore(&mut self, conn: Box<Connection>) {
+    fn restore(&mut self, mut conn: Box<Connection>) {
         let index = conn.index;
+        if self.clients.is_kept() {
+            self.count_client(&mut conn);
+        }
         if conn.closing && !conn.receiving && !conn.out.is_sending() {
             self.generations[index as usize] = conn.generation.wrapping_add(1);
             self.free.push(index);

@@ -110,6 +110,8 @@ impl Core {
         for db in 0..shard.keyspace.databases() {
             stats.keys[db].set(shard.keyspace.db(db).len() as u64);
             stats.expires[db].set(shard.keyspace.db(db).with_deadline() as u64);
+            stats.table_bytes[db].set(shard.keyspace.db(db).table_memory_bytes() as u64);
+            stats.deadline_bytes[db].set(shard.keyspace.db(db).deadline_memory_bytes() as u64);
         }
     }
 
@@ -152,20 +154,23 @@ impl Core {
     pub fn publish_figures(&mut self) {
         self.publish_key_counts();
         let gated = self.gated.len() as u64;
-        let (mut query, mut output) = (0, 0);
+        let (mut client_bytes, mut largest_client) = (0, 0);
         let (mut largest_input, mut largest_output, mut timed) = (0, 0, 0);
         for conn in self.conns.iter().flatten() {
             let (input, out) = (conn.input.capacity() as u64, conn.out.bytes() as u64);
-            query += input;
-            output += out;
+            let bytes = conn.memory_bytes() as u64;
+            client_bytes += bytes;
+            if !conn.session.no_evict && !conn.closing {
+                largest_client = bytes.max(largest_client);
+            }
             timed += u64::from(conn.aof_wait.as_ref().is_some_and(|w| w.deadline.is_some()));
             largest_input = largest_input.max(input);
             largest_output = largest_output.max(out);
         }
         let stats = &self.cell().stats;
         stats.gated.set(gated);
-        stats.query_bytes.set(query);
-        stats.output_bytes.set(output);
+        stats.client_bytes.set(client_bytes);
+        stats.largest_client.set(largest_client);
         stats.timed.set(timed);
         stats.largest_input.set(largest_input);
         stats.largest_output.set(largest_output);
@@ -175,10 +180,6 @@ impl Core {
         stats.commands.set(self.commands);
         stats.errors.set(self.error_counts().total());
         if let Some(shard) = self.shard.as_ref() {
-            let bytes: usize = (0..shard.keyspace.databases())
-                .map(|db| shard.keyspace.db(db).memory_bytes())
-                .sum();
-            stats.keyspace_bytes.set(bytes as u64);
             stats.hits.set(shard.stats.keyspace_hits);
             stats.misses.set(shard.stats.keyspace_misses);
             stats.expired.set(shard.stats.expired_keys);

@@ -1,40 +1,51 @@
 //! Section memory.
 
 use super::{Facts, Fields};
-use crate::{observe::memory::Memory, runtime::shared::Counted};
-use quire_engine::aof;
+use crate::{
+    observe::breakdown::{Breakdown, ratio},
+    runtime::shared::Counted,
+};
 
 pub(super) fn memory(fields: &mut Fields, facts: Facts<'_>) {
     let shared = facts.shared;
-    let memory = Memory::sample();
-    let dataset = shared.sum(|s| &s.keyspace_bytes);
-    let ratio = |a: u64, b: u64| a as f64 / b.max(1) as f64;
+    let parts = Breakdown::of(shared);
+    let memory = &parts.memory;
+    let percent = |share: f64| format!("{share:.2}%");
+    let difference = |a: u64, b: u64| a as i64 - b as i64;
     fields.bytes("used_memory", memory.used);
     fields.bytes("used_memory_rss", memory.rss);
     fields.bytes("used_memory_peak", memory.peak);
-    fields.add(
-        "used_memory_peak_perc",
-        format_args!("{:.2}%", 100.0 * ratio(memory.used, memory.peak)),
-    );
-    fields.add("used_memory_overhead", memory.used.saturating_sub(dataset));
-    fields.add("used_memory_dataset", dataset);
+    fields.add("used_memory_peak_perc", percent(100.0 * ratio(memory.used, memory.peak)));
+    fields.add("used_memory_overhead", parts.overhead());
+    fields.add("used_memory_startup", memory.startup);
+    fields.add("used_memory_dataset", parts.dataset());
+    fields.add("used_memory_dataset_perc", percent(parts.dataset_percent()));
     fields.add("allocator_allocated", memory.allocated);
     fields.add("allocator_active", memory.active);
     fields.add("allocator_resident", memory.resident);
     fields.bytes("total_system_memory", memory.total);
     fields.bytes("maxmemory", facts.config.maxmemory);
     fields.add("maxmemory_policy", facts.config.maxmemory_policy.name());
-    let fragmentation = ratio(memory.active, memory.allocated);
-    fields.add("allocator_frag_ratio", format_args!("{fragmentation:.2}"));
-    let fragmentation = ratio(memory.rss, memory.used);
-    fields.add("mem_fragmentation_ratio", format_args!("{fragmentation:.2}"));
-    fields.add(
-        "mem_clients_normal",
-        shared.sum(|s| &s.query_bytes) + shared.sum(|s| &s.output_bytes),
-    );
-    fields.add("mem_not_counted_for_evict", aof::buffer_bytes());
-    fields.add("mem_aof_buffer", aof::buffer_bytes());
+    for (ratio_name, bytes_name, a, b) in [
+        ("allocator_frag_ratio", "allocator_frag_bytes", memory.active, memory.allocated),
+        ("allocator_rss_ratio", "allocator_rss_bytes", memory.resident, memory.active),
+        ("rss_overhead_ratio", "rss_overhead_bytes", memory.rss, memory.resident),
+        ("mem_fragmentation_ratio", "mem_fragmentation_bytes", memory.rss, memory.used),
+    ] {
+        fields.add(ratio_name, format_args!("{:.2}", ratio(a, b)));
+        fields.add(bytes_name, difference(a, b));
+    }
+    fields.add("mem_not_counted_for_evict", parts.log);
+    fields.zeros(&[
+        "mem_replication_backlog",
+        "mem_total_replication_buffers",
+        "mem_clients_slaves",
+    ]);
+    fields.add("mem_clients_normal", parts.clients);
+    fields.add("mem_cluster_links", 0);
+    fields.add("mem_aof_buffer", parts.log);
     fields.add("mem_allocator", "jemalloc");
+    fields.add("active_defrag_running", 0);
     fields.add("lazyfree_pending_objects", shared.sum(|s| &s.lazily_pending));
     fields.add("lazyfreed_objects", shared.counted(Counted::LazilyFreed));
 }

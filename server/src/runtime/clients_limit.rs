@@ -1,0 +1,123 @@
+//! `maxmemory-clients` on a core: what its clients take, and closing the largest when all
+//! clients of the process take too much.
+//!
+//! While there is a limit, a connection is counted anew whenever it was worked on. A core that
+//! sees the sum above the limit publishes its largest client and closes it if no other core has
+//! a larger one; else it wakes the others to do the same. What idle cores published last may be
+//! old: they look again before they act.
+
+use super::core::Core;
+use crate::net::connection::Connection;
+use quire_engine::keyspace::size_class;
+
+/// One core's clients and the limit of all.
+#[derive(Debug, Default)]
+pub struct ClientsAccount {
+    /// The limit of the process in bytes; 0 = none, and nothing is counted.
+    limit: u64,
+    /// Bytes of this core's connections, as counted last.
+    bytes: u64,
+}
+
+impl ClientsAccount {
+    /// True while connections are counted.
+    #[inline]
+    pub fn is_kept(&self) -> bool {
+        self.limit > 0
+    }
+}
+
+impl Core {
+    /// Goes by another limit: counts all connections, or none.
+    pub fn clients_limit_changed(&mut self) {
+        self.clients.limit = self.live.maxmemory_clients.bytes(self.live.maxmemory);
+        let is_kept = self.clients.is_kept();
+        self.clients.bytes = 0;
+        for conn in self.conns.iter_mut().flatten() {
+            conn.counted = if is_kept { conn.memory_bytes() as u64 } else { 0 };
+            self.clients.bytes += conn.counted;
+        }
+        self.cell().stats.clients_counted.set(self.clients.bytes);
+    }
+
+    /// Counts a connection that has been worked on; one that is being closed is nothing.
+    #[cold]
+    pub fn count_client(&mut self, conn: &mut Connection) {
+        let now = if conn.closing { 0 } else { conn.memory_bytes() as u64 };
+        self.clients.bytes = self.clients.bytes + now - conn.counted;
+        conn.counted = now;
+        self.cell().stats.clients_counted.set(self.clients.bytes);
+    }
+
+    /// End of turn: closes clients while all together take too much.
+    #[inline]
+    pub fn keep_clients_limit(&mut self) {
+        if self.clients.is_kept() && self.is_over_clients_limit() {
+            self.evict_clients();
+        }
+    }
+
+    fn is_over_clients_limit(&self) -> bool {
+        self.shared.sum(|s| &s.clients_counted) > self.clients.limit
+    }
+
+    #[cold]
+    fn evict_clients(&mut self) {
+        loop {
+            let largest = self.largest_client();
+            let own = largest.map_or(0, |(bytes, _)| bytes);
+            self.cell().stats.largest_client.set(own);
+            if !self.is_over_clients_limit() {
+                return;
+            }
+            // Of two cores with clients of one size the first acts.
+            let is_larger = |(id, cell): (u16, &super::shared::Core)| {
+                let other = cell.stats.largest_client.get();
+                other > own || (other == own && id < self.id)
+            };
+            if (0..).zip(&self.shared.cores).filter(|(id, _)| *id != self.id).any(is_larger) {
+                (0..self.shards()).for_each(|peer| self.ring_doorbell(peer));
+                return;
+            }
+            let Some(mut conn) = largest.and_then(|(_, at)| self.conns[at].take()) else { return };
+            tracing::info!(
+                "Evicting client: id={} addr={} tot-mem={own}",
+                conn.session.id,
+                conn.session.peer.remote_address()
+            );
+            self.begin_close(&mut conn);
+            conn.input = Vec::new();
+            conn.input_at = 0;
+            self.cell().stats.evicted_clients.add(1);
+            self.put_back(conn);
+        }
+    }
+
+    /// Bytes and index of the largest client that may be closed.
+    fn largest_client(&self) -> Option<(u64, usize)> {
+        let all = self.conns.iter().enumerate();
+        let may_go = |conn: &Connection| !conn.closing && !conn.session.no_evict;
+        all.filter_map(|(at, conn)| {
+            let conn = conn.as_deref().filter(|conn| may_go(conn))?;
+            Some((conn.memory_bytes() as u64, at))
+        })
+        .max()
+    }
+}
+
+impl Connection {
+    /// Bytes the connection takes, itself and what the allocator rounds up included.
+    pub fn memory_bytes(&self) -> usize {
+        let heap = |bytes: usize| if bytes == 0 { 0 } else { size_class(bytes) };
+        let session = &self.session;
+        size_class(size_of::<Self>())
+            + heap(self.input.capacity())
+            + self.out.memory_bytes()
+            + heap(self.held.capacity())
+            + heap(self.slots.capacity() * size_of::<crate::net::connection::Slot>())
+            + heap(self.last_writes.capacity() * size_of::<(u16, u64)>())
+            + heap(session.name.capacity())
+            + heap(session.lib_name.capacity())
+            + heap(session.lib_ver.capacity())
+    }
+}
