@@ -112,12 +112,18 @@ impl Task {
             Task::ClientUnblock => families::client_pause::unblock_here(core, args, out),
             Task::Object => families::debug::describe_here(core, db, args, out),
             Task::ActiveExpire => core.expires_actively = args.get(2) != b"0",
-            Task::Figures => families::information::publish_here(core, args),
+            Task::Figures => {
+                families::information::publish_here(core, args);
+                core.count_asker(current.as_deref());
+            }
             Task::Histograms => core.report(true),
             Task::ResetStat => families::config::reset_here(core),
             Task::Sleep => families::debug::sleep_here(args),
             Task::LogFault => families::debug::inject_fault_here(core, args),
-            Task::MemoryStats | Task::MemoryDoctor => core.publish_figures(),
+            Task::MemoryStats | Task::MemoryDoctor => {
+                core.publish_figures();
+                core.count_asker(current.as_deref());
+            }
             Task::Purge => allocator::flush_thread_cache(),
             _ => return self.run_on_shard(core, db, args, out),
         }

@@ -49,6 +49,12 @@ impl Core {
         self.cell().stats.clients_counted.set(self.clients.bytes);
     }
 
+    /// Adds the connection that asks to the published figures: it is out of the table meanwhile.
+    pub fn count_asker(&self, asker: Option<&Connection>) {
+        let bytes = asker.map_or(0, Connection::memory_bytes);
+        self.cell().stats.client_bytes.add(bytes as u64);
+    }
+
     /// End of turn: closes clients while all together take too much.
     #[inline]
     pub fn keep_clients_limit(&mut self) {

@@ -254,7 +254,7 @@ fn freq(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     })
 }
 
-/// Strings have no nested values: the number of samples is checked and does not matter.
+/// Every value knows its bytes: the number of samples is checked and does not matter.
 fn usage(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     for at in (3..args.len()).step_by(2) {
         let samples = args.try_get(at + 1).ok_or(CommandError::SYNTAX)?;
@@ -266,7 +266,7 @@ fn usage(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         }
     }
     inspect(cx, args, |entry, reply| {
-        reply.int(entry.as_entry().memory_bytes() as i64);
+        reply.int(entry.as_entry().memory_share() as i64);
         Ok(())
     })
 }

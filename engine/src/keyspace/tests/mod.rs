@@ -3,6 +3,7 @@
 mod model;
 mod shape;
 mod stored;
+mod trash;
 
 /// Random bits from a seed (xorshift64*, Vigna 2016).
 fn dice(seed: u64) -> impl FnMut() -> u64 {
