@@ -141,6 +141,7 @@ impl Object {
     /// Number of elements.
     pub fn len(&self) -> usize {
         match self {
+            Object::List(list) => list.as_ref().len(),
             Object::Hash(hash) => hash.as_ref().len(),
             Object::Set(set) => set.as_ref().len(),
             Object::Zset(zset) => zset.as_ref().len(),
@@ -162,8 +163,12 @@ impl Object {
         match self {
             Object::Hash(Hash::Big(table)) | Object::Set(Set::Big(table)) => trash.table(table),
             Object::Zset(Zset::Big(ranked)) => ranked.dismantle(trash),
+            Object::List(List::Big(deque)) => trash.part(Box::new(deque)),
             // In one or two allocations.
-            Object::Hash(Hash::Small(_)) | Object::Set(_) | Object::Zset(Zset::Small(_)) => {}
+            Object::List(List::Small(_))
+            | Object::Hash(Hash::Small(_))
+            | Object::Set(_)
+            | Object::Zset(Zset::Small(_)) => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is removed lazily: out of the keyspace at once, freed in bounded pieces, all of it.
 
 use super::super::{Deadline, KeyHasher, Keyspace, memory::ledger};
-use crate::types::{Hash, Limits, Set, Zset};
+use crate::types::{Hash, Limits, List, Set, Zset, list::End};
 
 const ELEMENTS: usize = 20_000;
 /// More than any piece frees: segments have at most 16 buckets of 8 words.
@@ -112,4 +112,23 @@ fn fill_again(keyspace: &mut Keyspace) {
     let old = keyspace.clear(0);
     drop(old);
     fill(keyspace);
+}
+
+#[test]
+fn a_long_list_is_freed_node_by_node() {
+    let (limits, hasher) = (Limits::default(), KeyHasher::fixed());
+    let key = hasher.key(b"list");
+    let mut keyspace = Keyspace::new(1, hasher.clone());
+    let _ = keyspace.db_mut(0).edit(
+        key,
+        true,
+        |_| false,
+        |list: &mut List| {
+            (0..ELEMENTS).for_each(|_| list.push(End::Right, &[b'v'; 100], &limits));
+        },
+    );
+    keyspace.with_db(0, true, |database| assert!(database.remove(key)));
+    let pieces = std::iter::from_fn(|| keyspace.free_piece().then_some(())).count();
+    assert!(pieces > ELEMENTS * 100 / (16 << 10), "{pieces}");
+    assert_eq!((keyspace.trash().pending(), keyspace.trash().freed()), (0, 1));
 }

@@ -12,7 +12,7 @@
 
 use super::End;
 use crate::{
-    keyspace::size_class,
+    keyspace::{Shed, size_class},
     types::packed::{self, At, Item, Packed, Wanted},
 };
 use std::{collections::VecDeque, mem::size_of};
@@ -103,6 +103,19 @@ impl Node {
 struct Chunk {
     nodes: VecDeque<Node>,
     len: usize,
+}
+
+impl Shed for Deque {
+    /// Frees a node. Counts are not kept: nobody looks at the list any more.
+    fn shed(&mut self) -> bool {
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.nodes.pop_back();
+            if chunk.nodes.is_empty() {
+                self.chunks.pop_back();
+            }
+        }
+        !self.chunks.is_empty()
+    }
 }
 
 impl Chunk {
