@@ -16,7 +16,9 @@ fn fill(keyspace: &mut Keyspace) {
         true,
         |_| false,
         |hash: &mut Hash| {
-            texts.iter().for_each(|text| drop(hash.set(text.as_bytes(), b"v", &limits, &hasher)));
+            for text in &texts {
+                hash.set(text.as_bytes(), b"v", &limits, &hasher);
+            }
         },
     );
     database.edit(
@@ -24,7 +26,9 @@ fn fill(keyspace: &mut Keyspace) {
         true,
         |_| false,
         |set: &mut Set| {
-            texts.iter().for_each(|text| drop(set.add(text.as_bytes(), &limits, &hasher)));
+            for text in &texts {
+                set.add(text.as_bytes(), &limits, &hasher);
+            }
         },
     );
     database.edit(
