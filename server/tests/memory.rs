@@ -296,7 +296,7 @@ fn memory_usage_is_what_the_allocator_gives() {
         for elements in [20, 1000] {
             assert!(client.ask(&["FLUSHALL"]).is_ok());
             let before = info(&mut client, "used_memory");
-            let keys = 80_000 / elements;
+            let keys = 160_000 / elements;
             for n in 0..keys {
                 let key = format!("key:{n}");
                 let texts: Vec<[String; 2]> =
