@@ -1,6 +1,6 @@
 //! Lists: elements in order, quick at both ends.
 //!
-//! Small: packed elements in the key's entry. Big: packed nodes in chunks ([`deque`]). A list is
+//! Small: packed elements in the key's entry. Big: packed nodes in chunks (`list/deque.rs`). A list is
 //! small while it is a single node that an entry can hold.
 
 mod deque;
