@@ -36,7 +36,7 @@ pub struct Arguments {
     /// With --fix: do not ask
     #[arg(long, requires = "fix")]
     pub yes: bool,
-    /// With --fix: where copies go [default: removed-<time> in the log directory]
+    /// With --fix: where copies go [default: removed-TIME in the log directory]
     #[arg(long, value_name = "DIR", requires = "fix")]
     pub aside: Option<PathBuf>,
     /// Print what stands in this file of the directory, commit by commit, instead of checking

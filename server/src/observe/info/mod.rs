@@ -2,7 +2,7 @@
 //! out, unless its value here is true by construction (no replicas, no scripts, no fork).
 //!
 //! Figures are those the cores published last; INFO asks them to publish first. One row of
-//! [`SECTIONS`] is one section; the files beside this one write them.
+//! `SECTIONS` is one section; the files beside this one write them.
 
 mod commands;
 mod memory;
