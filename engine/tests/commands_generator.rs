@@ -21,9 +21,9 @@ pub enum Agreement {
 /// Makes command lines.
 pub struct Generator {
     random: Random,
-    /// Whether INCRBYFLOAT occurs, or else OBJECT ENCODING: Redis keeps sums as text until they
-    /// are loaded again, we store integers as integers at once.
-    floats: bool,
+    /// Whether DBSIZE occurs, or else RANDOMKEY, which removes expired keys it meets: DBSIZE
+    /// counts them until then.
+    counts: bool,
 }
 
 type Line = Vec<Vec<u8>>;
@@ -75,7 +75,7 @@ const INTEGERS: [&str; 14] = [
 impl Generator {
     /// Lines from a seed.
     pub fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), floats: seed.is_multiple_of(2) }
+        Self { random: Random::new(seed), counts: seed.is_multiple_of(2) }
     }
 
     /// A number below `bound`.
@@ -234,10 +234,8 @@ impl Generator {
         ];
         let name = names[self.below(names.len())];
         let name = match name {
-            "incrbyfloat" if !self.floats => "incrby",
-            // RANDOMKEY removes expired keys it meets, which DBSIZE counts until then.
-            "randomkey" if self.floats => "dbsize",
-            "dbsize" if !self.floats => "randomkey",
+            "randomkey" if self.counts => "dbsize",
+            "dbsize" if !self.counts => "randomkey",
             _ => name,
         };
         let mut line = vec![name.as_bytes().to_vec()];
@@ -344,12 +342,8 @@ impl Generator {
             }
             "keys" => line.push(self.pick(&["*", "**", "?", "[a-c]", "{t}*", "*\n", "x\\:y", ""])),
             "object" => {
-                let sub: &[&str] = if self.floats {
-                    &["FREQ", "help", "NOPE"]
-                } else {
-                    &["encoding", "ENCODING", "freq"]
-                };
-                line.extend([self.pick(sub), self.key()]);
+                let sub = self.pick(&["encoding", "ENCODING", "encoding", "freq", "help", "NOPE"]);
+                line.extend([sub, self.key()]);
             }
             "setbit" | "getbit" | "bitcount" | "bitpos" | "bitop" | "bitfield" | "bitfield_ro" => {
                 self.bits(name, line);

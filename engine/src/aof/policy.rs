@@ -47,11 +47,11 @@ pub struct Progress {
 }
 
 impl FsyncPolicy {
-    /// Every policy.
-    pub const ALL: [FsyncPolicy; 3] = [FsyncPolicy::Always, FsyncPolicy::EverySec, FsyncPolicy::No];
+    /// Every policy, in the order in which Redis names them.
+    pub const ALL: [FsyncPolicy; 3] = [FsyncPolicy::EverySec, FsyncPolicy::Always, FsyncPolicy::No];
 
     /// Their names, in the order of [`Self::ALL`].
-    pub const NAMES: [&'static str; 3] = ["always", "everysec", "no"];
+    pub const NAMES: [&'static str; 3] = ["everysec", "always", "no"];
 
     /// The policy of this name, as `appendfsync` spells it; any case.
     pub fn parse(name: &str) -> Option<Self> {

@@ -8,7 +8,6 @@
 
 use super::{Lsn, buffer::AlignedBuf, encode, gate::ReadGate, header::HEADER_BYTES};
 use crate::{command::CommandError, effect::Effect, limits::LOG_BLOCK_BYTES};
-use std::borrow::Cow;
 
 /// No database selected yet: none of the 65536 numbers.
 const NO_DB: u32 = u32::MAX;
@@ -341,7 +340,7 @@ impl Staging {
 const BACKLOG_BYTES_MIN: u64 = 1024 * 1024;
 
 fn misconf(reason: &str) -> CommandError {
-    CommandError(Cow::Owned(format!("MISCONF Errors writing to the AOF file: {reason}")))
+    CommandError::owned(format!("MISCONF Errors writing to the AOF file: {reason}"))
 }
 
 #[cfg(test)]

@@ -1,19 +1,36 @@
 //! What a client is told when a command cannot be done: Redis' exact texts.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// An error reply, without the leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandError(pub Cow<'static, str>);
+pub struct CommandError(Cow<'static, [u8]>);
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
 
 impl CommandError {
     /// A fixed text.
     pub const fn new(text: &'static str) -> Self {
-        Self(Cow::Borrowed(text))
+        Self(Cow::Borrowed(text.as_bytes()))
     }
 
     /// A text made for the occasion.
     pub fn owned(text: String) -> Self {
+        Self(Cow::Owned(text.into_bytes()))
+    }
+
+    /// A text that quotes what the client has sent, as [`quoted`] shows it.
+    pub fn quoting(before: &str, bytes: &[u8], behind: &str) -> Self {
+        let shown = quoted(bytes, usize::MAX);
+        Self(Cow::Owned([before.as_bytes(), shown, behind.as_bytes()].concat()))
+    }
+
+    /// A text of any bytes.
+    pub fn of_bytes(text: Vec<u8>) -> Self {
         Self(Cow::Owned(text))
     }
 
@@ -38,15 +55,29 @@ impl CommandError {
         Self::owned(format!("ERR wrong number of arguments for '{name}' command"))
     }
 
+    /// `ERR unknown subcommand 'x'. Try NAME HELP.`
+    pub fn unknown_subcommand(sub: &[u8], container: &str) -> Self {
+        let behind = format!("'. Try {container} HELP.");
+        Self::quoting("ERR unknown subcommand '", &sub[..sub.len().min(128)], &behind)
+    }
+
     /// The reply text.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> &[u8] {
         &self.0
     }
 
     /// Its first word, which programs go by: `ERR`, `WRONGTYPE`, `MISCONF` ...
     pub fn code(&self) -> &str {
-        self.0.split(' ').next().unwrap_or_default()
+        let word = self.0.split(|&b| b == b' ').next().unwrap_or_default();
+        std::str::from_utf8(word).unwrap_or("ERR")
     }
+}
+
+/// What Redis shows of these bytes in an error, where it formats C strings of at most `limit`
+/// bytes: any bytes, but none from the first zero on.
+pub fn quoted(bytes: &[u8], limit: usize) -> &[u8] {
+    let shown = &bytes[..bytes.len().min(limit)];
+    shown.split(|&b| b == 0).next().unwrap_or_default()
 }
 
 /// How many errors there were of each code, or of each command. Those that err are few, so a

@@ -14,7 +14,7 @@ mod spec;
 
 pub use args::{Args, OwnedArgs, Span};
 pub use context::{Ctx, EFFECT_FRAME_BYTES, Groups, Mode};
-pub use error::{CommandError, ErrorCounts};
+pub use error::{CommandError, ErrorCounts, quoted};
 pub use names::{NAME_BYTES_MAX, NameIndex};
 pub use reply::Reply;
 pub use spec::{CommandSpec, Fanout, Flags, Group, KeySpec, ShardFn};

@@ -55,10 +55,13 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(b"\r\n");
     }
 
-    /// An error; line ends become spaces, as Redis does.
-    pub fn error(&mut self, text: &str) {
+    /// An error; line ends become spaces, but for those at its end, which go, as in Redis.
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
+        let is_line_end = |b: u8| b == b'\r' || b == b'\n';
+        let text = text.as_ref();
+        let len = text.iter().rposition(|&b| !is_line_end(b)).map_or(0, |last| last + 1);
         self.out.push(b'-');
-        self.out.extend(text.bytes().map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+        self.out.extend(text[..len].iter().map(|&b| if is_line_end(b) { b' ' } else { b }));
         self.out.extend_from_slice(b"\r\n");
     }
 

@@ -229,12 +229,13 @@ pub enum Fanout {
     AllOrNothing,
     /// The shard that owns the cursor in the first argument (SCAN).
     Cursor,
-    /// A shard by chance, weighted by keys (RANDOMKEY).
-    AnyShard,
     /// Runs on every shard; integer replies are added (DBSIZE).
     EveryShardSum,
     /// Runs on every shard; array replies are joined (KEYS).
     EveryShardJoin,
+    /// Runs on every shard; one of the replies that are not null, by chance, weighted by keys
+    /// (RANDOMKEY).
+    EveryShardDraw,
 }
 
 /// One command.

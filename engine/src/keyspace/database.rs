@@ -183,6 +183,12 @@ impl Database {
         self.store(key, parsed(value), deadline)
     }
 
+    /// Inserts or overwrites a string that stays text even when it is a canonical integer: what
+    /// INCRBYFLOAT makes, until it is loaded again. True when the key is new.
+    pub fn set_text(&mut self, key: Key<'_>, text: &[u8], deadline: Deadline) -> bool {
+        self.store(key, NewValue::Bytes(Form::Text, text), deadline)
+    }
+
     /// Inserts or overwrites an integer. True when the key is new.
     #[inline]
     pub fn set_int(&mut self, key: Key<'_>, n: i64, deadline: Deadline) -> bool {

@@ -215,6 +215,15 @@ impl OwnedEntry {
         Self { value, meta }
     }
 
+    /// The same with a string's value kept as text, `raw` or `embstr`.
+    pub fn as_text(mut self, raw: bool) -> Self {
+        if let OwnedValue::Int(n) = self.value {
+            self.value = OwnedValue::Bytes(Form::Text, n.to_string().into_bytes());
+        }
+        self.meta.raw = raw;
+        self
+    }
+
     /// The parts of an entry to be.
     pub(super) fn into_parts(self) -> (NewValue<'static>, Meta) {
         let value = match self.value {

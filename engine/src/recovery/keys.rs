@@ -128,9 +128,9 @@ impl Keys {
             | Fanout::TwoKeys
             | Fanout::AllOrNothing
             | Fanout::Cursor
-            | Fanout::AnyShard
             | Fanout::EveryShardSum
-            | Fanout::EveryShardJoin => self.gathered(spec, args, first, db),
+            | Fanout::EveryShardJoin
+            | Fanout::EveryShardDraw => self.gathered(spec, args, first, db),
         }
     }
 

@@ -51,7 +51,7 @@ impl Shard {
         scratch.clear();
         let reply = Reply::new(&mut scratch, false);
         let mut ctx = self.context(*db, now_ms, Mode::Replay, false, reply);
-        let result = (spec.run)(&mut ctx, args).map_err(|error| fault(args, error.text()));
+        let result = (spec.run)(&mut ctx, args).map_err(|error| fault(args, &error.to_string()));
         self.scratch = scratch;
         result
     }

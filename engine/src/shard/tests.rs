@@ -264,7 +264,7 @@ fn entries_travel_between_shards_with_their_deadlines() {
     reply(&mut from, &format!("SET k 12 PXAT {deadline}"));
     assert_eq!(from.holds(0, b"k", NOW_MS), Ok((true, 0)));
     let (exported, _) = from.export(0, b"k", NOW_MS).unwrap();
-    let Exported { payload, deadline: at_ms } = exported.unwrap();
+    let Exported { payload, deadline: at_ms, .. } = exported.unwrap();
     assert_eq!(to.import(4, b"k2", &payload, at_ms), Ok(1));
     assert_eq!(from.discard(0, b"k"), Ok((true, 2)));
     assert_eq!(from.discard(0, b"k"), Ok((false, 0)));
@@ -272,6 +272,23 @@ fn entries_travel_between_shards_with_their_deadlines() {
     assert_eq!(logged(&from).last().unwrap(), "DEL k");
     assert_eq!(to.holds(4, b"k2", deadline + 1), Ok((false, 0)), "expired on the way");
     assert!(to.export(4, b"k2", NOW_MS).unwrap().0.is_none());
+}
+
+#[test]
+fn strings_are_kept_between_shards_as_they_were() {
+    let mut shard = shard();
+    for line in ["SET k 12", "SET k 1x", "SETRANGE k 0 7", "INCRBYFLOAT n 2.0", "APPEND n 1"] {
+        reply(&mut shard, line);
+        let key = line.split(' ').nth(1).unwrap();
+        let exported = shard.export(0, key.as_bytes(), NOW_MS).unwrap().0.unwrap();
+        shard.import(0, b"copy", &exported.payload, Some(NOW_MS + 9)).unwrap();
+        shard.keep_as(0, b"copy", exported.encoding.as_bytes());
+        for what in ["OBJECT ENCODING", "GET"] {
+            let original = reply(&mut shard, &format!("{what} {key}"));
+            assert_eq!(reply(&mut shard, &format!("{what} copy")), original, "{line}");
+        }
+        assert_eq!(reply(&mut shard, "PEXPIRETIME copy"), format!(":{} ", NOW_MS + 9));
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub struct Exported {
     pub payload: Vec<u8>,
     /// Unix time, ms, after which the key no longer exists.
     pub deadline: Option<i64>,
+    /// As OBJECT ENCODING says it: a payload does not tell how a string is kept.
+    pub encoding: &'static str,
 }
 
 impl Shard {
@@ -63,7 +65,8 @@ impl Shard {
             let Some(entry) = ctx.find(ctx.key(key))? else { return Ok(None) };
             let entry = entry.as_entry();
             let payload = payload::of(entry.content())?;
-            Ok(Some(Exported { payload, deadline: entry.deadline() }))
+            let (deadline, encoding) = (entry.deadline(), entry.encoding());
+            Ok(Some(Exported { payload, deadline, encoding }))
         })
     }
 
@@ -85,6 +88,17 @@ impl Shard {
             payload::put(ctx, ctx.key(key), &value, deadline)
         })?;
         Ok(lsn)
+    }
+
+    /// Has a string that was imported kept as it was where it came from. Nothing is logged: what is
+    /// loaded again has the encoding of a new value, as in Redis.
+    pub fn keep_as(&mut self, db: usize, key: &[u8], encoding: &[u8]) {
+        let key = self.keyspace.key(key);
+        let database = self.keyspace.db_mut(db);
+        let is_text = encoding == b"raw" || encoding == b"embstr";
+        if is_text && let Some(entry) = database.take(key) {
+            database.put(key, entry.as_text(encoding == b"raw"));
+        }
     }
 
     /// Deletes a key; whether there was one, and the LSN of its batch.

@@ -12,7 +12,7 @@ const MISCONF_FULL: &str = "MISCONF Errors writing to the AOF file: No space lef
 /// Everything that must hold once the log has failed.
 fn assert_dead(rig: &mut Rig, what: &str) {
     let (released, operations) = (rig.writer.released(), rig.disk.operations());
-    assert_eq!(rig.staging.admit(1).unwrap_err().text(), MISCONF_EIO, "{what}");
+    assert_eq!(rig.staging.admit(1).unwrap_err().to_string(), MISCONF_EIO, "{what}");
     rig.set(10);
     for _ in 0..5 {
         rig.now += 1_000_000;
@@ -54,7 +54,7 @@ fn a_failed_write_or_sync_is_final_and_releases_nothing() {
         assert_eq!((error.op, error.offset, error.errno), (verb, offset, libc::EIO));
         assert!(error.path.ends_with(segment_name(1)));
         assert_eq!(rig.writer.released(), 1);
-        assert_eq!(rig.staging.check_read(8).unwrap_err().text(), MISCONF_EIO);
+        assert_eq!(rig.staging.check_read(8).unwrap_err().to_string(), MISCONF_EIO);
         assert_eq!(rig.staging.check_read(7), Ok(()), "settled keys can be read");
         assert_dead(&mut rig, verb);
     }
@@ -108,7 +108,7 @@ fn a_full_disk_refuses_writes_before_they_are_executed_and_goes_on_with_space() 
         }
         assert!(admitted > 0, "what is reserved is used");
         assert_eq!(rig.writer.stats().full_disk_writes, 0, "met before execution");
-        assert_eq!(rig.staging.admit(1000).unwrap_err().text(), MISCONF_FULL);
+        assert_eq!(rig.staging.admit(1000).unwrap_err().to_string(), MISCONF_FULL);
         assert_eq!(rig.writer.written(), admitted, "nothing admitted is stuck");
         assert!(rig.writer.failed().is_none());
         rig.disk.set_capacity(None);
@@ -134,7 +134,7 @@ fn what_is_in_flight_is_not_reserved_a_second_time() {
     rig.set(9000);
     rig.pump();
     assert!(rig.ring.is_writing());
-    assert_eq!(rig.staging.admit(9000).unwrap_err().text(), MISCONF_FULL);
+    assert_eq!(rig.staging.admit(9000).unwrap_err().to_string(), MISCONF_FULL);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_write_that_met_a_full_disk_is_tried_again_from_memory() {
         rig.settle_down();
         assert_eq!(rig.writer.stats().full_disk_writes, 1, "{}", policy.name());
         assert_eq!((rig.writer.released(), rig.writer.written()), (0, 0));
-        assert_eq!(rig.staging.admit(FIRST_BYTES as usize).unwrap_err().text(), MISCONF_FULL);
+        assert_eq!(rig.staging.admit(FIRST_BYTES as usize).unwrap_err().to_string(), MISCONF_FULL);
         rig.writer.retry();
         rig.settle_down();
         assert_eq!((rig.writer.stats().full_disk_writes, rig.writer.written()), (2, 0));

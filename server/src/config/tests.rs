@@ -115,7 +115,7 @@ fn errors_name_the_place_the_directive_and_what_is_allowed() {
         (
             "appendfsync sometimes",
             "standard input:1: appendfsync: argument(s) must be one of the \
-            following: always, everysec, no",
+            following: everysec, always, no",
         ),
         (
             "unixsocketperm 999",
@@ -324,7 +324,7 @@ fn shard_policies_hold_only_for_the_number_of_shards_they_were_written_for() {
         ("0 always", "must be <list>/"),
         ("1-0/4 no", "not among"),
         ("0/0 no", "not among"),
-        ("0/4 maybe", "always, everysec, no"),
+        ("0/4 maybe", "everysec, always, no"),
         ("0/4", "pairs"),
     ] {
         let error = refusal(&format!("appendfsync-shard {value}"));

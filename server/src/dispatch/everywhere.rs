@@ -138,10 +138,11 @@ impl Task {
             Task::Export => shard.export(db, args.get(0), now).map(|(found, gate)| {
                 match found {
                     None => reply.null(),
-                    Some(Exported { payload, deadline }) => {
-                        reply.array(2);
+                    Some(Exported { payload, deadline, encoding }) => {
+                        reply.array(3);
                         reply.bulk(&payload);
                         reply.bulk_int(deadline.unwrap_or(i64::MIN));
+                        reply.bulk(encoding.as_bytes());
                     }
                 }
                 gate
@@ -154,7 +155,10 @@ impl Task {
                 let deadline = quire_engine::keyspace::canonical_int(args.get(2));
                 let deadline = deadline.filter(|&at| at != i64::MIN);
                 let imported = shard.import(db, args.get(0), args.get(1), deadline);
-                imported.inspect(|_| reply.ok())
+                imported.inspect(|_| {
+                    shard.keep_as(db, args.get(0), args.get(3));
+                    reply.ok();
+                })
             }
             Task::Discard => shard.discard(db, args.get(0)).map(|(removed, gate)| {
                 reply.int(i64::from(removed));

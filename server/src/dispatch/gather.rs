@@ -34,6 +34,8 @@ pub enum Join {
     Ok,
     /// Arrays, one behind the other.
     Concat,
+    /// One of those that are not null, in proportion to these weights, by a random number.
+    Draw(Vec<u64>, u64),
     /// A command in steps.
     Steps(Box<Steps>),
     /// Answers of a task of every core.
@@ -192,6 +194,7 @@ impl Core {
         let n = self.shards();
         let join = match spec.fanout {
             Fanout::EveryShardSum => Join::Sum,
+            Fanout::EveryShardDraw => self.draw(conn.session.db),
             _ => Join::Concat,
         };
         let seq = self.open_gather(conn, join, n, Call::new(id, spec.flags, args));
@@ -200,6 +203,13 @@ impl Core {
             self.part_at(conn, shard, spec, id, to, args);
         }
         Taken::Yes
+    }
+
+    /// Weights of the shards: the keys they had in this database a moment ago. One is added to
+    /// each, for the first key may have come since.
+    fn draw(&mut self, db: usize) -> Join {
+        let weights = self.shared.cores.iter().map(|c| c.stats.keys[db].get() + 1).collect();
+        Join::Draw(weights, self.shard.as_mut().map_or(0, |shard| shard.random.next()))
     }
 
     /// A part's reply has come.
@@ -283,8 +293,27 @@ fn join_replies(join: &Join, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) 
                 reply.raw(element);
             }
         }
+        Join::Draw(weights, random) => match drawn(parts, weights, *random) {
+            Some(part) => reply.raw(part),
+            None => reply.null(),
+        },
         Join::Steps(_) | Join::Task(..) => {}
     }
+}
+
+/// One of the parts that are not null, by chance.
+fn drawn<'a>(parts: &'a [Vec<u8>], weights: &[u64], random: u64) -> Option<&'a [u8]> {
+    let is_null = |part: &[u8]| part.starts_with(b"$-1") || part.starts_with(b"_");
+    let there = || parts.iter().zip(weights).filter(|(part, _)| !is_null(part));
+    let total: u64 = there().map(|(_, weight)| weight).sum();
+    let mut at = random.checked_rem(total)?;
+    there().find_map(|(part, &weight)| match at.checked_sub(weight) {
+        Some(rest) => {
+            at = rest;
+            None
+        }
+        None => Some(part.as_slice()),
+    })
 }
 
 /// The integer of a `:n` reply.
@@ -342,6 +371,10 @@ mod tests {
             joined(&order, &[b"*2\r\n$1\r\na\r\n$-1\r\n", b"*2\r\n$3\r\nb\r\n\r\n$0\r\n\r\n"]),
             "*4\r\n$1\r\na\r\n$3\r\nb\r\n\r\n$0\r\n\r\n$-1\r\n"
         );
+        let parts: [&[u8]; 3] = [b"$-1\r\n", b"$1\r\na\r\n", b"$1\r\nb\r\n"];
+        assert_eq!(joined(&Join::Draw(vec![9, 1, 2], 3), &parts), "$1\r\na\r\n");
+        assert_eq!(joined(&Join::Draw(vec![9, 1, 2], 5), &parts), "$1\r\nb\r\n");
+        assert_eq!(joined(&Join::Draw(vec![9], 5), &parts[..1]), "$-1\r\n");
         assert_eq!(joined(&Join::Concat, &[b"*0\r\n", b"*1\r\n$1\r\nk\r\n"]), "*1\r\n$1\r\nk\r\n");
     }
 }

@@ -44,6 +44,9 @@ impl Core {
     /// A connection asks for a global operation: it waits, core 0 gets the request.
     pub fn start_global(&mut self, conn: &mut Connection, op: GlobalOp) {
         let seq = conn.open_slot(self.id);
+        // ORDER: nothing later of this connection executes before the change: what follows
+        // SWAPDB means the other database, what follows a flush must survive it.
+        conn.parked = Parked::Order(None);
         let origin =
             Origin { core: self.id as usize, conn: conn.index, client: conn.session.id, seq };
         self.shared.cores[0].mailbox.post(Control::Global(op, origin));
@@ -95,7 +98,7 @@ impl Core {
         if let Some(shard) = self.shard.as_mut() {
             match shard.flush(databases, lazily) {
                 Ok(gate) => lsn = gate,
-                Err(e) => error = Some(e.text().to_owned()),
+                Err(e) => error = Some(e.to_string()),
             }
         }
         self.publish_key_counts();

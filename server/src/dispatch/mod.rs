@@ -25,7 +25,7 @@ use crate::{
     runtime::core::Core,
     session::ReplyMode,
 };
-use quire_engine::command::{Args, CommandError, CommandSpec, Flags, OwnedArgs, Reply};
+use quire_engine::command::{Args, CommandError, CommandSpec, Flags, OwnedArgs, Reply, quoted};
 use table::Target;
 
 /// Bytes of a connection's buffers from which on a receive is told to the limit of memory.
@@ -38,6 +38,8 @@ pub enum Taken {
     Yes,
     /// The connection is parked; the same bytes come again.
     NotYet,
+    /// Its bytes are consumed, and the connection is parked until it has been carried out.
+    Waits,
 }
 
 impl Core {
@@ -129,6 +131,9 @@ impl Core {
                 break;
             }
             at += consumed;
+            if taken == Taken::Waits {
+                break;
+            }
             if at >= foreseen && at < data.len() {
                 foreseen = at + self.foresee_pipeline(conn, &data[at..]);
             }
@@ -248,6 +253,7 @@ impl Core {
                 conn.session.reply_mode = ReplyMode::On;
             }
         }
+        let mut taken = Taken::Yes;
         match step {
             Step::Reply => {}
             Step::CloseAfterReply => conn.close_after_reply = true,
@@ -255,14 +261,18 @@ impl Core {
             Step::Blocked => {
                 conn.parked = Parked::Blocked;
                 self.cell().stats.blocked.add(1);
+                taken = Taken::Waits;
             }
             Step::Everywhere(task) => self.run_everywhere(conn, task, args),
-            Step::Global(op) => self.start_global(conn, op),
+            Step::Global(op) => {
+                self.start_global(conn, op);
+                taken = Taken::Waits;
+            }
             Step::RewriteConfig { all } => self.start_rewrite(conn, all),
         }
         let ticks = self.timings.lap();
         self.account(conn, id, spec.flags, args, ticks);
-        Taken::Yes
+        taken
     }
 
     /// True when this command's reply is not to be sent; a skip is used up.
@@ -300,7 +310,7 @@ impl Core {
         Taken::Yes
     }
 
-    fn reply_error(&mut self, conn: &mut Connection, text: &str) {
+    fn reply_error(&mut self, conn: &mut Connection, text: &[u8]) {
         let mut reply = Vec::new();
         Reply::new(&mut reply, conn.session.resp3).error(text);
         self.append_reply(conn, &reply);
@@ -322,21 +332,18 @@ impl Core {
     }
 
     fn unknown_command(&self, args: Args<'_>) -> CommandError {
-        // Redis' text: the name and the first arguments, both cut to 128 characters in all.
-        let show = |b: &[u8], max: usize| -> String {
-            String::from_utf8_lossy(&b[..b.len().min(max)]).into_owned()
-        };
-        let mut list = String::new();
+        // Redis' text: the name and the first arguments, both cut to 128 bytes in all.
+        let mut list = Vec::new();
         for arg in args.iter_from(1) {
             if list.len() >= 128 {
                 break;
             }
-            list.push_str(&format!("'{}' ", show(arg, 128 - list.len())));
+            list.extend_from_slice(&[b"'", quoted(arg, 128 - list.len()), b"' "].concat());
         }
-        CommandError::owned(format!(
-            "ERR unknown command '{}', with args beginning with: {list}",
-            show(args.get(0), 128)
-        ))
+        let name = quoted(args.get(0), 128);
+        let parts: [&[u8]; 4] =
+            [b"ERR unknown command '", name, b"', with args beginning with: ", &list];
+        CommandError::of_bytes(parts.concat())
     }
 
     /// Looks again at connections that were parked and may go on.
@@ -347,6 +354,7 @@ impl Core {
         for index in std::mem::take(&mut self.resume) {
             let Some(mut conn) = self.conns[index as usize].take() else { continue };
             self.process_input(&mut conn);
+            conn.close_after_reply |= conn.ended && conn.parked == Parked::No;
             self.put_back(conn);
             self.resume_receive(index);
         }

@@ -80,15 +80,11 @@ impl Core {
         args: Args<'_>,
     ) -> Taken {
         match spec.fanout {
-            Fanout::EveryShardSum | Fanout::EveryShardJoin => {
+            Fanout::EveryShardSum | Fanout::EveryShardJoin | Fanout::EveryShardDraw => {
                 return self.split_everywhere(conn, spec, id, args);
             }
             Fanout::Cursor => {
                 let shard = self.shard_of_cursor(args);
-                return self.run_at(conn, spec, id, args, shard);
-            }
-            Fanout::AnyShard => {
-                let shard = self.weighted_shard(conn.session.db);
                 return self.run_at(conn, spec, id, args, shard);
             }
             _ => {}
@@ -112,23 +108,6 @@ impl Core {
             .unwrap_or(0);
         let group = quire_engine::keyspace::scan_group(cursor) as u8;
         shard_of_group(group, self.shards()) as u16
-    }
-
-    /// A shard by chance, in proportion to its keys in a database.
-    fn weighted_shard(&mut self, db: usize) -> u16 {
-        let weights: Vec<u64> = self.shared.cores.iter().map(|c| c.stats.keys[db].get()).collect();
-        let total: u64 = weights.iter().sum();
-        let mut at = match self.shard.as_mut() {
-            Some(shard) if total > 0 => shard.random.next() % total,
-            _ => return self.id,
-        };
-        for (shard, weight) in weights.iter().enumerate() {
-            if at < *weight {
-                return shard as u16;
-            }
-            at -= weight;
-        }
-        self.id
     }
 
     /// Runs a command on the shard that owns all its keys.

@@ -16,7 +16,10 @@ use super::{
     hop::Return,
     is_write,
 };
-use crate::{net::connection::Connection, runtime::core::Core};
+use crate::{
+    net::connection::{Connection, Parked},
+    runtime::core::Core,
+};
 use borrowed::Borrowed;
 use quire_engine::command::{Args, CommandError, CommandSpec, Fanout, OwnedArgs, Reply};
 use single::{FirstOf, MoveMember};
@@ -74,6 +77,7 @@ pub struct Transfer {
     stage: Stage,
     value: Vec<u8>,
     deadline: Vec<u8>,
+    encoding: Vec<u8>,
 }
 
 impl Transfer {
@@ -97,6 +101,7 @@ impl Transfer {
             stage: Stage::Export,
             value: Vec::new(),
             deadline: Vec::new(),
+            encoding: Vec::new(),
         };
         let mut at = 3;
         while let Some(option) = args.try_get(at) {
@@ -161,7 +166,7 @@ fn advance_transfer(mut t: Transfer, part: &[u8], reply: &mut Reply<'_>) -> Opti
     match t.stage {
         Stage::Export => {
             let found = elements(part);
-            if found.len() != 2 {
+            if found.len() != 3 {
                 match t.kind {
                     Kind::Copy => reply.int(0),
                     _ => reply.error(CommandError::NO_SUCH_KEY.text()),
@@ -170,6 +175,7 @@ fn advance_transfer(mut t: Transfer, part: &[u8], reply: &mut Reply<'_>) -> Opti
             }
             t.value = bulk(found[0]).to_vec();
             t.deadline = bulk(found[1]).to_vec();
+            t.encoding = bulk(found[2]).to_vec();
             t.stage = if t.replace { Stage::Import } else { Stage::CheckTarget };
             Some(t)
         }
@@ -249,6 +255,12 @@ impl Core {
             slot.call = Some(Call::new(id, spec.flags, args));
         }
         self.run_step(conn, seq, steps);
+        if is_write(spec) && conn.outstanding > 0 {
+            // ORDER: later steps are yet to be sent, so what follows in the pipeline, reads
+            // included, would overtake them on its way to the same shards.
+            conn.parked = Parked::Order(None);
+            return Taken::Waits;
+        }
         Taken::Yes
     }
 
@@ -288,7 +300,7 @@ impl Core {
                     Stage::Discard => (Task::Discard, &t.source, db),
                 };
                 let shard = self.owner_of(key);
-                let args = OwnedArgs::from_slices(&[key, &t.value, &t.deadline]);
+                let args = OwnedArgs::from_slices(&[key, &t.value, &t.deadline, &t.encoding]);
                 self.regather(conn, seq, steps, 1);
                 self.task_at(conn, shard, task, seq, 0, db, args.as_args());
             }

@@ -190,10 +190,7 @@ fn setinfo(
     } else if attribute.eq_ignore_ascii_case(b"lib-ver") {
         ("lib-ver", &mut conn.session.lib_ver)
     } else {
-        return Err(CommandError::owned(format!(
-            "ERR Unrecognized option '{}'",
-            String::from_utf8_lossy(attribute)
-        )));
+        return Err(CommandError::quoting("ERR Unrecognized option '", attribute, "'"));
     };
     if !is_one_word(value) {
         return Err(CommandError::owned(format!(

@@ -24,10 +24,7 @@ fn is_type_normal(name: &[u8]) -> Result<bool, CommandError> {
     match name.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(true),
         b"slave" | b"replica" | b"pubsub" | b"master" => Ok(false),
-        _ => Err(CommandError::owned(format!(
-            "ERR Unknown client type '{}'",
-            String::from_utf8_lossy(name)
-        ))),
+        _ => Err(CommandError::quoting("ERR Unknown client type '", name, "'")),
     }
 }
 
@@ -143,7 +140,7 @@ mod tests {
         let args = args.as_args();
         let filter =
             if args.get(1) == b"list" { Filter::of_list(args) } else { Filter::of_kill(args) };
-        let filter = filter.map_err(|error| error.text().to_owned())?;
+        let filter = filter.map_err(|error| error.to_string())?;
         Ok(clients.iter().filter(|c| filter.matches(c)).map(|c| c.id).collect())
     }
 

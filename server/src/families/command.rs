@@ -358,7 +358,10 @@ fn getkeysandflags(
 
 /// The command of a command line and the positions of its keys.
 fn keys_of(line: Args<'_>) -> Result<(Entry, Vec<usize>), CommandError> {
+    // A container's sub-command is its second word here, not `config|get`.
+    let is_one_word = !line.get(0).contains(&b'|');
     let entry = catalog::find(line.get(0))
+        .filter(|_| is_one_word)
         .and_then(|entry| entry.resolve(line))
         .ok_or(CommandError::new("ERR Invalid command specified"))?;
     if entry.keys == KeySpec::None {
@@ -410,7 +413,7 @@ mod tests {
 
     fn keys(line: &str) -> Result<Vec<usize>, String> {
         let args = OwnedArgs::from_slices(&line.split(' ').collect::<Vec<_>>());
-        keys_of(args.as_args()).map(|(_, keys)| keys).map_err(|error| error.text().to_owned())
+        keys_of(args.as_args()).map(|(_, keys)| keys).map_err(|error| error.to_string())
     }
 
     #[test]

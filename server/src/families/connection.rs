@@ -231,10 +231,7 @@ fn hello(
             set_name(&mut conn.session, args.get(at + 1))?;
             at += 2;
         } else {
-            return Err(CommandError::owned(format!(
-                "ERR Syntax error in HELLO option '{}'",
-                String::from_utf8_lossy(option)
-            )));
+            return Err(CommandError::quoting("ERR Syntax error in HELLO option '", option, "'"));
         }
     }
     if !conn.session.authenticated {

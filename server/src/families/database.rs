@@ -91,8 +91,11 @@ fn swapdb(
     out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
     let databases = core.shared.options.databases as i64;
-    let number =
-        |i: usize, which: &'static str| parse_i64(args.get(i)).ok_or(CommandError::new(which));
+    // Redis reads an `int`: what does not fit one is no index at all.
+    let number = |i: usize, which: &'static str| {
+        let index = parse_i64(args.get(i)).and_then(|n| i32::try_from(n).ok());
+        index.map(i64::from).ok_or(CommandError::new(which))
+    };
     let a = number(1, "ERR invalid first DB index")?;
     let b = number(2, "ERR invalid second DB index")?;
     if !(0..databases).contains(&a) || !(0..databases).contains(&b) {

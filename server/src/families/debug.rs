@@ -73,10 +73,11 @@ fn debug(
             debug_help(conn, out);
             Ok(Step::Reply)
         }
-        _ => Err(CommandError::owned(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-            String::from_utf8_lossy(&name[..name.len().min(128)])
-        ))),
+        _ => Err(CommandError::quoting(
+            "ERR unknown subcommand or wrong number of arguments for '",
+            &name[..name.len().min(128)],
+            "'. Try DEBUG HELP.",
+        )),
     }
 }
 

@@ -82,12 +82,8 @@ impl ServerSpec {
             };
             let found = self.subcommands.iter().position(|s| find(&s));
             let at = found.ok_or_else(|| {
-                let text = format!(
-                    "ERR unknown subcommand '{}'. Try {} HELP.",
-                    String::from_utf8_lossy(&sub[..sub.len().min(128)]),
-                    self.name.to_ascii_uppercase()
-                );
-                (CommandError::owned(text), None)
+                let name = self.name.to_ascii_uppercase();
+                (CommandError::unknown_subcommand(sub, &name), None)
             })?;
             (spec, offset) = (&self.subcommands[at], at as u16 + 1);
         }

@@ -128,6 +128,8 @@ pub struct Connection {
     pub in_gated: bool,
     /// Close once all replies have left.
     pub close_after_reply: bool,
+    /// The client sends no more; what it has sent is still answered.
+    pub ended: bool,
     /// The socket has been shut down; waiting for its operations to end.
     pub closing: bool,
     /// Last write of this connection per shard (WAITAOF).

@@ -169,6 +169,7 @@ impl Core {
             dirty: false,
             in_gated: false,
             close_after_reply: false,
+            ended: false,
             closing: false,
             last_writes: Vec::new(),
             aof_wait: None,
@@ -184,7 +185,7 @@ impl Core {
 
     fn arm_receive(&mut self, index: u32) {
         let Some(conn) = self.conns[index as usize].as_mut() else { return };
-        if conn.receiving || conn.closing {
+        if conn.receiving || conn.closing || conn.ended {
             return;
         }
         conn.receiving = true;
@@ -217,9 +218,10 @@ impl Core {
             }
             self.ring.buffers.give_back(id);
         }
-        let ended = c.result == 0
-            || (c.result < 0 && c.result != -libc::ENOBUFS && c.result != -libc::ECANCELED);
-        if ended && !conn.closing {
+        let failed = c.result < 0 && c.result != -libc::ENOBUFS && c.result != -libc::ECANCELED;
+        if c.result == 0 {
+            self.input_ended(&mut conn);
+        } else if failed {
             self.begin_close(&mut conn);
         }
         if c.result == -libc::ECANCELED {
@@ -236,6 +238,17 @@ impl Core {
         self.put_back(conn);
         if rearm {
             self.arm_receive(index);
+        }
+    }
+
+    /// The client sends no more (it may have closed half of the connection only): commands that
+    /// have come are executed and answered, then it is closed. One that blocks is not.
+    fn input_ended(&mut self, conn: &mut Connection) {
+        conn.ended = true;
+        match conn.parked {
+            Parked::No => conn.close_after_reply = true,
+            Parked::Blocked => self.begin_close(conn),
+            Parked::Order(_) | Parked::BackPressure(_) | Parked::LogFull | Parked::Frozen => {}
         }
     }
 

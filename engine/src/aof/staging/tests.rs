@@ -102,7 +102,7 @@ fn writes_are_admitted_against_reserved_space_once_no_more_can_be_had() {
     staging.set_space_error(Some("No space left on device".into()));
     assert_eq!(staging.admit(1000), Ok(()));
     assert_eq!(
-        staging.admit(LOG_BLOCK_BYTES).unwrap_err().text(),
+        staging.admit(LOG_BLOCK_BYTES).unwrap_err().to_string(),
         "MISCONF Errors writing to the AOF file: No space left on device"
     );
     staging.begin();
@@ -125,9 +125,9 @@ fn after_a_failure_unsettled_keys_and_all_writes_are_refused() {
         assert_eq!(staging.check_read(5), Ok(()));
         staging.set_failed("Input/output error".into());
         let expected = "MISCONF Errors writing to the AOF file: Input/output error";
-        assert_eq!(staging.check_read(5).unwrap_err().text(), expected);
+        assert_eq!(staging.check_read(5).unwrap_err().to_string(), expected);
         assert_eq!(staging.check_read(6), Ok(()));
-        assert_eq!(staging.admit(0).unwrap_err().text(), expected);
+        assert_eq!(staging.admit(0).unwrap_err().to_string(), expected);
     }
 }
 

@@ -160,8 +160,7 @@ impl Condition {
             } else if is("lt") {
                 condition.only_earlier = true;
             } else {
-                let option = String::from_utf8_lossy(option);
-                return Err(CommandError::owned(format!("ERR Unsupported option {option}")));
+                return Err(CommandError::quoting("ERR Unsupported option ", option, ""));
             }
         }
         let others = condition.only_with || condition.only_later || condition.only_earlier;

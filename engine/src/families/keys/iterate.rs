@@ -23,7 +23,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "1.0.0",
         complexity: "O(1)",
         summary: "Return a random key from the keyspace",
-        fanout: Fanout::AnyShard,
+        fanout: Fanout::EveryShardDraw,
         examples: &["RANDOMKEY"],
         run: randomkey,
     },

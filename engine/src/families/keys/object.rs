@@ -172,8 +172,7 @@ const MEMORY_HELP: &[&str] = &[
 
 fn unknown(args: Args<'_>, container: &str) -> CommandError {
     let sub = args.try_get(1).unwrap_or_default();
-    let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]);
-    CommandError::owned(format!("ERR unknown subcommand '{sub}'. Try {container} HELP."))
+    CommandError::unknown_subcommand(sub, container)
 }
 
 fn unknown_object(_cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -150,7 +150,7 @@ fn incrbyfloat(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let by = LongDouble::parse(args.get(2)).ok_or(CommandError::NOT_A_FLOAT)?;
     let sum = value.checked_add(by).ok_or(NOT_FINITE)?.text();
     cx.admit(key.bytes.len() + sum.len())?;
-    cx.database().set(key, &sum, Deadline::Keep);
+    cx.database().set_text(key, &sum, Deadline::Keep);
     // Not verbatim: another machine's floating point may round otherwise.
     cx.effect(key.hash, Effect::Set { key: key.bytes, value: &sum, deadline: Deadline::Keep });
     cx.reply.bulk(&sum);
