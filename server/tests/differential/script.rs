@@ -1,0 +1,97 @@
+//! What is done to both servers: a list of items, each for one connection, concrete to the byte,
+//! so that a script can be run again, shortened and printed.
+
+use super::relation::Relation;
+
+/// Connections per server.
+pub const CONNECTIONS: usize = 3;
+
+/// A command's words.
+pub type Line = Vec<Vec<u8>>;
+
+/// One step on one connection.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The connection.
+    pub connection: usize,
+    /// What happens on it.
+    pub action: Action,
+}
+
+/// What an item does. Items stay whole when a script is shortened.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Commands, sent together with those of neighbouring items of the same connection.
+    Lines(Vec<(Line, Relation)>),
+    /// A command that gives a key a deadline of some milliseconds; a pause; then one that meets
+    /// the expired key, and EXISTS.
+    Expiry { before: Line, after: Line, key: Vec<u8> },
+    /// SCAN from the cursor 0 to the end, with these options; the sets of keys are compared.
+    Scan(Line),
+    /// Bytes on a connection of their own, which is then closed for writing.
+    Raw(Vec<u8>),
+    /// QUIT, and a new connection in the old one's place.
+    Quit,
+    /// Both servers end and start again on what they have kept.
+    Restart(Ending),
+}
+
+/// How a server ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// SIGTERM.
+    Stop,
+    /// kill -9.
+    Kill,
+}
+
+/// A script: which protocol each connection starts with, and the items.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// 2 or 3 for each connection.
+    pub protocols: [u8; CONNECTIONS],
+    /// The items in their order.
+    pub items: Vec<Item>,
+}
+
+impl Item {
+    /// How many commands this is.
+    pub fn commands(&self) -> usize {
+        match &self.action {
+            Action::Lines(lines) => lines.len(),
+            Action::Expiry { .. } => 3,
+            Action::Scan(_) | Action::Raw(_) | Action::Quit => 1,
+            Action::Restart(_) => 0,
+        }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let what = match &self.action {
+            Action::Lines(lines) => {
+                lines.iter().map(|(line, _)| shown(line)).collect::<Vec<_>>().join(" ; ")
+            }
+            Action::Expiry { before, after, .. } => {
+                format!("{} ; (pause) ; {}", shown(before), shown(after))
+            }
+            Action::Scan(options) => format!("SCAN 0.. {}", shown(options)),
+            Action::Raw(bytes) => format!("(raw) {}", bytes.escape_ascii()),
+            Action::Quit => "QUIT".to_owned(),
+            Action::Restart(ending) => format!("(restart after {ending:?})"),
+        };
+        format!("[{}] {what}", self.connection)
+    }
+}
+
+/// A command line for people: words with blanks or other bytes in quotes.
+pub fn shown(line: &Line) -> String {
+    let word = |word: &Vec<u8>| {
+        let text = word.escape_ascii().to_string();
+        let cut = match text.char_indices().nth(80) {
+            Some((at, _)) => format!("{}..({} bytes)", &text[..at], word.len()),
+            None => text,
+        };
+        if word.is_empty() || cut.contains(' ') { format!("\"{cut}\"") } else { cut }
+    };
+    line.iter().map(word).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,264 @@
+//! Rows of commands about connections and the server, and the commands that have none.
+
+use super::{
+    relation::Relation::{self, Clients, Exact, Hello, Keyspace, Kind, Near, Silent, Sorted, Time},
+    rows::{Make, Row, fixed, row},
+    script::{Action, Line},
+    words::Words,
+};
+
+/// Commands about connections and the server.
+pub const ROWS: &[Row] = &[
+    row("ping", 2, ping, Exact),
+    row("echo", 1, |w, line| line.push(w.value()), Exact),
+    row("select", 12, |w, line| line.push(w.database()), Exact),
+    row("auth", 1, auth, Exact),
+    row("hello", 3, hello_nonsense, Hello),
+    Row { name: "hello", weight: 3, make: Make::Action(hello) },
+    row("reset", 1, nothing, Exact),
+    Row { name: "quit", weight: 1, make: Make::Action(|_| Action::Quit) },
+    row("client", 1, |w, line| line.push(w.pick(&["nope", "", "list x", "kill"])), Exact),
+    fixed("client|id", 1, nothing, Kind),
+    row("client|info", 1, nothing, Clients),
+    row("client|list", 1, client_list, Clients),
+    row("client|setname", 1, |w, line| line.push(w.pick(&["x", "a b", "", "name"])), Exact),
+    row("client|getname", 1, nothing, Exact),
+    row("client|kill", 1, client_kill, Exact),
+    Row { name: "client|reply", weight: 1, make: Make::Action(client_reply) },
+    fixed("client|help", 1, nothing, Kind),
+    row("command", 1, |w, line| line.push(w.pick(&["nope", "count x", ""])), Exact),
+    fixed("command|count", 1, nothing, Near(400)),
+    fixed("command|info", 1, command_info, Sorted),
+    fixed("command|docs", 1, |w, line| line.push(w.pick(&["nope", ""])), Exact),
+    row("command|getkeys", 2, command_getkeys, Exact),
+    fixed("command|list", 1, command_list, Sorted),
+    fixed("command|help", 1, nothing, Kind),
+    row("config", 1, |w, line| line.push(w.pick(&["nope", "", "get", "set"])), Exact),
+    fixed("config|get", 2, config_get, Sorted),
+    Row { name: "config|set", weight: 1, make: Make::Action(config_set) },
+    row("config|set", 1, config_set_nonsense, Exact),
+    fixed("config|help", 1, nothing, Kind),
+    row("debug", 1, debug, Exact),
+    fixed("info", 1, |_, line| line.push(b"keyspace".to_vec()), Keyspace),
+    row("memory", 1, |w, line| line.push(w.pick(&["nope", "", "usage"])), Exact),
+    fixed("memory|help", 1, nothing, Kind),
+    row("time", 1, nothing, Time),
+    row("flushall", 1, flush, Exact),
+    row("flushdb", 1, flush, Exact),
+    row("swapdb", 2, |w, line| line.extend([w.database(), w.database()]), Exact),
+    row("shutdown", 1, |w, line| line.push(w.pick(&["nope", "abort", ""])), Exact),
+];
+
+/// Commands without a row, and why.
+pub const WITHOUT: &[(&str, &str)] = &[
+    ("client|setinfo", "newer than Redis 7.0, which has no answer to compare with"),
+    ("waitaof", "newer than Redis 7.0, which has no answer to compare with"),
+];
+
+fn nothing(_: &mut Words, _: &mut Line) {}
+
+fn ping(w: &mut Words, line: &mut Line) {
+    if w.chance(2) {
+        line.push(w.value());
+    }
+}
+
+fn auth(w: &mut Words, line: &mut Line) {
+    let lines: [&[&str]; 5] = [&[], &["x"], &["default", "x"], &["nobody", "x"], &["a", "b", "c"]];
+    line.extend(lines[w.below(5)].iter().map(|word| word.as_bytes().to_vec()));
+}
+
+fn hello_nonsense(w: &mut Words, line: &mut Line) {
+    let lines: [&[&str]; 9] = [
+        &["4"],
+        &["x"],
+        &[""],
+        &["1"],
+        &["3", "foo"],
+        &["2", "auth", "a"],
+        &["3", "auth", "a", "b"],
+        &["2", "setname"],
+        &["3", "setname", "a b"],
+    ];
+    line.extend(lines[w.below(9)].iter().map(|word| word.as_bytes().to_vec()));
+}
+
+/// What follows shows whether the protocol has changed.
+fn hello(w: &mut Words) -> Action {
+    let mut line: Line = vec![w.in_some_case("hello")];
+    if !w.chance(8) {
+        line.push(w.pick(&["2", "3"]));
+        if w.chance(4) {
+            line.extend([b"SETNAME".to_vec(), w.pick(&["x", "y"])]);
+        }
+    }
+    Action::Lines(vec![(line, Hello)])
+}
+
+fn client_list(w: &mut Words, line: &mut Line) {
+    let lines: [&[&str]; 9] = [
+        &[],
+        &["TYPE", "normal"],
+        &["type", "pubsub"],
+        &["type", "replica"],
+        &["type", "nope"],
+        &["id", "0"],
+        &["id", "x"],
+        &["ID"],
+        &["nope", "x"],
+    ];
+    line.extend(lines[w.below(9)].iter().map(|word| word.as_bytes().to_vec()));
+}
+
+/// None of these finds anybody to kill.
+fn client_kill(w: &mut Words, line: &mut Line) {
+    let lines: [&[&str]; 11] = [
+        &["127.0.0.1:1"],
+        &["id", "0"],
+        &["ID", "x"],
+        &["id", "1000000"],
+        &["addr", "nowhere"],
+        &["laddr", "x", "type", "normal"],
+        &["type", "nope"],
+        &["user", "nobody"],
+        &["skipme", "maybe", "id", "3000000"],
+        &["nope", "x"],
+        &["type", "pubsub", "skipme", "no"],
+    ];
+    line.extend(lines[w.below(11)].iter().map(|word| word.as_bytes().to_vec()));
+}
+
+fn words(line: &str) -> Line {
+    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// Commands without a reply, and one that has it again.
+fn client_reply(w: &mut Words) -> Action {
+    let mut lines: Vec<(Line, Relation)> = Vec::new();
+    let silent = |w: &mut Words| vec![b"SET".to_vec(), w.key(), w.value()];
+    if w.chance(2) {
+        lines.push((words("CLIENT REPLY OFF"), Silent));
+        for _ in 0..w.below(4) {
+            lines.push((silent(w), Silent));
+        }
+        lines.push((words("client reply on"), Exact));
+    } else {
+        lines.push((words("client reply skip"), Silent));
+        lines.push((silent(w), Silent));
+    }
+    lines.push((vec![b"GET".to_vec(), w.key()], Exact));
+    Action::Lines(lines)
+}
+
+const NAMES: [&str; 16] = [
+    "get",
+    "SET",
+    "mget",
+    "mset",
+    "del",
+    "copy",
+    "object|encoding",
+    "object",
+    "expire",
+    "ping",
+    "config|get",
+    "client|list",
+    "nope",
+    "",
+    "scan",
+    "flushall",
+];
+
+fn command_info(w: &mut Words, line: &mut Line) {
+    // Tips and key specifications are not part of what is promised: names that are not there.
+    line.push(w.pick(&["nope", "", "config|nope"]));
+}
+
+fn command_getkeys(w: &mut Words, line: &mut Line) {
+    line.push(w.pick(&NAMES));
+    for _ in 0..w.below(5) {
+        line.push(w.key());
+    }
+}
+
+fn command_list(w: &mut Words, line: &mut Line) {
+    let lines: [&[&str]; 6] = [
+        &["filterby", "pattern", "xge*"],
+        &["FILTERBY", "pattern", "getra*"],
+        &["filterby", "pattern", "config|get"],
+        &["filterby", "module", "nope"],
+        &["filterby", "aclcat", "nope"],
+        &["filterby", "nope", "x"],
+    ];
+    line.extend(lines[w.below(6)].iter().map(|word| word.as_bytes().to_vec()));
+}
+
+fn config_get(w: &mut Words, line: &mut Line) {
+    for _ in 0..=w.below(3) {
+        line.push(w.pick(&[
+            "databases",
+            "hz",
+            "TIMEOUT",
+            "timeout",
+            "maxclients",
+            "proto-max-bulk-len",
+            "nope",
+            "appendfsync",
+            "tcp-keepalive",
+            "proto-max-bulk*",
+            "requirepass",
+            "unixsocketperm",
+        ]));
+    }
+}
+
+/// A setting changed, read and set back.
+fn config_set(w: &mut Words) -> Action {
+    let (name, values): (&str, [&str; 3]) = [
+        ("hz", ["11", "500", "10"]),
+        ("timeout", ["0", "100000", "0"]),
+        ("proto-max-bulk-len", ["1mb", "2000000", "512mb"]),
+        ("tcp-keepalive", ["0", "60", "300"]),
+        ("client-output-buffer-limit", ["normal 0 0 0", "normal 100mb 1gb 3", "normal 0 0 0"]),
+        ("appendfsync", ["no", "always", "everysec"]),
+    ][w.below(6)];
+    let value = values[w.below(2)];
+    let line = |words: [&str; 4]| words[..].iter().map(|w| w.as_bytes().to_vec()).collect();
+    Action::Lines(vec![
+        (line(["CONFIG", "SET", name, value]), Exact),
+        (vec![b"config".to_vec(), b"get".to_vec(), name.into()], Exact),
+        (line(["CONFIG", "SET", name, values[2]]), Exact),
+    ])
+}
+
+fn config_set_nonsense(w: &mut Words, line: &mut Line) {
+    let lines: [&[&str]; 8] = [
+        &["nope", "1"],
+        &["timeout", "-1"],
+        &["timeout", "x"],
+        &["maxclients", "0"],
+        &["timeout", "1", "timeout", "2"],
+        &["timeout", "1", "nope", "2"],
+        &["appendfsync", "sometimes"],
+        &["timeout"],
+    ];
+    line.extend(lines[w.below(8)].iter().map(|word| word.as_bytes().to_vec()));
+}
+
+fn debug(w: &mut Words, line: &mut Line) {
+    match w.below(5) {
+        0 => line.push(b"digest".to_vec()),
+        1 => line.extend([b"SLEEP".to_vec(), w.pick(&["0", "0.0001"])]),
+        2 => line.extend([b"nope".to_vec(), w.key()]),
+        _ => {
+            line.push(b"DIGEST-VALUE".to_vec());
+            line.extend(w.keys(4));
+        }
+    }
+}
+
+fn flush(w: &mut Words, line: &mut Line) {
+    if w.chance(2) {
+        line.push(w.pick(&["ASYNC", "sync", "nope"]));
+    }
+}
