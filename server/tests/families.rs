@@ -32,6 +32,7 @@ config set client-output-buffer-limit "normal 0 0 0 replica 1mb 2k 3"
 config get client-output-buffer-limit
 config set proto-max-bulk-len 1mb; config get proto-max-bulk-len
 config get save; config get maxmemory; config get MAXMEMORY; config get timeout timeout
+config get Timeout timeout; config get TIMEOUT tim[e]out
 config get nope; config get databases; config get unixsocketperm
 config set protected-mode no; config get protected-mode; config set protected-mode yes
 command foo; command count x; command info nope; command info nope nope2; command docs nope

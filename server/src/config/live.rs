@@ -85,7 +85,7 @@ impl LiveConfig {
         let config = self.load();
         let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let mut add = |name: Vec<u8>, value: Vec<u8>| {
-            if !found.iter().any(|(known, _)| *known == name) {
+            if !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 found.push((name, value));
             }
         };

@@ -90,6 +90,10 @@ impl Core {
             }
             _ => {}
         }
+        if spec.fanout == Fanout::AllOk && args.len().is_multiple_of(2) {
+            // A key without a value: the part it belongs to could not tell.
+            return self.refuse(conn, |_, _| CommandError::arity(spec.name));
+        }
         let parts = self.parts_of(spec, args);
         let join = match spec.fanout {
             Fanout::Sum => Join::Sum,

@@ -153,6 +153,7 @@ impl Core {
             if is_http(args.get(0)) {
                 return self.abort_http(conn);
             }
+            conn.session.last_command = NO_COMMAND;
             return self.refuse(conn, |core, _| core.unknown_command(args));
         };
         match target {
@@ -171,7 +172,7 @@ impl Core {
                 } else {
                     self.route(conn, spec, id, args)
                 };
-                if taken == Taken::Yes {
+                if taken != Taken::NotYet {
                     self.note_command(conn, spec.name);
                 }
                 taken
@@ -215,7 +216,10 @@ impl Core {
         }
         let (spec, id) = match spec.resolve(args) {
             Ok((spec, offset)) => (spec, id + offset),
-            Err((error, None)) => return self.refuse(conn, |_, _| error),
+            Err((error, None)) => {
+                conn.session.last_command = NO_COMMAND;
+                return self.refuse(conn, |_, _| error);
+            }
             Err((error, Some(offset))) => return self.reject(conn, id + offset, error),
         };
         if !conn.session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
@@ -292,12 +296,13 @@ impl Core {
     #[cold]
     pub fn reject(&mut self, conn: &mut Connection, id: u16, error: CommandError) -> Taken {
         self.timings.rejected(id);
+        conn.session.last_command = table::names()[usize::from(id)];
         self.refuse(conn, |_, _| error)
     }
 
     /// Answers with an error, in order.
     #[cold]
-    fn refuse(
+    pub fn refuse(
         &mut self,
         conn: &mut Connection,
         error: impl FnOnce(&mut Self, &Connection) -> CommandError,
@@ -379,6 +384,8 @@ impl Core {
     }
 }
 
+/// What CLIENT LIST shows as the last command when it was none, or none has come.
+pub const NO_COMMAND: &str = "NULL";
 /// Before AUTH.
 pub const NOAUTH: CommandError = CommandError::new("NOAUTH Authentication required.");
 /// During recovery.

@@ -21,7 +21,10 @@ use crate::{
     runtime::core::Core,
 };
 use borrowed::Borrowed;
-use quire_engine::command::{Args, CommandError, CommandSpec, Fanout, OwnedArgs, Reply};
+use quire_engine::{
+    command::{Args, CommandError, CommandSpec, Fanout, OwnedArgs, Reply},
+    families::keys::transfer::database_number,
+};
 use single::{FirstOf, MoveMember};
 
 /// Where a command in steps is.
@@ -109,12 +112,7 @@ impl Transfer {
                 transfer.replace = true;
                 at += 1;
             } else if option.eq_ignore_ascii_case(b"db") && at + 1 < args.len() {
-                let number = quire_engine::keyspace::canonical_int(args.get(at + 1))
-                    .ok_or(CommandError::NOT_AN_INTEGER)?;
-                if number < 0 || number >= databases as i64 {
-                    return Err(CommandError::new("ERR DB index is out of range"));
-                }
-                transfer.target_db = number as u16;
+                transfer.target_db = database_number(args.get(at + 1), databases)? as u16;
                 at += 2;
             } else {
                 return Err(CommandError::SYNTAX);

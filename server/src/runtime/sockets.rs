@@ -149,7 +149,7 @@ impl Core {
                 peer,
                 created: self.now,
                 last_ms: self.now_ms,
-                last_command: "NULL",
+                last_command: crate::dispatch::NO_COMMAND,
                 commands: 0,
             },
             parser: RequestParser::new(authenticated, max_bulk),
@@ -248,7 +248,11 @@ impl Core {
         match conn.parked {
             Parked::No => conn.close_after_reply = true,
             Parked::Blocked => self.begin_close(conn),
-            Parked::Order(_) | Parked::BackPressure(_) | Parked::LogFull | Parked::Frozen => {}
+            Parked::Order(_)
+            | Parked::BackPressure(_)
+            | Parked::LogFull
+            | Parked::Frozen
+            | Parked::Paused => {}
         }
     }
 

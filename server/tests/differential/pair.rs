@@ -129,6 +129,9 @@ pub struct Pair {
     /// Numbers of shards that Quire takes on in turn, from start to start.
     shards: Vec<&'static str>,
     starts: usize,
+    /// The script that runs has restarted them: strings may have other encodings since, for a
+    /// log holds values (and Redis' changes them when it is rewritten).
+    restarted: bool,
 }
 
 impl Pair {
@@ -147,7 +150,7 @@ impl Pair {
             let process = Some(launch.start());
             Side { launch, process, links: Vec::new() }
         });
-        Self { _dir: dir, sides, shards: shards.to_vec(), starts: 1 }
+        Self { _dir: dir, sides, shards: shards.to_vec(), starts: 1, restarted: false }
     }
 
     /// Runs a script on both from empty data sets; at its end all keys are compared.
@@ -162,6 +165,7 @@ impl Pair {
                 side.links[0].say(&format!("CONFIG SET {setting}"));
             }
         }
+        self.restarted = false;
         let mut at = 0;
         while at < script.items.len() {
             let item = &script.items[at];
@@ -198,7 +202,11 @@ impl Pair {
                     Err(e) => format!("(no reply: {e})").into_bytes(),
                 }
             });
-            check(line, *relation, &replies).map_err(|text| (offset, text))?;
+            let relation = match relation {
+                Relation::Exact if self.restarted && is_encoding(line) => Relation::Kind,
+                relation => *relation,
+            };
+            check(line, relation, &replies).map_err(|text| (offset, text))?;
         }
         Ok(())
     }
@@ -238,6 +246,7 @@ impl Pair {
             Action::Restart(ending) => {
                 let shards = self.shards[self.starts % self.shards.len()];
                 self.starts += 1;
+                self.restarted = true;
                 let [redis, quire] = &mut self.sides;
                 quire.launch = quire.launch.clone().with(&["--shards", shards]);
                 for side in [redis, quire] {
@@ -247,7 +256,6 @@ impl Pair {
                 self.compare_keys().map_err(|text| (0, text))
             }
         }
-        .map_err(|text: (usize, String)| text)
     }
 
     fn exact(&mut self, connection: usize, line: &Line) -> Result<(), (usize, String)> {
@@ -287,6 +295,7 @@ impl Pair {
             .sides
             .each_mut()
             .map(|side| Link::open(side.port()).expect("a running server accepts connections"));
+        let encodings = if self.restarted { Relation::Kind } else { Relation::Exact };
         for db in 0..DATABASES {
             for link in [&mut redis, &mut quire] {
                 link.say(&format!("SELECT {db}"));
@@ -304,7 +313,7 @@ impl Pair {
             for key in names {
                 for (words, how) in [
                     (&["TYPE"][..], Relation::Exact),
-                    (&["OBJECT", "ENCODING"][..], Relation::Exact),
+                    (&["OBJECT", "ENCODING"][..], encodings),
                     (&["PEXPIRETIME"][..], Relation::Near(10_000)),
                     (&["DEBUG", "DIGEST-VALUE"][..], Relation::Exact),
                 ] {
@@ -327,6 +336,12 @@ fn burst(items: &[Item]) -> usize {
         item.connection == items[0].connection && matches!(item.action, Action::Lines(_))
     };
     items.iter().take(PIPELINE).take_while(together).count().max(1)
+}
+
+/// True for OBJECT ENCODING.
+fn is_encoding(line: &Line) -> bool {
+    let is = |at: usize, word: &[u8]| line.get(at).is_some_and(|w| w.eq_ignore_ascii_case(word));
+    is(0, b"object") && is(1, b"encoding")
 }
 
 fn check(line: &Line, how: Relation, replies: &[Vec<u8>; 2]) -> Result<(), String> {

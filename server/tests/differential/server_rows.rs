@@ -26,7 +26,14 @@ pub const ROWS: &[Row] = &[
     row("client|kill", 1, client_kill, Exact),
     Row { name: "client|reply", weight: 1, make: Make::Action(client_reply) },
     fixed("client|help", 1, nothing, Kind),
-    row("command", 1, |w, line| line.push(w.pick(&["nope", "count x", ""])), Exact),
+    fixed("client|pause", 1, |w, line| line.push(w.pick(&["x", "-1", ""])), Exact),
+    fixed("client|unpause", 1, nothing, Exact),
+    fixed("client|no-evict", 1, |w, line| line.push(w.pick(&["on", "OFF", "x"])), Exact),
+    fixed("client|unblock", 1, |w, line| line.push(w.pick(&["0", "x", "99999999"])), Exact),
+    fixed("client|getredir", 1, nothing, Exact),
+    fixed("client|trackinginfo", 1, nothing, Sorted),
+    fixed("wait", 1, |w, line| line.extend([b"0".to_vec(), w.pick(&["0", "-1", "x"])]), Exact),
+    fixed("command", 1, |w, line| line.push(w.pick(&["nope", "count x", ""])), Exact),
     fixed("command|count", 1, nothing, Near(400)),
     fixed("command|info", 1, command_info, Sorted),
     fixed("command|docs", 1, |w, line| line.push(w.pick(&["nope", ""])), Exact),
@@ -38,7 +45,22 @@ pub const ROWS: &[Row] = &[
     Row { name: "config|set", weight: 1, make: Make::Action(config_set) },
     row("config|set", 1, config_set_nonsense, Exact),
     fixed("config|help", 1, nothing, Kind),
+    fixed("config|resetstat", 1, nothing, Exact),
+    fixed("config|rewrite", 1, nothing, Exact),
     row("debug", 1, debug, Exact),
+    row("latency", 1, |w, line| line.push(w.pick(&["nope", "", "history"])), Exact),
+    fixed("latency|doctor", 1, nothing, Kind),
+    fixed("latency|graph", 1, |w, line| line.push(w.pick(&["nope", "command"])), Kind),
+    fixed("latency|help", 1, nothing, Kind),
+    fixed("latency|histogram", 1, |w, line| line.push(w.pick(&["nope", "get"])), Kind),
+    fixed("latency|history", 1, |_, line| line.push(b"nope".to_vec()), Exact),
+    fixed("latency|latest", 1, nothing, Kind),
+    fixed("latency|reset", 1, |_, line| line.push(b"nope".to_vec()), Exact),
+    row("slowlog", 1, |w, line| line.push(w.pick(&["nope", "", "reset"])), Exact),
+    fixed("slowlog|get", 1, slowlog_get, Kind),
+    fixed("slowlog|help", 1, nothing, Kind),
+    fixed("slowlog|len", 1, nothing, Kind),
+    fixed("slowlog|reset", 1, nothing, Exact),
     fixed("info", 1, |_, line| line.push(b"keyspace".to_vec()), Keyspace),
     row("memory", 1, |w, line| line.push(w.pick(&["nope", "", "usage"])), Exact),
     fixed("memory|help", 1, nothing, Kind),
@@ -52,8 +74,22 @@ pub const ROWS: &[Row] = &[
 /// Commands without a row, and why.
 pub const WITHOUT: &[(&str, &str)] = &[
     ("client|setinfo", "newer than Redis 7.0, which has no answer to compare with"),
+    ("client|no-touch", "newer than Redis 7.0, which has no answer to compare with"),
+    ("client|tracking", "refused: nothing is invalidated yet"),
+    ("client|caching", "of no use without CLIENT TRACKING"),
+    ("monitor", "the connection shows other clients' commands from then on; tested beside Redis"),
     ("waitaof", "newer than Redis 7.0, which has no answer to compare with"),
 ];
+
+/// Groups of commands without rows: their rows come with the comparison of collections.
+pub const WITHOUT_GROUPS: &[&str] =
+    &["hash", "list", "set", "sortedset", "stream", "bitmap", "hyperloglog", "geo"];
+
+fn slowlog_get(w: &mut Words, line: &mut Line) {
+    if w.chance(2) {
+        line.push(w.pick(&["0", "-1", "-2", "x", "10"]));
+    }
+}
 
 fn nothing(_: &mut Words, _: &mut Line) {}
 

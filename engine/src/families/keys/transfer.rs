@@ -106,8 +106,11 @@ fn store(cx: &mut Ctx<'_>, db: usize, key: Key<'_>, entry: OwnedEntry) {
     cx.log_whole(db, key);
 }
 
-/// A database's number in an argument.
-fn database(cx: &Ctx<'_>, text: &[u8]) -> Result<usize, CommandError> {
+/// A database's number in an argument, below `databases`.
+///
+/// # Errors
+/// Redis' texts: no integer, no 32-bit integer, no such database.
+pub fn database_number(text: &[u8], databases: usize) -> Result<usize, CommandError> {
     let n = canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER)?;
     if i32::try_from(n).is_err() {
         return Err(CommandError::new(
@@ -116,12 +119,12 @@ fn database(cx: &Ctx<'_>, text: &[u8]) -> Result<usize, CommandError> {
     }
     usize::try_from(n)
         .ok()
-        .filter(|&index| index < cx.keyspace.databases())
+        .filter(|&index| index < databases)
         .ok_or(CommandError::new("ERR DB index is out of range"))
 }
 
 fn move_key(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let to = database(cx, args.get(2))?;
+    let to = database_number(args.get(2), cx.keyspace.databases())?;
     if to == cx.db {
         return Err(SAME);
     }
@@ -151,7 +154,7 @@ fn copy(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
             replace = true;
         } else if option.eq_ignore_ascii_case(b"db") && args.len() > at + 1 {
             at += 1;
-            to_db = database(cx, args.get(at))?;
+            to_db = database_number(args.get(at), cx.keyspace.databases())?;
         } else {
             return Err(CommandError::SYNTAX);
         }
