@@ -287,6 +287,13 @@ fn client_help(
     Ok(Step::Reply)
 }
 
+/// As Redis has it: a container whose sub-command was none was no command.
+fn last_command(name: &'static str) -> &'static str {
+    use quire_engine::families::table;
+    let row = table::lookup(name.as_bytes());
+    if row.is_some_and(table::is_container) { crate::dispatch::NO_COMMAND } else { name }
+}
+
 /// One line of CLIENT LIST. Fields that Redis has and that have no meaning here are left out.
 /// `request` are the arguments of the command the connection is executing, if it is.
 fn describe(core: &Core, conn: &Connection, request: Option<Args<'_>>, line: &mut String) {
@@ -340,7 +347,7 @@ fn describe(core: &Core, conn: &Connection, request: Option<Args<'_>>, line: &mu
         // The buffer is as large as it has ever had to be since it was last given back.
         conn.out.buf.capacity(),
         conn.out.buf.len(),
-        session.last_command,
+        last_command(session.last_command),
         if session.resp3 { 3 } else { 2 },
         text(&session.lib_name),
         text(&session.lib_ver),

@@ -126,7 +126,6 @@ fn reset(
 ) -> Result<Step, CommandError> {
     core.set_monitor(conn, false);
     let session = &mut conn.session;
-    session.no_evict = false;
     session.no_touch = false;
     session.db = 0;
     session.resp3 = false;

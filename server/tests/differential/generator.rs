@@ -128,7 +128,10 @@ fn raw(words: &mut Words) -> Action {
                 bytes.extend_from_slice(lines[words.below(9)].as_bytes());
             }
             _ => {
-                let line = [b"GET".to_vec(), words.key()];
+                // Redis looks for the end of an inline line up to a zero byte: no such keys here.
+                let mut key = words.key();
+                key.retain(|&byte| byte != 0);
+                let line = [b"GET".to_vec(), key];
                 let n = if words.chance(6) { words.integer() } else { b"2".to_vec() };
                 bytes.extend_from_slice(&[b"*".to_vec(), n, b"\r\n".to_vec()].concat());
                 for word in line {

@@ -5,7 +5,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpStream},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -249,8 +249,11 @@ impl Pair {
                 self.restarted = true;
                 let [redis, quire] = &mut self.sides;
                 quire.launch = quire.launch.clone().with(&["--shards", shards]);
+                // A Redis that is killed may lose what it has acknowledged: it puts off writing
+                // while a sync is under way.
+                redis.restart(Ending::Stop);
+                quire.restart(*ending);
                 for side in [redis, quire] {
-                    side.restart(*ending);
                     side.connect(*protocols);
                 }
                 self.compare_keys().map_err(|text| (0, text))
@@ -310,6 +313,9 @@ impl Pair {
                     shown(&ours)
                 ));
             }
+            for link in [&mut redis, &mut quire] {
+                all_counted(link, names.len())?;
+            }
             for key in names {
                 for (words, how) in [
                     (&["TYPE"][..], Relation::Exact),
@@ -328,6 +334,19 @@ impl Pair {
         let replies = [redis.say("DEBUG DIGEST"), quire.say("DEBUG DIGEST")];
         check(&vec![b"DEBUG DIGEST".to_vec()], Relation::Exact, &replies)
     }
+}
+
+/// Waits until the database counts only keys that have not expired.
+fn all_counted(link: &mut Link, keys: usize) -> Result<(), String> {
+    let expected = format!(":{keys}\r\n").into_bytes();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while link.say("DBSIZE") != expected {
+        if Instant::now() > deadline {
+            return Err(format!("DBSIZE stays apart from the {keys} keys there are"));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// How many items go out together: lines of one connection, up to a pipeline's length.

@@ -32,7 +32,7 @@ pub enum Action {
     Raw(Vec<u8>),
     /// QUIT, and a new connection in the old one's place.
     Quit,
-    /// Both servers end and start again on what they have kept.
+    /// Both servers end (Redis in order) and start again on what they have kept.
     Restart(Ending),
 }
 

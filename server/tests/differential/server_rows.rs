@@ -62,6 +62,7 @@ pub const ROWS: &[Row] = &[
     fixed("slowlog|len", 1, nothing, Kind),
     fixed("slowlog|reset", 1, nothing, Exact),
     fixed("info", 1, |_, line| line.push(b"keyspace".to_vec()), Keyspace),
+    fixed("lastsave", 1, nothing, Kind),
     row("memory", 1, |w, line| line.push(w.pick(&["nope", "", "usage"])), Exact),
     fixed("memory|help", 1, nothing, Kind),
     row("time", 1, nothing, Time),

@@ -192,9 +192,14 @@ impl Words {
     }
 
     /// `EX seconds` and its like.
+    /// No time that is past: SET makes such a key, and it counts until somebody finds it.
     pub fn expiry_option(&mut self) -> [Vec<u8>; 2] {
         let unit = ["EX", "px", "EXAT", "PXAT"][self.below(4)];
-        [unit.into(), self.time(unit)]
+        let time = match self.time(unit) {
+            past if past == b"1" || past == b"1000" => b"0".to_vec(),
+            time => time,
+        };
+        [unit.into(), time]
     }
 
     /// A name in lower, upper or mixed case.
