@@ -38,6 +38,7 @@ pub const ROWS: &[Row] = &[
     fixed("command|info", 1, command_info, Sorted),
     fixed("command|docs", 1, |w, line| line.push(w.pick(&["nope", ""])), Exact),
     row("command|getkeys", 2, command_getkeys, Exact),
+    fixed("command|getkeysandflags", 1, command_getkeys, Sorted),
     fixed("command|list", 1, command_list, Sorted),
     fixed("command|help", 1, nothing, Kind),
     row("config", 1, |w, line| line.push(w.pick(&["nope", "", "get", "set"])), Exact),
