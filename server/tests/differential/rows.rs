@@ -98,10 +98,13 @@ pub const ROWS: &[Row] = &[
     row("dbsize", 2, nothing, Exact),
     row("object", 1, sub_of_no_name, Exact),
     row("object|encoding", 5, one_key, Exact),
-    row("object|refcount", 2, one_key, Exact),
+    // Redis shares small integers, but not their copies: we say of all that they are shared.
+    row("object|refcount", 2, one_key, Kind),
     row("object|idletime", 1, one_key, Near(SKEW[0])),
     row("object|freq", 1, one_key, Exact),
     row("object|help", 1, nothing, Exact),
+    row("dump", 1, one_key, Nullness),
+    fixed("restore", 1, restore_nonsense, Exact),
     row("memory|usage", 1, memory_usage, Nullness),
     Row { name: "scan", weight: 2, make: Make::Action(scan) },
     row("scan", 1, scan_nonsense, Kind),
@@ -241,6 +244,11 @@ fn sub_of_no_name(w: &mut Words, line: &mut Line) {
     if w.chance(2) {
         line.push(w.key());
     }
+}
+
+fn restore_nonsense(w: &mut Words, line: &mut Line) {
+    let ttl = w.pick(&["0", "-1", "x", "100000"]);
+    line.extend([w.key(), ttl, w.value()]);
 }
 
 fn memory_usage(w: &mut Words, line: &mut Line) {
