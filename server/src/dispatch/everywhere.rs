@@ -156,7 +156,7 @@ impl Task {
                 let deadline = deadline.filter(|&at| at != i64::MIN);
                 let imported = shard.import(db, args.get(0), args.get(1), deadline);
                 imported.inspect(|_| {
-                    shard.keep_as(db, args.get(0), args.get(3));
+                    shard.keep_as(db, args.get(0), args.try_get(3).unwrap_or_default());
                     reply.ok();
                 })
             }
