@@ -112,6 +112,11 @@ pub const SETTING: &[&str] = &[
     "GEOADD g 13.361389 38.115556 p 15.087269 37.502669 c",
     "RPUSH l a b a c",
     "RPUSH l2 x",
+    "XADD x 1-1 f v",
+    "XADD x 2-1 f v g w",
+    "XADD x 3-1 f v",
+    "XGROUP CREATE x g 0",
+    "XREADGROUP GROUP g c COUNT 1 STREAMS x >",
 ];
 
 /// Every key with its value and deadline, in order: more than the digest tells.
@@ -135,6 +140,9 @@ fn elements(collection: Value<'_>) -> Vec<u8> {
     let ordered = matches!(collection.kind(), ValueType::List | ValueType::Stream);
     let mut lines: Vec<Vec<u8>> = Vec::new();
     rewrite(collection, b"", &mut |parts| {
+        if collection.kind() == ValueType::Stream {
+            return lines.push(parts.join(&b'\0'));
+        }
         let width =
             if matches!(collection.kind(), ValueType::Hash | ValueType::Zset) { 2 } else { 1 };
         lines.extend(parts[2..].chunks(width).map(|element| element.join(&b'\0')));

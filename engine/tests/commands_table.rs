@@ -91,7 +91,7 @@ fn categories(spec: &CommandSpec) -> BTreeSet<&'static str> {
         Group::Set => categories.insert("@set"),
         Group::SortedSet => categories.insert("@sortedset"),
         Group::Hash => categories.insert("@hash"),
-        Group::Stream => categories.insert("@stream"),
+        Group::Stream if !table::is_container(spec) => categories.insert("@stream"),
         Group::Bitmap => categories.insert("@bitmap"),
         Group::Hyperloglog => categories.insert("@hyperloglog"),
         Group::Geo => categories.insert("@geo"),
@@ -106,7 +106,7 @@ fn key_positions(spec: &CommandSpec) -> Value {
             (i64::from(first), i64::from(last), i64::from(step))
         }
         KeySpec::TargetCounted { .. } | KeySpec::Stored { .. } => (1, 1, 1),
-        KeySpec::None | KeySpec::Counted { .. } => (0, 0, 0),
+        KeySpec::None | KeySpec::Counted { .. } | KeySpec::Streams { .. } => (0, 0, 0),
     };
     Value::Array([first, last, step].map(Value::Int).to_vec())
 }

@@ -17,4 +17,4 @@ pub use context::{Ctx, EFFECT_FRAME_BYTES, Groups, Mode};
 pub use error::{CommandError, ErrorCounts, quoted};
 pub use names::{NAME_BYTES_MAX, NameIndex};
 pub use reply::Reply;
-pub use spec::{CommandSpec, Fanout, Flags, Group, KeySpec, ShardFn};
+pub use spec::{CommandSpec, Fanout, Flags, Group, KeySpec, ShardFn, streams_at};

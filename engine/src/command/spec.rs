@@ -170,6 +170,11 @@ pub enum KeySpec {
         /// Position of the first option.
         from: u16,
     },
+    /// The first half of what follows the option STREAMS (XREAD, XREADGROUP).
+    Streams {
+        /// Where the option is looked for, as COMMAND INFO says it.
+        from: u16,
+    },
 }
 
 impl KeySpec {
@@ -201,9 +206,32 @@ impl KeySpec {
                 let first = count as usize + 1;
                 (first, first.saturating_add(n).min(args.len()), 1)
             }
+            KeySpec::Streams { .. } => {
+                let first = streams_at(args).unwrap_or(args.len());
+                (first, first + (args.len() - first) / 2, 1)
+            }
         };
         target.into_iter().chain((first..end.max(first)).step_by(step.max(1)))
     }
+}
+
+/// Where the keys behind the option STREAMS begin; values of other options are passed over.
+pub fn streams_at(args: Args<'_>) -> Option<usize> {
+    let mut at = 1;
+    while let Some(arg) = args.try_get(at) {
+        let is = |name: &str| arg.eq_ignore_ascii_case(name.as_bytes());
+        if is("streams") {
+            return Some(at + 1).filter(|&first| first < args.len());
+        }
+        at += if is("group") {
+            3
+        } else if is("block") || is("count") {
+            2
+        } else {
+            1
+        };
+    }
+    None
 }
 
 /// How a command whose keys are on several shards is split and its replies joined.

@@ -13,6 +13,7 @@ pub mod payload;
 mod random;
 mod scan;
 pub mod sets;
+pub mod streams;
 pub mod strings;
 pub mod table;
 pub mod zsets;
@@ -47,6 +48,12 @@ pub const ALL: &[&[CommandSpec]] = &[
     lists::ends::SPECS,
     lists::middle::SPECS,
     lists::transfer::SPECS,
+    streams::read::SPECS,
+    streams::write::SPECS,
+    streams::groups::SPECS,
+    streams::deliver::SPECS,
+    streams::claim::SPECS,
+    streams::info::SPECS,
     keys::delete::SPECS,
     keys::expiry::SPECS,
     keys::transfer::SPECS,

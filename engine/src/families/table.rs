@@ -3,7 +3,7 @@
 //! Owns: the dense numbering of commands (for counters) and the lookup by name.
 
 use crate::{
-    command::{CommandSpec, NameIndex},
+    command::{Args, CommandSpec, KeySpec, NameIndex},
     families,
 };
 
@@ -72,6 +72,17 @@ pub fn find_sub(container: &CommandSpec, sub: &[u8]) -> Option<u16> {
             .is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(sub))
     });
     id.map(|id| id as u16)
+}
+
+/// The row of a command line: of the sub-command where there is one of that name.
+pub fn resolve(args: Args<'_>) -> Option<&'static CommandSpec> {
+    let spec = lookup(args.try_get(0)?)?;
+    // Containers take a sub-command and have no keys themselves: others are not searched for.
+    if spec.arity != -2 || spec.keys != KeySpec::None {
+        return Some(spec);
+    }
+    let sub = args.try_get(1).and_then(|name| find_sub(spec, name));
+    Some(sub.map_or(spec, |id| SPECS[id as usize]))
 }
 
 /// True when the command has sub-commands: its second argument chooses the row.

@@ -56,7 +56,7 @@ pub fn control(args: Args<'_>, databases: usize, db: &mut usize) -> Result<(), S
 
 /// The one key of a command of ours; `None`: it has none or several.
 pub fn only_key<'a>(args: Args<'a>) -> Option<&'a [u8]> {
-    let spec = table::lookup(args.get(0))?;
+    let spec = table::resolve(args)?;
     let mut positions = spec.keys.positions(args);
     let first = positions.next()?;
     positions.next().is_none().then(|| args.try_get(first)).flatten()
@@ -107,7 +107,7 @@ impl Keys {
         if is_global(args) {
             return self.shards.iter_mut().try_for_each(|shard| shard.replay(args, db, now_ms));
         }
-        let spec = table::lookup(args.get(0)).filter(|spec| spec.accepts(args.len()));
+        let spec = table::resolve(args).filter(|spec| spec.accepts(args.len()));
         let Some(spec) = spec else {
             // Says what is wrong with it.
             return self.shards[0].replay(args, db, now_ms);

@@ -5,7 +5,7 @@ use crate::{
     digest::Digest,
     keyspace::Value,
     number::write_double,
-    types::{HashRef, ListRef, SetRef, View, ZsetRef, packed::Item},
+    types::{HashRef, ListRef, SetRef, Stream, View, ZsetRef, packed::Item, stream::Id},
 };
 
 /// Redis' type numbers.
@@ -14,6 +14,7 @@ const LIST: u32 = 1;
 const SET: u32 = 2;
 const ZSET: u32 = 3;
 const HASH: u32 = 4;
+const STREAM: u32 = 6;
 
 impl Shard {
     /// The XOR of the digests of a database's keys; None when it is empty. Parts of several
@@ -67,6 +68,14 @@ fn object(start: Digest, value: Value<'_>, has_deadline: bool) -> Digest {
             write_double(&mut text, score);
             digest = digest.gather_digest(mix(Digest::ZERO, member).mix(&text));
         });
+    }
+    if let Some(stream) = <&Stream>::of(value) {
+        digest = digest.mix_type(STREAM);
+        for entry in stream.upwards(Id::MIN, Id::MAX) {
+            digest = digest.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            digest =
+                entry.pairs().fold(digest, |digest, (field, value)| digest.mix(field).mix(value));
+        }
     }
     if has_deadline { digest.mark_deadline() } else { digest }
 }

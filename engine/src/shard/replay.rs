@@ -40,7 +40,7 @@ impl Shard {
         if args.is_empty() {
             return Err(ReplayError("an empty command".to_owned()));
         }
-        let Some(spec) = table::lookup(args.get(0)) else {
+        let Some(spec) = table::resolve(args) else {
             return self.replay_control(args, db);
         };
         if !spec.accepts(args.len()) {

@@ -17,6 +17,7 @@ pub mod list;
 pub mod packed;
 mod rewrite;
 pub mod set;
+pub mod stream;
 pub mod zset;
 
 pub use hash::{Hash, HashRef};
@@ -24,6 +25,7 @@ pub use limits::Limits;
 pub use list::{List, ListRef};
 pub use rewrite::rewrite;
 pub use set::{Set, SetRef};
+pub use stream::Stream;
 pub use zset::{Zset, ZsetRef};
 
 use crate::keyspace::{Trash, Value};
@@ -120,6 +122,8 @@ pub enum Object {
     Set(Set),
     /// A sorted set.
     Zset(Zset),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 impl Object {
@@ -130,6 +134,7 @@ impl Object {
             Object::Hash(_) => ValueType::Hash,
             Object::Set(_) => ValueType::Set,
             Object::Zset(_) => ValueType::Zset,
+            Object::Stream(_) => ValueType::Stream,
         }
     }
 
@@ -178,6 +183,7 @@ impl Object {
             Object::List(_) => "quicklist",
             Object::Hash(_) | Object::Set(_) => "hashtable",
             Object::Zset(_) => "skiplist",
+            Object::Stream(_) => "stream",
         }
     }
 
@@ -190,6 +196,7 @@ impl Object {
                 Object::Hash(hash) => hash.memory_bytes(),
                 Object::Set(set) => set.memory_bytes(),
                 Object::Zset(zset) => zset.memory_bytes(),
+                Object::Stream(stream) => stream.memory_bytes(),
             }
     }
 }
@@ -209,7 +216,7 @@ pub trait Collection: Sized {
     fn of(object: &mut Object) -> Option<&mut Self>;
     /// A big one as an object.
     fn into_object(self) -> Object;
-    /// True when it has no elements: then its key goes.
+    /// True when it has no elements, so that its key goes; never of a type that keeps its key.
     fn is_empty(&self) -> bool;
 }
 

@@ -4,7 +4,7 @@
 //! Commands hold at most [`ITEMS_MAX`] elements, as those of Redis' own rewrite. Strings are not
 //! here: one SET makes them.
 
-use super::{HashRef, ListRef, SetRef, View, ZsetRef, packed::Item};
+use super::{HashRef, ListRef, SetRef, Stream, View, ZsetRef, packed::Item};
 use crate::{keyspace::Value, number::write_double};
 
 /// Elements in one command.
@@ -37,6 +37,8 @@ pub fn rewrite(value: Value<'_>, key: &[u8], emit: &mut dyn FnMut(&[&[u8]])) {
             pieces.item(member);
         });
         pieces.finish();
+    } else if let Some(stream) = <&Stream>::of(value) {
+        stream.rewrite(key, emit);
     }
 }
 

@@ -415,4 +415,14 @@ static VALUES: &[Directive] = &[
         zset_value,
         "Longest member of a small sorted set, bytes."
     ),
+    threshold!(
+        "stream-node-max-bytes",
+        stream_node_bytes,
+        "Bytes from which on a node of a stream takes no more entries, 0: no limit."
+    ),
+    threshold!(
+        "stream-node-max-entries",
+        stream_node_entries,
+        "Most entries of a stream's node, 0: no limit."
+    ),
 ];

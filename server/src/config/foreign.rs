@@ -132,8 +132,6 @@ pub(super) static TABLE: &[Foreign] = &[
     only("active-defrag-max-scan-fields", &["1000"], NO_DEFRAG),
     // Values
     only("list-compress-depth", &["0"], "Quire does not compress lists"),
-    only("stream-node-max-bytes", &["4096"], NO_TYPE),
-    only("stream-node-max-entries", &["100"], NO_TYPE),
     // Observing
     only("notify-keyspace-events", &[""], "Quire has no pub/sub yet"),
     only("tracking-table-max-keys", &["1000000"], "Quire does not track keys for clients"),

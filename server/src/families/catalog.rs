@@ -174,7 +174,7 @@ impl Entry {
                     "@set" => self.group == Group::Set,
                     "@sortedset" => self.group == Group::SortedSet,
                     "@hash" => self.group == Group::Hash,
-                    "@stream" => self.group == Group::Stream,
+                    "@stream" => is_leaf && self.group == Group::Stream,
                     "@bitmap" => self.group == Group::Bitmap,
                     "@hyperloglog" => self.group == Group::Hyperloglog,
                     "@geo" => self.group == Group::Geo,

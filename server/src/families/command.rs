@@ -113,7 +113,7 @@ fn write_info(entry: Entry, reply: &mut Reply<'_>) {
     let (first, last, step) = match entry.keys {
         KeySpec::Range { first, last, step } => (first.into(), last.into(), step.into()),
         KeySpec::TargetCounted { .. } | KeySpec::Stored { .. } => (1, 1, 1),
-        KeySpec::None | KeySpec::Counted { .. } => (0, 0, 0),
+        KeySpec::None | KeySpec::Counted { .. } | KeySpec::Streams { .. } => (0, 0, 0),
     };
     reply.array(10);
     reply.bulk(entry.name.as_bytes());
@@ -163,7 +163,7 @@ fn write_key_specs(entry: Entry, reply: &mut Reply<'_>) {
             }
             return;
         }
-        KeySpec::None | KeySpec::Counted { .. } => {
+        KeySpec::None | KeySpec::Counted { .. } | KeySpec::Streams { .. } => {
             return write_key_spec(entry.keys, first_words, reply);
         }
     };
@@ -191,6 +191,17 @@ fn write_spec_of(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
         }
         KeySpec::Counted { count } | KeySpec::TargetCounted { count } => {
             (count.into(), "keynum", [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)])
+        }
+        // Up to the end, and of that the first half.
+        KeySpec::Streams { from } => {
+            let figures = [("lastkey", -1), ("keystep", 1), ("limit", 2)];
+            return write_spec(
+                Begin::Keyword("STREAMS", from.into()),
+                "range",
+                figures,
+                words,
+                reply,
+            );
         }
     };
     write_spec(Begin::Index(begin), kind, figures, words, reply);
