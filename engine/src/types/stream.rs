@@ -59,7 +59,7 @@ pub enum NotAdded {
 
 impl Stream {
     /// Number of entries.
-    pub fn len(&self) -> u64 {
+    pub fn length(&self) -> u64 {
         self.len
     }
 

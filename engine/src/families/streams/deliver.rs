@@ -142,6 +142,9 @@ impl Delivery<'_> {
     }
 }
 
+/// A key, what is read of its stream, and how many entries.
+type Planned<'a> = (&'a [u8], From, usize);
+
 /// What is to be read of each stream that has something, and how many entries that are.
 fn plan<'a>(
     cx: &mut Ctx<'_>,
@@ -149,7 +152,7 @@ fn plan<'a>(
     request: &Request<'_>,
     name: &[u8],
     consumer: &[u8],
-) -> Result<Vec<(&'a [u8], From, usize)>, CommandError> {
+) -> Result<Vec<Planned<'a>>, CommandError> {
     let mut served = Vec::new();
     for index in 0..request.streams {
         let at = request.first + index;
@@ -171,7 +174,7 @@ fn plan<'a>(
             }
             b">" => {
                 let start = group.last_id.next().unwrap_or(Id::MAX);
-                let new = stream.len() > 0 && stream.top_id() > group.last_id;
+                let new = stream.length() > 0 && stream.top_id() > group.last_id;
                 (From::New, if new { stream.count(start, Id::MAX, most) } else { 0 })
             }
             text => {
@@ -205,9 +208,9 @@ fn xreadgroup(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     cx.admit(bytes.sum())?;
     let resp3 = cx.reply.is_resp3();
     if resp3 {
-        cx.reply.map(served.len())
+        cx.reply.map(served.len());
     } else {
-        cx.reply.array(served.len())
+        cx.reply.array(served.len());
     }
     for (key, from, _) in served {
         let key = cx.key(key);

@@ -178,7 +178,7 @@ fn stream(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     reply.map(if full.is_some() { 9 } else { 10 });
     let blocks = stream.blocks_len() as i64;
     for (name, figure) in [
-        (&b"length"[..], stream.len() as i64),
+        (&b"length"[..], stream.length() as i64),
         (b"radix-tree-keys", blocks),
         // A tree of blocks has a root besides.
         (b"radix-tree-nodes", blocks + 1),

@@ -69,7 +69,7 @@ pub const SPECS: &[CommandSpec] = &[
 fn xlen(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = cx.key(args.get(1));
     let (stream, reply) = cx.view::<&Stream>(key)?;
-    reply.int(stream.map_or(0, Stream::len) as i64);
+    reply.int(stream.map_or(0, Stream::length) as i64);
     Ok(())
 }
 
@@ -220,7 +220,7 @@ fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
             }
             text => id(text)?,
         };
-        if stream.is_some_and(|stream| stream.len() > 0 && stream.top_id() > after) {
+        if stream.is_some_and(|stream| stream.length() > 0 && stream.top_id() > after) {
             served.push((key, after));
         }
     }
@@ -228,9 +228,9 @@ fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return request.nothing(cx);
     }
     if cx.reply.is_resp3() {
-        cx.reply.map(served.len())
+        cx.reply.map(served.len());
     } else {
-        cx.reply.array(served.len())
+        cx.reply.array(served.len());
     }
     for (key, after) in served {
         if !cx.reply.is_resp3() {

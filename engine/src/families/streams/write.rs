@@ -197,7 +197,7 @@ fn xadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         let id = stream.next_id(wish, now_ms)?;
         stream.add(id, &pairs, limits);
         let trimmed = options.trim.map_or(0, |trim| trim.run(stream));
-        Ok((id, (trimmed > 0).then(|| stream.len())))
+        Ok((id, (trimmed > 0).then(|| stream.length())))
     })?;
     let Some(added) = added else {
         cx.reply.null();
@@ -227,7 +227,7 @@ fn xtrim(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let options = options(cx, args, false)?;
     let Some(trim) = options.trim else { return Err(CommandError::SYNTAX) };
     let key = cx.key(args.get(1));
-    let trimmed = cx.edit(key, false, |stream: &mut Stream| (trim.run(stream), stream.len()))?;
+    let trimmed = cx.edit(key, false, |stream: &mut Stream| (trim.run(stream), stream.length()))?;
     let (removed, left) = trimmed.unwrap_or_default();
     if removed > 0 {
         log_trim(cx, args, key.hash, left);
@@ -277,12 +277,12 @@ fn xsetid(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     }
     let key = cx.key(args.get(1));
     let set = cx.edit(key, false, |stream: &mut Stream| {
-        if stream.len() > 0 && last < stream.top_id() {
+        if stream.length() > 0 && last < stream.top_id() {
             return Err(CommandError::new(
                 "ERR The ID specified in XSETID is smaller than the target stream top item",
             ));
         }
-        if stream.len() > 0 && added.is_some_and(|added| stream.len() > added) {
+        if stream.length() > 0 && added.is_some_and(|added| stream.length() > added) {
             return Err(CommandError::new(
                 "ERR The entries_added specified in XSETID is smaller than the target stream length",
             ));
