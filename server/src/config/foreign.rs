@@ -72,7 +72,6 @@ const NO_SNAPSHOTS: &str = "Quire writes no RDB snapshots yet, its log is what p
 const NO_REWRITE: &str = "Quire does not rewrite its log by itself yet";
 const NO_ACL: &str = "Quire knows one user, `requirepass` sets its password";
 const NO_MODULES: &str = "Quire loads no modules";
-const NO_TYPE: &str = "Quire has no values of this type yet";
 const NO_CLUSTER: &str = "Quire has no cluster mode yet";
 const NO_TLS: &str = "Quire does not speak TLS";
 const NO_DEFRAG: &str = "Quire does not move values to defragment its memory";
