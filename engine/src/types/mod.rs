@@ -150,6 +150,7 @@ impl Object {
             Object::Hash(hash) => hash.as_ref().len(),
             Object::Set(set) => set.as_ref().len(),
             Object::Zset(zset) => zset.as_ref().len(),
+            Object::Stream(stream) => stream.length() as usize,
         }
     }
 
@@ -169,6 +170,7 @@ impl Object {
             Object::Hash(Hash::Big(table)) | Object::Set(Set::Big(table)) => trash.table(table),
             Object::Zset(Zset::Big(ranked)) => ranked.dismantle(trash),
             Object::List(List::Big(deque)) => trash.part(Box::new(deque)),
+            Object::Stream(stream) => trash.part(stream),
             // In one or two allocations.
             Object::List(List::Small(_))
             | Object::Hash(Hash::Small(_))

@@ -14,7 +14,7 @@ pub use group::{Consumer, ConsumerNo, Group, Pending};
 pub use id::{Id, Wish};
 
 use super::{Collection, Form, Limits, Object, ValueType, View};
-use crate::keyspace::Value;
+use crate::keyspace::{Shed, Value};
 use block::Block;
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -416,6 +416,19 @@ impl Collection for Stream {
     /// Never: what the stream knows of ids and groups outlives its entries.
     fn is_empty(&self) -> bool {
         false
+    }
+}
+
+impl Shed for Stream {
+    fn shed(&mut self) -> bool {
+        if self.blocks.pop_first().is_some() {
+            return true;
+        }
+        let Some(mut group) = self.groups.first_entry() else { return false };
+        if !group.get_mut().shed() {
+            group.remove();
+        }
+        true
     }
 }
 

@@ -11,6 +11,9 @@ const PENDING_BYTES: usize = (2 * size_of::<Id>() + size_of::<Pending>()) * 3 / 
 /// What a consumer takes besides its name, twice, and its pending entries, bytes.
 const CONSUMER_BYTES: usize = size_of::<Option<Consumer>>() + 3 * size_of::<(Box<[u8]>, u32)>() / 2;
 
+/// Pending entries that are freed at once.
+const SHED_ENTRIES: usize = 64;
+
 /// A delivery that has not been acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pending {
@@ -170,6 +173,15 @@ impl Group {
             consumer.pending.remove(&id);
         }
         true
+    }
+
+    /// Forgets some pending entries, to be freed bit by bit; false when there are none.
+    pub(super) fn shed(&mut self) -> bool {
+        let some: Vec<Id> = self.pending.keys().take(SHED_ENTRIES).copied().collect();
+        some.iter().for_each(|id| {
+            self.acknowledge(*id);
+        });
+        !some.is_empty()
     }
 
     /// Bytes of memory besides itself; constant time, nodes of trees by their usual filling.
