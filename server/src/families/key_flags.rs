@@ -14,6 +14,7 @@ const WRITES: Words = &["RW", "update"];
 
 /// Commands that do the same with all their keys; those that read and access are left out.
 const ALIKE: &[(Words, &[&str])] = &[
+    (READS, &["xreadgroup"]),
     (
         &["RW", "insert"],
         &[
