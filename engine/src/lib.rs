@@ -2,7 +2,7 @@
 //!
 //! Layers, arrows one way (a test checks it):
 //! `atoms < keyspace (with its types) < effect < command < families < shard`,
-//! `atoms < io`, `atoms < rdb < families`, `effect, io < aof < manifest`,
+//! `atoms < io`, `atoms < rdb < families`, `keyspace, rdb < snapshot < shard`, `effect, io < aof < manifest`,
 //! `shard, aof, manifest, io, rdb < recovery`.
 //! The shard core is a synchronous state machine: requests, time and randomness come in as
 //! arguments; replies and effects go out. Nothing here awaits inside a command.
@@ -24,4 +24,5 @@ pub mod rdb;
 pub mod recovery;
 pub mod shard;
 pub mod slot;
+pub mod snapshot;
 pub mod types;

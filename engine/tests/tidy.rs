@@ -69,12 +69,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("families", &["atoms", "types", "keyspace", "effect", "command", "rdb"]),
-    ("shard", &["atoms", "types", "keyspace", "effect", "command", "families", "aof"]),
+    ("snapshot", &["atoms", "types", "keyspace", "rdb", "io"]),
+    ("shard", &["atoms", "types", "keyspace", "effect", "command", "families", "aof", "snapshot"]),
     (
         "recovery",
         &[
             "atoms", "io", "manifest", "types", "keyspace", "effect", "command", "families", "aof",
-            "shard", "rdb",
+            "shard", "rdb", "snapshot",
         ],
     ),
 ];

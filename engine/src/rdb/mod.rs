@@ -44,4 +44,4 @@ pub use model::{Pairs, RdbFile, RdbGroup, RdbKey, RdbStream, RdbValue};
 pub use number::score_text;
 pub use packed::Fault;
 pub use reader::{Reader, is_known_version, is_rdb};
-pub use writer::{Info, Layout, Options, Unwritable, Version, Writer};
+pub use writer::{Info, Layout, Options, Packed as PackedValue, Unwritable, Version, Writer};

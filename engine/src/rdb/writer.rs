@@ -16,7 +16,7 @@ use super::{
     event::{ConsumerHead, Element, GroupHead, KeyHead, Kind, StreamHead, StreamId, Text},
     model::RdbValue,
     node::NodeWriter,
-    opcode::{self, value},
+    opcode::{self, node, value},
     small::{Small, Verdict},
 };
 use std::fmt;
@@ -61,6 +61,8 @@ pub enum Unwritable {
     FieldDeadline,
     /// A function library, in REDIS0009.
     Function,
+    /// A stream: what makes elements of it is not here yet.
+    Stream,
     /// Another number, order or kind of elements than announced.
     Elements,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Unwritable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Unwritable::FieldDeadline => "a deadline of a hash's field cannot be written to an RDB",
+            Unwritable::Stream => "a stream cannot be written to an RDB by this version",
             Unwritable::Function => "a function library needs REDIS0010",
             Unwritable::Elements => "the elements of a value are not those that were announced",
         })
@@ -88,6 +91,21 @@ enum Value {
     Stream(NodeWriter, u64),
     /// A stream behind its nodes.
     Groups,
+    /// A list of which so many packed nodes are still to come.
+    Nodes(u64),
+}
+
+/// A small collection as it lies in memory: Redis' own layouts.
+#[derive(Debug, Clone, Copy)]
+pub enum Packed<'a> {
+    /// A listpack of a hash's fields and values.
+    Hash(&'a [u8]),
+    /// A listpack of a sorted set's members and scores.
+    Zset(&'a [u8]),
+    /// A listpack of a list's elements.
+    List(&'a [u8]),
+    /// An intset.
+    Ints(&'a [u8]),
 }
 
 /// Writes one RDB file.
@@ -135,6 +153,11 @@ impl Writer {
     pub(super) fn payload(compress: bool, layout: Layout) -> Self {
         let options = Options { version: Version::Ten, compress, checksum: false };
         Self::empty(options, true, layout)
+    }
+
+    /// Whole keys that stand somewhere in a file: no first line.
+    pub fn middle(options: Options) -> Self {
+        Self::empty(options, false, Layout::Plain)
     }
 
     /// A file's first line.
@@ -197,8 +220,13 @@ impl Writer {
         }
     }
 
-    /// Begins a key whose value has `count` elements (a stream: nodes).
-    pub fn key(&mut self, head: &KeyHead<&[u8]>, count: u64) {
+    /// What follows is not about the database of what was written last: the next key says its own.
+    pub fn forget_database(&mut self) {
+        self.db = None;
+    }
+
+    /// What stands in front of a key's value.
+    fn head(&mut self, head: &KeyHead<&[u8]>) {
         self.select(head.db);
         if let Some(ms) = head.expires_ms {
             self.out.push(opcode::EXPIRE_MS);
@@ -211,6 +239,59 @@ impl Writer {
         if let Some(freq) = head.freq {
             self.out.extend([opcode::FREQ, freq]);
         }
+    }
+
+    /// A key whose value is one string.
+    pub fn string_key(&mut self, head: &KeyHead<&[u8]>, text: &[u8]) {
+        self.head(head);
+        self.out.push(value::STRING);
+        self.name(head.key);
+        self.text(text);
+    }
+
+    /// A key whose value is packed already, in REDIS0010. It is not looked into.
+    pub fn packed_key(&mut self, head: &KeyHead<&[u8]>, packed: Packed<'_>) {
+        self.head(head);
+        let (value_type, bytes) = match packed {
+            Packed::Hash(bytes) => (value::HASH_LISTPACK, bytes),
+            Packed::Zset(bytes) => (value::ZSET_LISTPACK, bytes),
+            Packed::Ints(bytes) => (value::SET_INTSET, bytes),
+            Packed::List(bytes) => (value::LIST_QUICKLIST_2, bytes),
+        };
+        self.out.push(value_type);
+        self.name(head.key);
+        if let Packed::List(_) = packed {
+            put_length(&mut self.out, 1);
+            put_length(&mut self.out, node::PACKED);
+        }
+        self.text(bytes);
+    }
+
+    /// Begins a key whose value is a list of `nodes` listpacks, in REDIS0010; each comes with
+    /// [`Writer::list_node`].
+    pub fn list_key(&mut self, head: &KeyHead<&[u8]>, nodes: u64) {
+        self.head(head);
+        self.out.push(value::LIST_QUICKLIST_2);
+        self.name(head.key);
+        put_length(&mut self.out, nodes);
+        self.value = Value::Nodes(nodes);
+    }
+
+    /// The next listpack of a list; it is not looked into.
+    ///
+    /// # Errors
+    /// There is no list, or it was announced with fewer.
+    pub fn list_node(&mut self, listpack: &[u8]) -> Result<(), Unwritable> {
+        let Value::Nodes(left @ 1..) = self.value else { return Err(Unwritable::Elements) };
+        self.value = Value::Nodes(left - 1);
+        put_length(&mut self.out, node::PACKED);
+        self.text(listpack);
+        Ok(())
+    }
+
+    /// Begins a key whose value has `count` elements (a stream: nodes).
+    pub fn key(&mut self, head: &KeyHead<&[u8]>, count: u64) {
+        self.head(head);
         let packs = self.options.version == Version::Ten;
         let small = match self.layout {
             Layout::BySize => Small::new(head.kind, head.key, count, packs),
@@ -303,7 +384,7 @@ impl Writer {
                 self.group(element)?;
                 self.value = Value::Groups;
             }
-            Value::None => return Err(Unwritable::Elements),
+            Value::None | Value::Nodes(_) => return Err(Unwritable::Elements),
         }
         Ok(())
     }
@@ -322,10 +403,12 @@ impl Writer {
                 self.text(&packed.bytes);
                 Ok(())
             }
-            Value::Plain(_, 0) | Value::Groups => Ok(()),
-            Value::Small(..) | Value::Plain(..) | Value::Stream(..) | Value::None => {
-                Err(Unwritable::Elements)
-            }
+            Value::Plain(_, 0) | Value::Nodes(0) | Value::Groups => Ok(()),
+            Value::Small(..)
+            | Value::Plain(..)
+            | Value::Stream(..)
+            | Value::Nodes(_)
+            | Value::None => Err(Unwritable::Elements),
         }
     }
 
@@ -350,6 +433,11 @@ impl Writer {
     /// Bytes that can be taken.
     pub fn len(&self) -> usize {
         self.out.len()
+    }
+
+    /// Makes room for so many bytes more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
     }
 
     /// True when nothing can be taken.

@@ -186,6 +186,11 @@ impl Deque {
         self.len
     }
 
+    /// The packed nodes, from the left.
+    pub fn nodes(&self) -> impl Iterator<Item = Packed<'_>> {
+        self.chunks.iter().flat_map(|chunk| chunk.nodes.iter().map(Node::view))
+    }
+
     /// Bytes of memory besides itself; constant time.
     pub fn memory_bytes(&self) -> usize {
         self.chunks.capacity() * size_of::<Chunk>() + self.bytes

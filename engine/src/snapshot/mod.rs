@@ -1,0 +1,10 @@
+//! Snapshots: one standard RDB file that all shards write together.
+//!
+//! * [`ChunkWriter`], [`Chunk`]: whole keys of one shard as bytes; a few hundred KiB at a time.
+//!
+//! Knows neither when a snapshot is due nor what it is for.
+
+mod chunk;
+mod value;
+
+pub use chunk::{Chunk, ChunkOptions, ChunkWriter, Count, Record, Usage};
