@@ -5,7 +5,7 @@
 //! ```text
 //! #Q1 run16 shard4 seq16 lsn16 n8 len16 synced16 crc8\n     one commit, its body of len bytes behind it
 //! #E1 run16 shard4 seq16 lsn16 crc8\n                       clean end of a run's log on a shard
-//! #T1 ...\n                                                 reserved, inside a body: transaction of a batch
+//! #T1 ...\n                                                 inside a body: transaction.rs
 //! #....\n                                                   filler: `#` and NON-`#` bytes
 //! ```
 //! Numbers are lower-case hexadecimal of fixed width. The CRC32C covers the line up to the space
@@ -78,8 +78,7 @@ impl Header {
     /// Writes the line, with the checksum over line and `body`.
     pub fn encode(&self, line: &mut [u8; HEADER_BYTES], body: &[u8]) {
         debug_assert_eq!(self.body_bytes, body.len() as u64);
-        let mut at = LineWriter { line, at: 0 };
-        at.magic(HEADER_MAGIC);
+        let mut at = LineWriter::new(line, HEADER_MAGIC);
         at.hex::<16>(self.run);
         at.hex::<4>(u64::from(self.shard));
         at.hex::<16>(self.seq);
@@ -138,8 +137,7 @@ impl EndLine {
     /// The line, newline included.
     pub fn encode(&self) -> [u8; END_BYTES] {
         let mut line = [0; END_BYTES];
-        let mut at = LineWriter { line: &mut line, at: 0 };
-        at.magic(END_MAGIC);
+        let mut at = LineWriter::new(&mut line, END_MAGIC);
         at.hex::<16>(self.run);
         at.hex::<4>(u64::from(self.shard));
         at.hex::<16>(self.seq);
@@ -203,18 +201,19 @@ pub fn filler(bytes: usize) -> Vec<u8> {
     line.iter().copied().cycle().take(bytes).collect()
 }
 
-struct LineWriter<'a> {
+/// Writes a line of fixed length, field by field.
+pub(super) struct LineWriter<'a> {
     line: &'a mut [u8],
     at: usize,
 }
 
-impl LineWriter<'_> {
-    fn magic(&mut self, magic: &[u8; 4]) {
-        self.line[..4].copy_from_slice(magic);
-        self.at = 4;
+impl<'a> LineWriter<'a> {
+    pub(super) fn new(line: &'a mut [u8], magic: &[u8; 4]) -> Self {
+        line[..4].copy_from_slice(magic);
+        Self { line, at: 4 }
     }
 
-    fn hex<const WIDTH: usize>(&mut self, value: u64) {
+    pub(super) fn hex<const WIDTH: usize>(&mut self, value: u64) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let field = &mut self.line[self.at..self.at + WIDTH + 1];
         for (i, digit) in field[..WIDTH].iter_mut().enumerate() {
@@ -230,24 +229,29 @@ impl LineWriter<'_> {
 
     fn finish(mut self, crc: u32) {
         self.hex::<8>(u64::from(crc));
+        self.end();
+    }
+
+    pub(super) fn end(self) {
         debug_assert_eq!(self.at, self.line.len());
         self.line[self.at - 1] = b'\n';
     }
 }
 
-struct LineReader<'a> {
+/// Reads a line of fixed length, field by field; `None` from the first that is none.
+pub(super) struct LineReader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> LineReader<'a> {
-    fn new(line: &'a [u8], len: usize, magic: &[u8; 4]) -> Option<Self> {
+    pub(super) fn new(line: &'a [u8], len: usize, magic: &[u8; 4]) -> Option<Self> {
         if line.len() != len || line.last() != Some(&b'\n') {
             return None;
         }
         Some(Self { rest: line.strip_prefix(magic)? })
     }
 
-    fn digits<const WIDTH: usize>(&mut self) -> Option<u64> {
+    pub(super) fn digits<const WIDTH: usize>(&mut self) -> Option<u64> {
         let (field, rest) = self.rest.split_at_checked(WIDTH)?;
         self.rest = rest;
         field.iter().try_fold(0u64, |value, &b| {
@@ -260,7 +264,7 @@ impl<'a> LineReader<'a> {
         })
     }
 
-    fn hex<const WIDTH: usize>(&mut self) -> Option<u64> {
+    pub(super) fn hex<const WIDTH: usize>(&mut self) -> Option<u64> {
         let value = self.digits::<WIDTH>()?;
         self.rest = self.rest.strip_prefix(b" ")?;
         Some(value)
@@ -268,7 +272,12 @@ impl<'a> LineReader<'a> {
 
     fn finish(mut self) -> Option<u32> {
         let crc = self.digits::<8>()? as u32;
-        (self.rest == b"\n").then_some(crc)
+        self.end()?;
+        Some(crc)
+    }
+
+    pub(super) fn end(self) -> Option<()> {
+        (self.rest == b"\n").then_some(())
     }
 }
 

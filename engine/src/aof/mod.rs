@@ -23,6 +23,7 @@ pub mod reader;
 mod segment;
 mod staging;
 mod stats;
+mod transaction;
 mod writer;
 
 pub use buffer::buffer_bytes;
@@ -33,6 +34,7 @@ pub use policy::{FsyncPolicy, Level, Progress};
 pub use segment::{OpenSegment, RetiredSegment, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WantSegment};
 pub use staging::{Gathered, Staging};
 pub use stats::{Durations, LogStats};
+pub use transaction::{Participants, Transaction};
 pub use writer::LogWriter;
 
 /// Per-shard sequence number of batches; 0 = none.

@@ -6,20 +6,32 @@
 //! a SELECT. Does not know files, policies or time: the [`super::LogWriter`] takes commits out
 //! and reports what became of them.
 
-use super::{Lsn, buffer::AlignedBuf, encode, gate::ReadGate, header::HEADER_BYTES};
+use super::{Lsn, Transaction, buffer::AlignedBuf, encode, gate::ReadGate, header::HEADER_BYTES};
 use crate::{command::CommandError, effect::Effect, limits::LOG_BLOCK_BYTES};
 
 /// No database selected yet: none of the 65536 numbers.
 const NO_DB: u32 = u32::MAX;
 
-/// A commit on its way to the writer: the header's room is still empty.
+/// What is on its way to the writer, to be written at once: one commit, or several, one behind the
+/// other. The headers' room is still empty.
 pub struct Gathered {
-    /// Room for the header, then the body.
+    /// Room for the header, then the body; of each commit.
     pub buf: AlignedBuf,
     /// LSN of the first batch (of the next one, if there is none).
     pub first_lsn: Lsn,
     /// Number of batches.
     pub batches: u32,
+    /// Where a commit begins that is not the first.
+    pub(super) starts: Vec<Start>,
+}
+
+/// Where a commit begins among those that are written together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Start {
+    /// Its header's place.
+    pub(super) at: usize,
+    /// LSN of its first batch.
+    pub(super) first_lsn: Lsn,
 }
 
 impl Gathered {
@@ -41,7 +53,15 @@ pub struct Staging {
     first_lsn: Lsn,
     /// LSN the next batch gets.
     next_lsn: Lsn,
+    /// Commits in `buf` behind the first.
+    starts: Vec<Start>,
+    /// The last transaction over several shards that this one took part in; 0: none.
+    last_transaction: u64,
     in_batch: bool,
+    /// The batch goes on until `end_transaction`, whatever commands it consists of.
+    in_transaction: bool,
+    /// A transaction's line stands in front of the batch.
+    marked: bool,
     batch_start: usize,
     effects: u32,
     /// True when the batch did something a client asked for: its reply must wait for it.
@@ -70,7 +90,11 @@ impl Staging {
             db: NO_DB,
             first_lsn: 1,
             next_lsn: 1,
+            starts: Vec::new(),
+            last_transaction: 0,
             in_batch: false,
+            in_transaction: false,
+            marked: false,
             batch_start: 0,
             effects: 0,
             awaited: false,
@@ -97,9 +121,12 @@ impl Staging {
         self.run
     }
 
-    /// Begins the batch of one command.
+    /// Begins the batch of one command; inside a transaction that has begun already.
     #[inline]
     pub fn begin(&mut self) {
+        if self.in_transaction {
+            return;
+        }
         debug_assert!(!self.in_batch, "the batch before has not ended");
         self.in_batch = true;
         self.effects = 0;
@@ -143,10 +170,26 @@ impl Staging {
     }
 
     #[inline]
-    fn next_effect(&mut self, db: u16) {
+    fn open_commit(&mut self) {
         if self.buf.is_empty() {
             self.buf.extend_from_slice(&[b'#'; HEADER_BYTES]);
         }
+    }
+
+    /// A part of a transaction over several shards begins a commit: recovery may have to cut the
+    /// log there, and a log is cut between commits.
+    fn open_own_commit(&mut self) {
+        if !self.buf.is_empty() {
+            self.starts.push(Start { at: self.buf.len(), first_lsn: self.next_lsn });
+            self.buf.extend_from_slice(&[b'#'; HEADER_BYTES]);
+            self.db = NO_DB;
+        }
+        self.open_commit();
+    }
+
+    #[inline]
+    fn next_effect(&mut self, db: u16) {
+        self.open_commit();
         match self.effects {
             0 => self.batch_start = self.buf.len(),
             1 => self.buf.insert(self.batch_start, encode::MULTI),
@@ -160,8 +203,12 @@ impl Staging {
     }
 
     /// Ends the batch. The LSN its reply must wait for; 0 when it did nothing a client asked for.
+    /// Inside a transaction nothing ends, and the answer means nothing.
     #[inline]
     pub fn end(&mut self) -> Lsn {
+        if self.in_transaction {
+            return 0;
+        }
         debug_assert!(self.in_batch, "no batch has begun");
         if self.effects == 0 {
             self.in_batch = false;
@@ -171,6 +218,42 @@ impl Staging {
         self.gate.end(self.awaited);
         let lsn = self.close_batch();
         if self.awaited { lsn } else { 0 }
+    }
+
+    /// Begins the batch of a whole transaction. With `Some` it is one shard's part of a
+    /// transaction over several shards and is logged even when it changes nothing.
+    pub(crate) fn begin_transaction(&mut self, transaction: Option<Transaction>) {
+        self.begin();
+        self.in_transaction = true;
+        if let Some(transaction) = transaction
+            && self.enabled
+        {
+            let Transaction { id, .. } = transaction;
+            assert!(id > self.last_transaction, "{id} comes after {}", self.last_transaction);
+            self.last_transaction = id;
+            self.open_own_commit();
+            self.buf.extend_from_slice(&transaction.encode());
+            // ORDER: the reply waits for this shard's part even if it has no effect here: without
+            // the marker recovery would not find the transaction whole.
+            self.awaited = true;
+            self.marked = true;
+        }
+    }
+
+    /// Ends the batch of a transaction. The LSN its replies must wait for, because of what it did
+    /// or of what it saw, 0 for none; and whether it was logged.
+    pub(crate) fn end_transaction(&mut self) -> (Lsn, bool) {
+        debug_assert!(self.in_transaction, "no transaction has begun");
+        self.in_transaction = false;
+        let marker = std::mem::take(&mut self.marked) && self.effects == 0;
+        let before = self.next_lsn;
+        let own = if marker {
+            self.gate.end(false);
+            self.close_batch()
+        } else {
+            self.end()
+        };
+        (own.max(self.gate.gate()), self.next_lsn > before)
     }
 
     #[inline]
@@ -294,6 +377,7 @@ impl Staging {
             buf,
             first_lsn: self.first_lsn,
             batches: (self.next_lsn - self.first_lsn) as u32,
+            starts: std::mem::take(&mut self.starts),
         };
         if gathered.batches > 0 {
             self.gate.take(gathered.last_lsn());

@@ -12,7 +12,6 @@ impl Shard {
     /// # Errors
     /// `-MISCONF` when the log has failed or has no room; nothing has changed then.
     pub fn flush(&mut self, databases: Range<usize>, lazily: bool) -> Result<Lsn, CommandError> {
-        self.staging.begin();
         if self.staging.enabled() {
             let mut bytes = 0;
             for db in databases.clone() {
@@ -20,6 +19,7 @@ impl Shard {
             }
             self.staging.admit(bytes)?;
         }
+        self.staging.begin();
         for db in databases {
             let old = self.keyspace.clear(db);
             self.stats.changes += old.len() as u64;
@@ -34,8 +34,8 @@ impl Shard {
                 self.keyspace.discard(old);
             }
         }
-        self.staging.end();
-        Ok(self.staging.gate())
+        let own = self.staging.end();
+        Ok(own.max(self.staging.gate()))
     }
 
     /// Empties databases without logging it: the manifest already says so.

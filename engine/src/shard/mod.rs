@@ -14,6 +14,7 @@ mod flush;
 mod inspect;
 mod random;
 mod replay;
+mod transaction;
 mod transfer;
 
 #[cfg(test)]
@@ -123,7 +124,8 @@ impl Shard {
     }
 
     /// Runs one command whose keys are all here (or that has none) and appends its reply.
-    /// Arity must have been checked. Returns the LSN that the reply must wait for, 0 for none.
+    /// Arity must have been checked. Returns the LSN that the reply must wait for, 0 for none;
+    /// inside a transaction [`Shard::end_transaction`] says that for all of its commands.
     #[inline]
     pub fn execute(
         &mut self,

@@ -336,3 +336,23 @@ fn a_key_is_idle_since_it_was_last_used() {
     run_at(&mut shard, "SET k w", NOW_MS + 80_000);
     assert_eq!(idle(&mut shard, 90), ":10 ");
 }
+
+#[test]
+fn commands_of_a_transaction_are_one_batch_and_answer_each() {
+    let mut shard = shard();
+    shard.begin_transaction(None);
+    for (line, expected) in [("SET k 1", "+OK "), ("INCR k", ":2 "), ("LPUSH k x", "-WRONGTYPE")] {
+        assert!(reply(&mut shard, line).starts_with(expected), "{line}");
+    }
+    assert_eq!(shard.end_transaction(), (1, true));
+    assert_eq!(logged(&shard), ["MULTI", "SELECT 0", "SET k 1", "INCR k", "EXEC"]);
+    assert_eq!(run(&mut shard, "DEL k"), (":1 ".into(), 2));
+}
+
+#[test]
+fn emptying_a_database_is_answered_once_its_deletions_are_logged() {
+    let mut shard = shard();
+    run(&mut shard, "SET k 1");
+    assert_eq!(shard.flush(0..16, false), Ok(2));
+    assert_eq!(shard.flush(0..16, false), Ok(0), "nothing to delete");
+}

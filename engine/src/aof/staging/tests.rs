@@ -141,3 +141,116 @@ fn a_disabled_log_keeps_nothing() {
     assert_eq!(staging.end(), 0);
     assert_eq!((staging.staged_bytes(), staging.last_lsn(), staging.gate()), (0, 0, 0));
 }
+
+fn transaction(id: u64) -> Option<Transaction> {
+    Some(Transaction { id, participants: [0, 2].into_iter().collect() })
+}
+
+const LINE_2A: &str = "#T1 000000000000002a 0000000000000005 0000000000000000 \
+                       0000000000000000 0000000000000000\n";
+
+#[test]
+fn a_transaction_is_one_batch_whatever_it_consists_of() {
+    let mut staging = Staging::new(0, 1);
+    staging.begin_transaction(None);
+    assert_eq!(staging.end_transaction(), (0, false), "nothing done, nothing logged");
+    staging.begin_transaction(None);
+    staging.push_expiry(0, b"gone");
+    for key in [b"a", b"b"] {
+        staging.begin();
+        staging.push(0, Effect::Del { key });
+        assert_eq!(staging.end(), 0);
+    }
+    assert_eq!(staging.end_transaction(), (1, true));
+    let expected = "*1\r\n$5\r\nMULTI\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n\
+                    *2\r\n$3\r\nDEL\r\n$4\r\ngone\r\n*2\r\n$3\r\nDEL\r\n$1\r\na\r\n\
+                    *2\r\n$3\r\nDEL\r\n$1\r\nb\r\n*1\r\n$4\r\nEXEC\r\n";
+    assert_eq!(body(&mut staging), expected);
+}
+
+#[test]
+fn a_part_of_a_transaction_over_several_shards_begins_a_commit_with_its_line() {
+    let mut staging = Staging::new(0, 1);
+    staging.push(0, Effect::Del { key: b"x" });
+    staging.begin_transaction(transaction(0x2a));
+    staging.begin();
+    staging.push(0, Effect::Del { key: b"a" });
+    staging.end();
+    assert_eq!(staging.end_transaction(), (2, true));
+    staging.push(0, Effect::Del { key: b"y" });
+    let gathered = staging.take(AlignedBuf::new());
+    assert_eq!((gathered.first_lsn, gathered.batches), (1, 3));
+    let [start] = gathered.starts[..] else { panic!("{:?}", gathered.starts) };
+    assert_eq!(start.first_lsn, 2);
+    let bytes = &gathered.buf.as_slice()[start.at + HEADER_BYTES..];
+    let expected = format!(
+        "{LINE_2A}*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$3\r\nDEL\r\n$1\r\na\r\n\
+         *2\r\n$3\r\nDEL\r\n$1\r\ny\r\n"
+    );
+    assert_eq!(String::from_utf8_lossy(bytes), expected);
+}
+
+#[test]
+fn a_participant_that_changed_nothing_leaves_a_marker_that_the_reply_waits_for() {
+    let mut staging = Staging::new(0, 1);
+    staging.begin_transaction(transaction(0x2a));
+    staging.begin();
+    staging.end();
+    assert_eq!(staging.end_transaction(), (1, true));
+    let gathered = staging.take(AlignedBuf::new());
+    assert_eq!((gathered.batches, gathered.starts.len()), (1, 0));
+    assert_eq!(&gathered.buf.as_slice()[HEADER_BYTES..], LINE_2A.as_bytes());
+    // One that only expired something waits as well.
+    staging.begin_transaction(transaction(0x2b));
+    staging.push_expiry(0, b"gone");
+    assert_eq!(staging.end_transaction(), (2, true));
+}
+
+#[test]
+fn a_transaction_waits_for_every_unsettled_key_its_commands_touched() {
+    let mut staging = Staging::new(0, 1);
+    staging.set_gating(true);
+    staging.begin();
+    staging.touch_write(7);
+    staging.push(0, Effect::Del { key: b"k" });
+    staging.end();
+    staging.begin_transaction(None);
+    for hash in [7, 8] {
+        staging.begin();
+        staging.touch_read(hash);
+        staging.end();
+    }
+    assert_eq!(staging.end_transaction(), (1, false));
+    // What it changes itself is gated for those who come after it.
+    staging.begin_transaction(None);
+    for hash in [20, 21] {
+        staging.begin();
+        staging.touch_write(hash);
+        staging.push(0, Effect::Del { key: b"k" });
+        staging.end();
+    }
+    assert_eq!(staging.end_transaction(), (2, true));
+    staging.begin();
+    staging.touch_read(20);
+    staging.end();
+    assert_eq!(staging.gate(), 2);
+}
+
+#[test]
+#[should_panic = "3 comes after 3"]
+fn transactions_out_of_order_are_not_logged() {
+    let mut staging = Staging::new(0, 1);
+    for _ in 0..2 {
+        staging.begin_transaction(transaction(3));
+        staging.end_transaction();
+    }
+}
+
+#[test]
+fn a_disabled_log_marks_nothing() {
+    let mut staging = Staging::disabled();
+    staging.begin_transaction(transaction(1));
+    staging.push(0, Effect::Del { key: b"k" });
+    assert_eq!(staging.end_transaction(), (0, false));
+    assert_eq!(staging.staged_bytes(), 0);
+}

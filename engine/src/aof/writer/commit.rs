@@ -14,6 +14,7 @@ use crate::{
     io::{LogFault, LogIo, Method, WriteSync},
     limits::LOG_BLOCK_BYTES,
 };
+use std::ops::Range;
 
 /// Commits above this are not written in the calling thread, bytes: copying them would keep the
 /// shard from its clients.
@@ -125,24 +126,18 @@ impl LogWriter {
         let mut gathered = staging.take(std::mem::take(&mut self.spare));
         let last_lsn = gathered.last_lsn();
         debug_assert_eq!(gathered.first_lsn, self.written + 1, "LSNs are contiguous");
-        let (line, body) = gathered
-            .buf
-            .as_mut_slice()
-            .split_first_chunk_mut::<HEADER_BYTES>()
-            .expect("a commit begins with room for its header");
-        let header = Header {
-            run: self.run,
-            shard: self.shard,
-            seq: current.open.seq,
-            first_lsn: gathered.first_lsn,
-            batches: gathered.batches,
-            body_bytes: body.len() as u64,
-            synced: self.synced,
-        };
-        header.encode(line, body);
-        self.stats.commits += 1;
         self.stats.batches += u64::from(gathered.batches);
-        self.stats.body_bytes += header.body_bytes;
+        let starts = std::mem::take(&mut gathered.starts);
+        let mut rest = gathered.buf.as_mut_slice();
+        let mut first_lsn = gathered.first_lsn;
+        let mut before = 0;
+        for start in &starts {
+            let (commit, behind) = rest.split_at_mut(start.at - before);
+            self.stats.body_bytes += self.head(commit, first_lsn..start.first_lsn);
+            (rest, first_lsn, before) = (behind, start.first_lsn, start.at);
+        }
+        self.stats.body_bytes += self.head(rest, first_lsn..last_lsn + 1);
+        self.stats.commits += starts.len() as u64 + 1;
         if current.open.method == Method::Direct {
             pad_to_block(&mut gathered.buf);
         }
@@ -156,6 +151,24 @@ impl LogWriter {
             started_us: now_us,
             stage: Stage::Writing,
         }
+    }
+
+    /// Writes the header of a commit that holds the batches `lsns`; bytes of its body.
+    fn head(&self, commit: &mut [u8], lsns: Range<Lsn>) -> u64 {
+        let (line, body) = commit
+            .split_first_chunk_mut::<HEADER_BYTES>()
+            .expect("a commit begins with room for its header");
+        let header = Header {
+            run: self.run,
+            shard: self.shard,
+            seq: self.segments.current.open.seq,
+            first_lsn: lsns.start,
+            batches: (lsns.end - lsns.start) as u32,
+            body_bytes: body.len() as u64,
+            synced: self.synced,
+        };
+        header.encode(line, body);
+        header.body_bytes
     }
 
     fn write(&mut self, flight: Flight, now_us: u64, io: &mut impl LogIo) {
