@@ -68,3 +68,35 @@ fn payloads_of_collections_are_redis_own_and_read_by_it() {
         oracle.line("FLUSHALL");
     }
 }
+
+/// XINFO STREAM .. FULL without how blocks lie in the tree of blocks.
+pub fn full(reply: &[u8]) -> String {
+    let text = reply.escape_ascii().to_string();
+    let nodes = "radix-tree-nodes\\r\\n:";
+    let Some(at) = text.find(nodes) else { return text };
+    let rest = &text[at + nodes.len()..];
+    format!("{}{}", &text[..at], rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+/// A key that both servers have goes from each to the other with all that XINFO tells, times of
+/// delivery and blocks included; false when there is none.
+pub fn stream_goes_both_ways(oracle: &mut Oracle, driver: &mut Driver, key: &str) -> bool {
+    if oracle.line(&format!("EXISTS {key}")) != ":1\r\n" {
+        return false;
+    }
+    oracle.send(&["DUMP", key]);
+    let theirs = oracle.receive();
+    let info: [&[u8]; 5] = [b"XINFO", b"STREAM", b"copy", b"FULL", b"COUNT"];
+    let info = [&info[..], &[b"100000"]].concat();
+    let ours = bulk(&driver.execute(&["DUMP", key]));
+    for payload in [&bulk(&theirs), &ours] {
+        let restore: [&[u8]; 5] = [b"RESTORE", b"copy", b"0", payload, b"REPLACE"];
+        oracle.send(&restore);
+        assert_eq!(oracle.receive(), b"+OK\r\n");
+        assert_eq!(driver.execute(&restore), b"+OK\r\n");
+        oracle.send(&info);
+        assert_eq!(full(&driver.execute(&info)), full(&oracle.receive()));
+    }
+    let (theirs, mine) = (oracle.line("DEL copy"), driver.line("DEL copy"));
+    theirs == mine
+}

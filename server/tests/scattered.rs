@@ -19,7 +19,8 @@ const LOW: [&str; 6] = [
 /// Keys on all four shards, in small and big forms.
 const SETTING: &str = "SADD a 1 2 3; SADD b 2 3 4 5; SADD c x y 2; SADD d 3; HSET e f 1 g 2
 HSET f f 1 g 2 h 3 i 4; ZADD g 1 x 2 y 2.5 z; ZADD h 1 x -inf y 3e20 w 4 v; SET i text; SET j tent
-EXPIRE f 100000; ZADD k 7 only";
+EXPIRE f 100000; ZADD k 7 only; XADD s 1-1 f v; XADD s 2-1 f v g w; XADD s 3-1 f v; XDEL s 2-1
+XGROUP CREATE s grp 0; XREADGROUP GROUP grp alice COUNT 1 STREAMS s >; XGROUP CREATECONSUMER s grp bob";
 
 /// Lines whose keys are on several shards.
 const LINES: &str = "SINTER a b; SUNION a b c; SDIFF b a d; SINTERCARD 2 a b LIMIT 1; SINTER a nokey
@@ -34,7 +35,9 @@ ZMPOP 3 nokey1 nokey2 k MIN; ZMPOP 3 nokey1 h g MAX COUNT 2; ZMPOP 2 nokey1 i MI
 ZMPOP 5 a b MIN; ZMPOP 2 g h MIN COUNT 0; ZMPOP 2 g h UP; ZMPOP x g h MIN
 RENAME e e2; HGETALL e2; EXISTS e; RENAMENX f b; RENAMENX f f2; EXPIRETIME f2; HLEN f2; OBJECT ENCODING f2
 COPY h h2; ZRANGE h2 0 -1 WITHSCORES; COPY h2 i; COPY h2 i REPLACE; ZCARD i
-COPY c c2 DB 3; RENAME nokey x; RENAME c c3; SMEMBERS c3; LCS j i; LCS j nokey; DEL i; SET i text; LCS j i IDX";
+COPY c c2 DB 3; RENAME nokey x; RENAME c c3; SMEMBERS c3; LCS j i; LCS j nokey; DEL i; SET i text; LCS j i IDX
+COPY s t; XRANGE t - +; XPENDING t grp; COPY s t; COPY s v REPLACE; XLEN v; XINFO GROUPS v; RENAME s u; EXISTS s; XRANGE u - +
+XREAD COUNT 5 STREAMS t u v 0 2 1-1; XREAD STREAMS t nokey u 0 0 0; RENAME t w; XPENDING w grp - + 9 bob; COPY u w; COPY u w2 DB 3";
 
 fn commands(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.split(['\n', ';']).map(|line| line.split_whitespace().collect())
@@ -73,7 +76,7 @@ fn keys_on_several_shards_are_used_together_as_on_one() {
         }
         assert_eq!(ordered(&command, &ours), ordered(&command, &theirs), "{command:?}");
     }
-    let keys = ["a", "b", "e2", "f2", "r2", "r4", "r5", "g", "c3"];
+    let keys = ["a", "b", "e2", "f2", "r2", "r4", "r5", "g", "c3", "u", "v", "w"];
     let encodings = |server: &ServerProcess| -> Vec<Reply> {
         let mut client = server.client();
         keys.iter().map(|key| client.ask(&["OBJECT", "ENCODING", key])).collect()

@@ -3,8 +3,7 @@
 use super::{
     crc64,
     encode::Strings,
-    event::KeyHead,
-    model::RdbValue,
+    event::{Element, KeyHead, Kind, Text},
     opcode::value,
     reader::{Reader, is_known_version},
     writer::{Layout, Unwritable, Writer},
@@ -24,17 +23,26 @@ pub fn string(text: &[u8]) -> Vec<u8> {
     sealed(payload)
 }
 
-/// The payload of any value, in the encodings of REDIS0010. A layout other than by size is for
+/// The payload of any value, in the encodings of REDIS0010, from its elements: `show` hands over
+/// `count` of them (of a stream: nodes, and what follows). A layout other than by size is for
 /// hashes, sets and sorted sets.
 ///
 /// # Errors
 /// A value that cannot be written.
-pub fn value(value: &RdbValue, layout: Layout) -> Result<Vec<u8>, Unwritable> {
+pub fn elements(
+    kind: Kind,
+    count: u64,
+    layout: Layout,
+    show: impl FnOnce(
+        &mut dyn FnMut(Element<Text<'_>>) -> Result<(), Unwritable>,
+    ) -> Result<(), Unwritable>,
+) -> Result<Vec<u8>, Unwritable> {
     let mut writer = Writer::payload(COMPRESS, layout);
-    let (db, key, kind) = (0, b"".as_slice(), value.kind());
+    let (db, key) = (0, b"".as_slice());
     let (expires_ms, idle_s, freq) = (None, None, None);
-    let head = KeyHead { db, key, kind, count: None, expires_ms, idle_s, freq, offset: 0 };
-    writer.value(&head, value)?;
+    writer.key(&KeyHead { db, key, kind, count: None, expires_ms, idle_s, freq, offset: 0 }, count);
+    show(&mut |element| writer.element(element))?;
+    writer.key_end()?;
     Ok(sealed(writer.take()))
 }
 

@@ -84,8 +84,8 @@ impl Shard {
     ) -> Result<Lsn, CommandError> {
         self.spend_room(key.len() + payload.len());
         let ((), lsn) = self.batch(db, 0, true, |ctx| {
-            let value = payload::read(payload)?;
-            payload::put(ctx, ctx.key(key), &value, deadline)
+            let value = payload::read(payload, ctx.limits, ctx.keyspace.hasher())?;
+            payload::put(ctx, ctx.key(key), value, deadline)
         })?;
         Ok(lsn)
     }

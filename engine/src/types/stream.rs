@@ -7,6 +7,7 @@
 mod block;
 mod group;
 mod id;
+mod load;
 mod rewrite;
 
 pub use block::Entry;
@@ -112,7 +113,6 @@ impl Stream {
     /// Adds an entry with an id of [`Stream::next_id`].
     pub fn add(&mut self, id: Id, pairs: &[(&[u8], &[u8])], limits: &Limits) {
         debug_assert!(id > self.last_id);
-        let texts: usize = pairs.iter().map(|(field, value)| field.len() + value.len()).sum();
         let bytes_max = match limits.stream_node_bytes {
             0 => BLOCK_BYTES_MAX,
             bytes => bytes.min(BLOCK_BYTES_MAX),
@@ -121,8 +121,15 @@ impl Stream {
             0 => usize::MAX,
             entries => entries,
         };
+        let texts: usize = pairs.iter().map(|(field, value)| field.len() + value.len()).sum();
+        self.push(id, pairs, |block| {
+            block.len() + texts < bytes_max && block.total() < entries_max
+        });
+    }
+
+    /// Adds an entry to the last block if it fits in there, or else in a new one.
+    fn push(&mut self, id: Id, pairs: &[(&[u8], &[u8])], fits: impl FnOnce(&Block) -> bool) {
         let last = self.blocks.last_entry().map(|block| block.into_mut());
-        let fits = |block: &Block| block.len() + texts < bytes_max && block.total() < entries_max;
         if let Some(block) = last {
             let before = block.memory_bytes();
             let fits = fits(block);
@@ -154,6 +161,11 @@ impl Stream {
     /// The block in which an id would be.
     fn block_of(&self, id: Id) -> Option<Id> {
         self.blocks.range(..=id).next_back().map(|(first, _)| *first)
+    }
+
+    /// The blocks, each by the id that it counts from, with its entries.
+    pub fn blocks(&self) -> impl Iterator<Item = (Id, impl Iterator<Item = Entry<'_>>)> {
+        self.blocks.iter().map(|(first, block)| (*first, block.upwards()))
     }
 
     /// Entries `start..=end` upwards.

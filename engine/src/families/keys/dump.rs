@@ -1,6 +1,6 @@
 //! Values as RDB payloads: DUMP and RESTORE.
 //!
-//! What a payload holds and how it becomes a value is the business of `families/payload.rs`.
+//! What a payload holds and how it becomes a value is the business of `families/payload/`.
 
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},
@@ -109,7 +109,7 @@ fn restore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if ttl_ms < 0 {
         return Err(CommandError::new("ERR Invalid TTL value, must be >= 0"));
     }
-    let value = payload::read(args.get(3))?;
+    let value = payload::read(args.get(3), cx.limits, cx.keyspace.hasher())?;
     let from_ms = if options.absolute { 0 } else { cx.now_ms };
     let at_ms = (ttl_ms > 0).then(|| ttl_ms.saturating_add(from_ms));
     if at_ms.is_some_and(|at_ms| cx.is_live() && at_ms <= cx.now_ms) {
@@ -120,7 +120,7 @@ fn restore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         cx.reply.ok();
         return Ok(());
     }
-    payload::put(cx, key, &value, at_ms)?;
+    payload::put(cx, key, value, at_ms)?;
     // What the server's policy does not track is not kept, as in Redis.
     let clock = cx.keyspace.clock();
     let idle = options.idle_s.and_then(|seconds| clock.idle_since(seconds));

@@ -130,7 +130,8 @@ impl Group {
             return (no, false);
         }
         let consumer = Consumer { name: name.into(), seen_ms: now_ms, pending: BTreeSet::new() };
-        let free = self.consumers.iter().position(Option::is_none);
+        let has_free = self.names.len() < self.consumers.len();
+        let free = has_free.then(|| self.consumers.iter().position(Option::is_none)).flatten();
         let at = free.unwrap_or_else(|| {
             self.consumers.push(None);
             self.consumers.len() - 1
