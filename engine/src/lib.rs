@@ -2,7 +2,7 @@
 //!
 //! Layers, arrows one way (a test checks it):
 //! `atoms < keyspace (with its types) < effect < command < families < shard`,
-//! `atoms < io`, `atoms < rdb < families`, `keyspace, rdb < snapshot < shard`, `effect, io < aof < manifest`,
+//! `atoms < io`, `keyspace, rdb < elements < families`, `elements < snapshot < shard`, `effect, io < aof < manifest`,
 //! `shard, aof, manifest, io, rdb < recovery`.
 //! The shard core is a synchronous state machine: requests, time and randomness come in as
 //! arguments; replies and effects go out. Nothing here awaits inside a command.
@@ -11,6 +11,7 @@ pub mod aof;
 pub mod command;
 pub mod digest;
 pub mod effect;
+pub mod elements;
 pub mod error;
 pub mod families;
 pub mod glob;

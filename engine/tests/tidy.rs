@@ -68,14 +68,15 @@ const LAYERS: &[(&str, &[&str])] = &[
             "shard::ShardStats",
         ],
     ),
-    ("families", &["atoms", "types", "keyspace", "effect", "command", "rdb"]),
-    ("snapshot", &["atoms", "types", "keyspace", "rdb", "io"]),
+    ("families", &["atoms", "types", "keyspace", "effect", "command", "rdb", "elements"]),
+    ("elements", &["atoms", "types", "keyspace", "rdb"]),
+    ("snapshot", &["atoms", "types", "keyspace", "rdb", "elements", "io"]),
     ("shard", &["atoms", "types", "keyspace", "effect", "command", "families", "aof", "snapshot"]),
     (
         "recovery",
         &[
             "atoms", "io", "manifest", "types", "keyspace", "effect", "command", "families", "aof",
-            "shard", "rdb", "snapshot",
+            "shard", "rdb", "elements", "snapshot",
         ],
     ),
 ];

@@ -61,8 +61,6 @@ pub enum Unwritable {
     FieldDeadline,
     /// A function library, in REDIS0009.
     Function,
-    /// A stream: what makes elements of it is not here yet.
-    Stream,
     /// Another number, order or kind of elements than announced.
     Elements,
 }
@@ -71,7 +69,6 @@ impl fmt::Display for Unwritable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Unwritable::FieldDeadline => "a deadline of a hash's field cannot be written to an RDB",
-            Unwritable::Stream => "a stream cannot be written to an RDB by this version",
             Unwritable::Function => "a function library needs REDIS0010",
             Unwritable::Elements => "the elements of a value are not those that were announced",
         })

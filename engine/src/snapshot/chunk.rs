@@ -8,6 +8,7 @@
 
 use super::value;
 use crate::{
+    elements,
     keyspace::{AccessClock, Entry, Tracking, Value},
     rdb::{Element, KeyHead, Kind, Options, Text, Unwritable, Version, Writer},
 };
@@ -131,7 +132,7 @@ impl ChunkWriter {
     /// # Errors
     /// There is no way to write it; nothing of this writer is worth anything afterwards.
     pub fn push(&mut self, db: u16, group: u16, record: Record<'_>) -> Result<(), Unwritable> {
-        let kind = value::kind(record.value);
+        let kind = elements::kind(record.value);
         let head = self.head(db, group, record.key, kind, record.deadline, record.access);
         value::write(&mut self.writer, &head, record.value)
     }

@@ -2,25 +2,11 @@
 //! element.
 
 use crate::{
+    elements::{count, show},
     keyspace::{Str, Value},
-    rdb::{Element, KeyHead, Kind, PackedValue, Text, Unwritable, Writer},
-    types::{
-        Form, HashRef, ListRef, Object, SetRef, ValueType, View, ZsetRef,
-        packed::{Item, Packed},
-    },
+    rdb::{KeyHead, PackedValue, Unwritable, Writer},
+    types::{Form, ListRef, View, packed::Packed},
 };
-
-/// The kind of a value, as files say it.
-pub(super) fn kind(value: Value<'_>) -> Kind {
-    match value.kind() {
-        ValueType::String => Kind::String,
-        ValueType::List => Kind::List,
-        ValueType::Set => Kind::Set,
-        ValueType::Zset => Kind::Zset,
-        ValueType::Hash => Kind::Hash,
-        ValueType::Stream => Kind::Stream,
-    }
-}
 
 /// Writes a key with its whole value.
 ///
@@ -54,44 +40,12 @@ fn elements(
     head: &KeyHead<&[u8]>,
     value: Value<'_>,
 ) -> Result<(), Unwritable> {
-    let mut result = Ok(());
     if let Some(ListRef::Big(deque)) = ListRef::of(value) {
         writer.list_key(head, deque.nodes().count() as u64);
-        result = deque.nodes().map(Packed::as_bytes).try_for_each(|node| writer.list_node(node));
-    } else if let Some(hash) = HashRef::of(value) {
-        writer.key(head, hash.len() as u64);
-        hash.for_each(&mut |field, value| {
-            let (field, value) = (text(field), text(value));
-            keep(&mut result, writer.element(Element::Field { field, value, expires_ms: None }));
-        });
-    } else if let Some(set) = SetRef::of(value) {
-        writer.key(head, set.len() as u64);
-        set.for_each(&mut |member| {
-            keep(&mut result, writer.element(Element::Member(text(member))));
-        });
-    } else if let Some(zset) = ZsetRef::of(value) {
-        writer.key(head, zset.len() as u64);
-        zset.for_each(&mut |member, score| {
-            keep(&mut result, writer.element(Element::Scored(text(member), score)));
-        });
-    } else if let Value::Object(Object::Stream(_)) = value {
-        return Err(Unwritable::Stream);
+        deque.nodes().map(Packed::as_bytes).try_for_each(|node| writer.list_node(node))?;
     } else {
-        return Err(Unwritable::Elements);
+        writer.key(head, count(value));
+        show(value, &mut |element| writer.element(element))?;
     }
-    result.and_then(|()| writer.key_end())
-}
-
-/// Remembers the first failure.
-fn keep(result: &mut Result<(), Unwritable>, next: Result<(), Unwritable>) {
-    if result.is_ok() {
-        *result = next;
-    }
-}
-
-fn text(item: Item<'_>) -> Text<'_> {
-    match item {
-        Item::Int(n) => Text::Int(n),
-        Item::Bytes(bytes) => Text::Bytes(bytes),
-    }
+    writer.key_end()
 }

@@ -1,6 +1,6 @@
 //! Values as RDB payloads: DUMP and RESTORE.
 //!
-//! What a payload holds and how it becomes a value is the business of `families/payload/`.
+//! What a payload holds and how it becomes a value is the business of `families/payload.rs`.
 
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},

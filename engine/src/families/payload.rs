@@ -1,23 +1,12 @@
-//! Values and their serialized form: what DUMP gives and RESTORE takes, what travels between
-//! shards, what is loaded from RDB files.
+//! Values as payloads: what DUMP gives and RESTORE takes, and what travels between shards.
 //!
-//! ```text
-//! value in the keyspace -> show.rs, streams.rs -> elements -> rdb -> bytes
-//! bytes -> rdb -> elements -> build.rs, streams.rs -> a value that is in no keyspace yet
-//! ```
-//! The format is RDB's ([`crate::rdb`]), with a version and a checksum around it in payloads:
-//! Redis takes ours and we take theirs, of any version. Knows no command.
-
-mod build;
-mod show;
-mod streams;
-
-pub use build::{Builder, Built, Refused};
-pub use show::{count, kind, show};
+//! The format is RDB's ([`crate::elements`] makes values of it), with a version and a checksum
+//! around: Redis takes ours and we take theirs, of any version. Knows no command.
 
 use crate::{
     command::{CommandError, Ctx},
     effect::{Deadline, Effect},
+    elements::{Builder, Built, Refused, count, kind, show},
     keyspace::{Key, KeyHasher, Value},
     rdb::{Event, Layout, dump},
     types::{Collection, Form, Limits, ValueType},
