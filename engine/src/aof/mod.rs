@@ -3,6 +3,7 @@
 //! ```text
 //! command -> effect -> staging.rs (batches, LSNs, read gate: gate.rs)
 //!                   -> writer.rs (commits, syncs; policy.rs decides when, segment.rs where)
+//!                        frontier.rs (what transactions over several shards hold back)
 //!                        encode.rs (RESP text)   buffer.rs (memory)       header.rs (lines)
 //! librarian -> fill.rs (before the first commit, after the last)
 //! recovery <- reader.rs (commits) <- command_reader.rs (commands) <- segment files
@@ -16,6 +17,7 @@ mod cohort;
 mod command_reader;
 mod encode;
 mod fill;
+mod frontier;
 mod gate;
 pub mod header;
 mod policy;
@@ -30,11 +32,12 @@ pub use buffer::buffer_bytes;
 pub use command_reader::{CommandFault, CommandReader};
 pub use encode::logged_bytes_max;
 pub use fill::{fill_segment, seal_segment};
+pub use frontier::Frontier;
 pub use policy::{FsyncPolicy, Level, Progress};
 pub use segment::{OpenSegment, RetiredSegment, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WantSegment};
 pub use staging::{Gathered, Staging};
 pub use stats::{Durations, LogStats};
-pub use transaction::{Participants, Transaction};
+pub use transaction::{Participants, Transaction, TransactionLine};
 pub use writer::LogWriter;
 
 /// Per-shard sequence number of batches; 0 = none.

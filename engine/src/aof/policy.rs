@@ -35,14 +35,14 @@ pub enum Level {
     Synced,
 }
 
-/// Where a shard's log stands.
+/// Where a shard's log stands: what of it is settled.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// Highest LSN written.
+    /// Highest LSN settled at level written.
     pub written: Lsn,
-    /// Highest LSN synced.
+    /// Highest LSN settled at level synced.
     pub synced: Lsn,
-    /// When the oldest effect not synced was gathered, us; `None`: there is none.
+    /// When the oldest effect not settled at that level was gathered, us; `None`: there is none.
     pub oldest_unsynced_us: Option<u64>,
 }
 

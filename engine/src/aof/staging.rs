@@ -6,7 +6,10 @@
 //! a SELECT. Does not know files, policies or time: the [`super::LogWriter`] takes commits out
 //! and reports what became of them.
 
-use super::{Lsn, Transaction, buffer::AlignedBuf, encode, gate::ReadGate, header::HEADER_BYTES};
+use super::{
+    Lsn, Transaction, TransactionLine, buffer::AlignedBuf, encode, frontier::Mark, gate::ReadGate,
+    header::HEADER_BYTES,
+};
 use crate::{command::CommandError, effect::Effect, limits::LOG_BLOCK_BYTES};
 
 /// No database selected yet: none of the 65536 numbers.
@@ -55,8 +58,12 @@ pub struct Staging {
     next_lsn: Lsn,
     /// Commits in `buf` behind the first.
     starts: Vec<Start>,
+    /// Transactions over several shards that the writer has not taken over.
+    marks: Vec<Mark>,
     /// The last transaction over several shards that this one took part in; 0: none.
     last_transaction: u64,
+    /// All of them below this id are stable on all their shards.
+    stable_below: u64,
     in_batch: bool,
     /// The batch goes on until `end_transaction`, whatever commands it consists of.
     in_transaction: bool,
@@ -91,7 +98,9 @@ impl Staging {
             first_lsn: 1,
             next_lsn: 1,
             starts: Vec::new(),
+            marks: Vec::new(),
             last_transaction: 0,
+            stable_below: 0,
             in_batch: false,
             in_transaction: false,
             marked: false,
@@ -232,7 +241,9 @@ impl Staging {
             assert!(id > self.last_transaction, "{id} comes after {}", self.last_transaction);
             self.last_transaction = id;
             self.open_own_commit();
-            self.buf.extend_from_slice(&transaction.encode());
+            let line = TransactionLine { transaction, stable_below: self.stable_below };
+            self.buf.extend_from_slice(&line.encode());
+            self.marks.push(Mark { lsn: self.next_lsn, id });
             // ORDER: the reply waits for this shard's part even if it has no effect here: without
             // the marker recovery would not find the transaction whole.
             self.awaited = true;
@@ -385,6 +396,17 @@ impl Staging {
         self.first_lsn = self.next_lsn;
         self.db = NO_DB;
         gathered
+    }
+
+    /// Transactions the writer has not taken over.
+    #[inline]
+    pub(super) fn marks(&mut self) -> &mut Vec<Mark> {
+        &mut self.marks
+    }
+
+    /// Transactions below this id are stable on all their shards.
+    pub(super) fn set_stable_below(&mut self, id: u64) {
+        self.stable_below = id;
     }
 
     /// Everything up to `settled` will survive recovery at the level replies wait for.

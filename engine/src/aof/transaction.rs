@@ -1,8 +1,10 @@
 //! What the batch of a transaction over several shards says about it: its line in the log.
 //!
 //! ```text
-//! #T1 txid16 shards_0_to_63:16 shards_64_to_127:16 shards_128_to_191:16 shards_192_to_255:16\n
+//! #T1 txid16 stable16 shards_0_to_63:16 shards_64_to_127:16 shards_128_to_191:16 shards_192_to_255:16\n
 //! ```
+//! `stable`: when the line was built, every transaction of the run below this id was on stable
+//! storage on all its shards. Recovery need not look for those, and knows by it what must be there.
 //! The line is the first thing in a commit's body and covered by the commit's checksum; the
 //! commit's first batch is the transaction's part on this shard (none but the line itself, if it
 //! changed nothing there). Ids are bound to the run that the commit's header names; they start at
@@ -12,7 +14,7 @@ use super::header::{LineReader, LineWriter};
 use crate::limits::SHARDS_MAX;
 
 /// Length of the line, newline included, bytes.
-pub const TRANSACTION_BYTES: usize = 4 + 17 * (1 + WORDS);
+pub const TRANSACTION_BYTES: usize = 4 + 17 * (2 + WORDS);
 /// How the line begins.
 pub const TRANSACTION_MAGIC: &[u8; 4] = b"#T1 ";
 
@@ -27,13 +29,23 @@ pub struct Transaction {
     pub participants: Participants,
 }
 
-impl Transaction {
+/// A transaction's line in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionLine {
+    /// The transaction.
+    pub transaction: Transaction,
+    /// All transactions of the run below this id were stable everywhere when it was built.
+    pub stable_below: u64,
+}
+
+impl TransactionLine {
     /// The line, newline included.
     pub fn encode(&self) -> [u8; TRANSACTION_BYTES] {
         let mut line = [0; TRANSACTION_BYTES];
         let mut at = LineWriter::new(&mut line, TRANSACTION_MAGIC);
-        at.hex::<16>(self.id);
-        for word in self.participants.0 {
+        at.hex::<16>(self.transaction.id);
+        at.hex::<16>(self.stable_below);
+        for word in self.transaction.participants.0 {
             at.hex::<16>(word);
         }
         at.end();
@@ -44,13 +56,14 @@ impl Transaction {
     pub fn at_start_of(body: &[u8]) -> Option<Self> {
         let line = body.get(..TRANSACTION_BYTES)?;
         let mut at = LineReader::new(line, TRANSACTION_BYTES, TRANSACTION_MAGIC)?;
-        let id = at.hex::<16>()?;
+        let (id, stable_below) = (at.hex::<16>()?, at.hex::<16>()?);
         let mut words = [0; WORDS];
         for (i, word) in words.iter_mut().enumerate() {
             *word = if i + 1 < WORDS { at.hex::<16>()? } else { at.digits::<16>()? };
         }
         at.end()?;
-        Some(Self { id, participants: Participants(words) })
+        let transaction = Transaction { id, participants: Participants(words) };
+        Some(Self { transaction, stable_below })
     }
 }
 
@@ -89,6 +102,12 @@ impl Participants {
         self.0 == [0; WORDS]
     }
 
+    /// Those of both sets.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] | other.0[i]))
+    }
+
     /// The shards, in order.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
         self.0.into_iter().enumerate().flat_map(|(i, word)| {
@@ -118,21 +137,22 @@ mod tests {
     fn the_line_is_what_the_format_page_shows_and_is_read_back() {
         let participants: Participants = [0, 3, 64, 255].into_iter().collect();
         let transaction = Transaction { id: 0x2a, participants };
-        let line = transaction.encode();
+        let read = TransactionLine { transaction, stable_below: 0x28 };
+        let line = read.encode();
         assert_eq!(
             std::str::from_utf8(&line).unwrap(),
-            "#T1 000000000000002a 0000000000000009 0000000000000001 \
+            "#T1 000000000000002a 0000000000000028 0000000000000009 0000000000000001 \
              0000000000000000 8000000000000000\n"
         );
-        assert_eq!(Transaction::at_start_of(&line), Some(transaction));
+        assert_eq!(TransactionLine::at_start_of(&line), Some(read));
         let mut body = line.to_vec();
         body.extend_from_slice(b"*1\r\n$4\r\nEXEC\r\n");
-        assert_eq!(Transaction::at_start_of(&body), Some(transaction));
+        assert_eq!(TransactionLine::at_start_of(&body), Some(read));
         for at in 0..TRANSACTION_BYTES {
             let mut bad = line;
             bad[at] = b'x';
-            assert_eq!(Transaction::at_start_of(&bad), None, "byte {at}");
-            assert_eq!(Transaction::at_start_of(&line[..at]), None);
+            assert_eq!(TransactionLine::at_start_of(&bad), None, "byte {at}");
+            assert_eq!(TransactionLine::at_start_of(&line[..at]), None);
         }
     }
 

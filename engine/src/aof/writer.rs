@@ -10,11 +10,10 @@
 //! exceeds what the policy's level has reached; a failed sync, or a write that failed for another
 //! reason than a full disk, is final: nothing is written, synced or released any more.
 //!
-//! Released means *settled*: will survive recovery. Without transactions over several shards an
-//! LSN is settled as soon as it has reached its level. With them the releasing step takes the
-//! minimum with the lowest transaction not reached by all its participants: it goes into
-//! `settle` below, and nothing else changes. `writer/commit.rs` writes, `writer/sync.rs` syncs and
-//! rotates; they own the invariants of what they have in flight.
+//! Released means *settled* (`frontier.rs`): an LSN that has reached its level, with every
+//! transaction over several shards before it there on all its shards. Without such transactions
+//! what has been reached is settled. `writer/commit.rs` writes, `writer/sync.rs` syncs and rotates;
+//! they own the invariants of what they have in flight.
 
 mod commit;
 mod sync;
@@ -24,9 +23,10 @@ use self::{
     sync::SyncFlight,
 };
 use super::{
-    Lsn, Staging,
+    Lsn, Participants, Staging,
     buffer::AlignedBuf,
     cohort::Cohort,
+    frontier::{Frontier, Ledger},
     policy::{Ages, FsyncPolicy, Level, Progress},
     segment::{OpenSegment, RetiredSegment, Segments, WantSegment},
     stats::LogStats,
@@ -35,6 +35,7 @@ use crate::{
     error::StorageError,
     io::{FileId, LogIo},
 };
+use std::sync::Arc;
 
 /// The writer of one shard's log.
 pub struct LogWriter {
@@ -47,7 +48,11 @@ pub struct LogWriter {
     spare: AlignedBuf,
     written: Lsn,
     synced: Lsn,
+    /// What of it is settled, by level.
+    settled: [Lsn; 2],
     released: Lsn,
+    /// Transactions over several shards that are not.
+    ledger: Ledger,
     ages: Ages,
     /// Somebody wants everything up to here synced now.
     sync_asked: Lsn,
@@ -79,7 +84,9 @@ impl LogWriter {
             spare: AlignedBuf::new(),
             written: 0,
             synced: 0,
+            settled: [0; 2],
             released: 0,
+            ledger: Ledger::default(),
             ages: Ages::default(),
             sync_asked: 0,
             last_commit_us: 0,
@@ -94,6 +101,11 @@ impl LogWriter {
             failed: None,
             stats: LogStats::default(),
         }
+    }
+
+    /// The frontier of the run; needed before the first transaction over several shards.
+    pub fn set_frontier(&mut self, frontier: Arc<Frontier>) {
+        self.ledger = Ledger::new(self.shard.into(), frontier);
     }
 
     /// Limits the size segments grow to, bytes.
@@ -113,7 +125,7 @@ impl LogWriter {
         if policy.level() > self.policy.level() {
             // ORDER: values released at the lower level are unsettled again until synced; the
             // staging gates every read on them.
-            self.released = self.synced;
+            self.released = self.settled(Level::Synced);
         }
         self.policy = policy;
         self.segments.drop_unfit_next(policy.method());
@@ -159,7 +171,8 @@ impl LogWriter {
     }
 
     /// Wants everything that has been gathered so far synced now (WAITAOF, SYNC NOW), whatever the
-    /// policy; done when [`LogWriter::synced`] has reached the staging's last LSN of now.
+    /// policy, and all transactions in it on all their shards; done when what is settled at level
+    /// synced has reached the staging's last LSN of now.
     pub fn request_sync(&mut self, staging: &Staging) {
         self.sync_asked = staging.last_lsn();
     }
@@ -209,6 +222,23 @@ impl LogWriter {
         self.synced
     }
 
+    /// Highest LSN that recovery cannot take back, once what has reached `level` is there.
+    pub fn settled(&self, level: Level) -> Lsn {
+        self.settled[level as usize]
+    }
+
+    /// The first LSN that will never be settled at that level, because the log of another shard
+    /// has failed.
+    pub fn hopeless(&self, level: Level) -> Option<Lsn> {
+        self.ledger.hopeless(level)
+    }
+
+    /// The shards whose logs have something to do because of this one since the last call:
+    /// something to sync, or replies to let go.
+    pub fn take_wake(&mut self) -> Participants {
+        self.ledger.take_wake()
+    }
+
     /// Highest LSN whose replies may leave.
     pub fn released(&self) -> Lsn {
         self.released
@@ -239,12 +269,17 @@ impl LogWriter {
         } else {
             None
         };
+        let demand = if self.ledger.is_undemanded() {
+            self.policy.sync_due_us(self.oldest_unsettled_us())
+        } else {
+            None
+        };
         let idle = if self.idle_closed || self.flight.is_some() || self.finishing {
             None
         } else {
             self.policy.idle_commit_due_us(self.last_commit_us)
         };
-        sync.into_iter().chain(idle).chain(self.lingering_us).min()
+        sync.into_iter().chain(demand).chain(idle).chain(self.lingering_us).min()
     }
 
     /// Batches that a commit waits for before it starts, at most until
@@ -270,6 +305,9 @@ impl LogWriter {
         }
         self.ages.note(staging.last_lsn(), now_us);
         self.ages.forget(self.synced);
+        if !self.ledger.is_empty() || !staging.marks().is_empty() {
+            self.follow_transactions(staging, now_us);
+        }
         self.write_again(now_us, io);
         self.flip_when_due();
         self.commit(staging, now_us, io);
@@ -281,7 +319,28 @@ impl LogWriter {
             && self.sync.is_none()
             && !self.segments.current.dirty
             && self.segments.unsynced.is_empty()
+            && (self.ledger.is_empty() || staging.is_failed())
             && self.failed.is_none();
+    }
+
+    /// Takes over the staging's transactions, and has them synced elsewhere if they are waited for.
+    fn follow_transactions(&mut self, staging: &mut Staging, now_us: u64) {
+        self.ledger.take(staging.marks(), now_us);
+        let due = self.policy.sync_due_us(self.oldest_unsettled_us());
+        // ORDER: before this log's own sync, so that all run at the same time.
+        if self.ledger.is_undemanded()
+            && (self.policy.level() == Level::Synced
+                || self.sync_asked > self.settled(Level::Synced)
+                || due.is_some_and(|t| now_us >= t))
+        {
+            self.ledger.demand();
+        }
+        staging.set_stable_below(self.ledger.stable_below());
+    }
+
+    /// When the oldest effect that a power cut could take was gathered, us.
+    fn oldest_unsettled_us(&self) -> Option<u64> {
+        self.ages.oldest_us().into_iter().chain(self.ledger.oldest_us()).min()
     }
 
     /// Releases what has reached the policy's level, and tells the staging how things stand.
@@ -290,19 +349,18 @@ impl LogWriter {
             if !staging.is_failed() {
                 staging.set_failed(error.reason());
             }
+            self.ledger.fail();
             return;
         }
+        self.settled = self.ledger.settled([self.written, self.synced]);
         let progress = Progress {
-            written: self.written,
-            synced: self.synced,
-            oldest_unsynced_us: self.ages.oldest_us(),
+            written: self.settled(Level::Written),
+            synced: self.settled(Level::Synced),
+            oldest_unsynced_us: self.oldest_unsettled_us(),
         };
         self.released = self.released.max(self.policy.reached(progress, now_us));
         staging.set_gating(self.policy.level() == Level::Synced);
-        staging.settle(match self.policy.level() {
-            Level::Written => self.written,
-            Level::Synced => self.synced,
-        });
+        staging.settle(self.settled(self.policy.level()));
         if !self.space_error_told {
             staging.set_space_error(self.space_error.as_ref().map(StorageError::reason));
             self.space_error_told = true;

@@ -154,8 +154,9 @@ impl Core {
             .all(|&(shard, lsn)| cell(shard).synced.load(Ordering::Acquire) >= lsn);
         let local = i64::from(synced && self.shared.options.appendonly);
         let failed = wait.positions.iter().any(|&(shard, lsn)| {
-            cell(shard).failed.load(Ordering::Acquire)
-                && cell(shard).synced.load(Ordering::Acquire) < lsn
+            let lost = cell(shard).failed.load(Ordering::Acquire)
+                || cell(shard).never_synced_from.load(Ordering::Acquire) <= lsn;
+            lost && cell(shard).synced.load(Ordering::Acquire) < lsn
         });
         if failed && wait.numlocal > 0 {
             return Some(Err(CommandError::new(

@@ -28,7 +28,7 @@ use crate::{
 };
 use io_uring::{opcode, types};
 use quire_engine::{
-    aof::LogWriter,
+    aof::{Level, LogWriter},
     command::{ErrorCounts, Span},
     io::LogFault,
     manifest::Request,
@@ -384,7 +384,7 @@ impl Core {
             let taken = staging.staged_bytes() == 0;
             (
                 log.written(),
-                log.synced(),
+                log.settled(Level::Synced),
                 log.released(),
                 log.take_want(),
                 log.take_retired(),
@@ -422,6 +422,39 @@ impl Core {
         } else if cell.written.load(Ordering::Relaxed) != written {
             cell.written.store(written, Ordering::Release);
         }
+        self.follow_frontier();
+    }
+
+    /// Wakes the shards that transactions tie to this one and that have something to do; says what
+    /// the failure of another log has made hopeless here.
+    fn follow_frontier(&mut self) {
+        let Some(log) = self.log.as_mut() else { return };
+        let wake = log.take_wake();
+        if !wake.is_empty() {
+            wake.iter().for_each(|shard| self.nudge(shard));
+        }
+        if self.failure_generation != 0 {
+            self.note_hopeless();
+        }
+    }
+
+    #[cold]
+    fn note_hopeless(&mut self) {
+        let Some(log) = self.log.as_ref() else { return };
+        let from = |level| log.hopeless(level).unwrap_or(u64::MAX);
+        let (replies, synced) = (from(log.policy().level()), from(Level::Synced));
+        let cell = self.cell();
+        let told = cell.hopeless_from.swap(replies, Ordering::AcqRel);
+        if cell.never_synced_from.swap(synced, Ordering::AcqRel) != synced || told != replies {
+            self.shared.look_at_failure();
+        }
+    }
+
+    /// Has core `peer` look at positions that have moved, soon.
+    fn nudge(&mut self, peer: usize) {
+        // ORDER: behind what has moved and before the doorbell; see `is_nudged`.
+        self.shared.cores[peer].nudged.store(true, Ordering::Release);
+        self.ring_doorbell(peer);
     }
 
     /// Rings the cores that wait for this shard's positions.
@@ -436,7 +469,7 @@ impl Core {
             let cell = self.cell();
             if cell.interest[peer].load(Ordering::Relaxed) {
                 cell.interest[peer].store(false, Ordering::Relaxed);
-                self.ring_doorbell(peer);
+                self.nudge(peer);
             }
         }
     }

@@ -70,6 +70,7 @@ impl Core {
             let policy = self.live.fsync_policies()[self.id as usize];
             let (first, next) = *segments;
             let mut log = LogWriter::new(self.id, run, policy, first);
+            log.set_frontier(self.shared.frontier.clone());
             log.set_segment_bytes_max(self.shared.options.segment_bytes_max);
             log.set_policy(policy, &mut staging);
             log.install_next(next);

@@ -10,7 +10,11 @@ use crate::{
     options::Options,
 };
 use quire_engine::{
-    aof::Durations, command::ErrorCounts, error::StorageError, mesh::Doorbell, recovery::Progress,
+    aof::{Durations, Frontier, Lsn},
+    command::ErrorCounts,
+    error::StorageError,
+    mesh::Doorbell,
+    recovery::Progress,
 };
 use std::{
     io,
@@ -231,15 +235,22 @@ pub struct Core {
     pub released: AtomicU64,
     /// Highest LSN written.
     pub written: AtomicU64,
-    /// Highest LSN synced.
+    /// Highest LSN settled at level synced.
     pub synced: AtomicU64,
     /// The log of this shard has failed.
     pub failed: AtomicBool,
+    /// From this LSN on nothing will be released although this shard's log is well: transactions
+    /// that it took part in miss their part in a log that has failed.
+    pub hopeless_from: AtomicU64,
+    /// The same of being settled at level synced.
+    pub never_synced_from: AtomicU64,
     /// Cores (by index) that want to know when `released` or `synced` moves; set by them,
     /// cleared by the owner.
     pub interest: Vec<AtomicBool>,
     /// Sleeps or not.
     pub doorbell: Doorbell,
+    /// Positions it waits for have moved: it does not go to sleep before it has looked at them.
+    pub nudged: AtomicBool,
     /// The ring's descriptor once it runs; -1 before.
     pub ring_fd: AtomicI32,
     /// Control messages.
@@ -252,6 +263,13 @@ pub struct Core {
 }
 
 impl Core {
+    /// A reply that waits for this LSN of the shard will wait for ever.
+    pub fn is_hopeless(&self, lsn: Lsn) -> bool {
+        let lost = self.failed.load(Ordering::Acquire)
+            || self.hopeless_from.load(Ordering::Acquire) <= lsn;
+        lost && self.released.load(Ordering::Acquire) < lsn
+    }
+
     /// What the core has reported last.
     pub fn report(&self) -> MutexGuard<'_, CoreReport> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
@@ -266,6 +284,8 @@ pub struct Shared {
     pub options: Options,
     /// Listening sockets; core 0 accepts, CONFIG SET changes them.
     listeners: Mutex<Vec<Listener>>,
+    /// Which transactions over several shards are in all their logs.
+    pub frontier: Arc<Frontier>,
     /// The configuration; cores keep a copy while its generation stands.
     pub config: LiveConfig,
     /// True until recovery is done.
@@ -320,8 +340,11 @@ impl Shared {
                     written: AtomicU64::new(0),
                     synced: AtomicU64::new(0),
                     failed: AtomicBool::new(false),
+                    hopeless_from: AtomicU64::new(u64::MAX),
+                    never_synced_from: AtomicU64::new(u64::MAX),
                     interest: (0..n).map(|_| AtomicBool::new(false)).collect(),
                     doorbell: Doorbell::new(),
+                    nudged: AtomicBool::new(false),
                     ring_fd: AtomicI32::new(-1),
                     mailbox: Mailbox::new()?,
                     stats: CoreStats {
@@ -341,6 +364,7 @@ impl Shared {
             cores,
             options,
             listeners: Mutex::new(Vec::new()),
+            frontier: Arc::default(),
             config: LiveConfig::new(config),
             loading: AtomicBool::new(true),
             progress: Arc::new(Progress::default()),
@@ -387,6 +411,11 @@ impl Shared {
         let mut failure = self.log_failure.lock().unwrap_or_else(|e| e.into_inner());
         failure.get_or_insert_with(|| error.clone());
         drop(failure);
+        self.look_at_failure();
+    }
+
+    /// Has every core close the connections that wait for what will never come.
+    pub fn look_at_failure(&self) {
         self.failure_generation.fetch_add(1, Ordering::AcqRel);
         self.broadcast(|| super::control::Control::Look);
     }

@@ -3,7 +3,10 @@
 //! Owns the order of announcing sleep and looking at the mesh. Knows nothing of what it wakes for.
 
 use super::core::Core;
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 /// Most completions slept for at a time.
 const WAKE_COMPLETIONS_MAX: u64 = 16;
@@ -36,10 +39,10 @@ impl Core {
                 }
             }
         }
-        // ORDER: announce sleep, then look at the mesh once more; a peer publishes first and
-        // looks at the announcement after. One of the two sees the other.
+        // ORDER: announce sleep, then look at the mesh and at positions once more; a peer publishes
+        // first and looks at the announcement after. One of the two sees the other.
         self.shared.cores[self.id as usize].doorbell.prepare_sleep();
-        if self.mesh.has_mail() {
+        if self.mesh.has_mail() || self.is_nudged() {
             self.shared.cores[self.id as usize].doorbell.awake();
             self.ring.enter(None, 1);
             return;
@@ -48,6 +51,13 @@ impl Core {
         let want = sends + self.completions_worth_waking();
         self.ring.enter(Some(wait.max(Duration::from_micros(1))), want);
         self.shared.cores[self.id as usize].doorbell.awake();
+    }
+
+    /// Whether positions have moved that this core waits for since it looked last.
+    fn is_nudged(&self) -> bool {
+        let nudged = &self.cell().nudged;
+        // ORDER: taken back before the positions are read again, so that none is missed.
+        nudged.load(Ordering::Relaxed) && nudged.swap(false, Ordering::AcqRel)
     }
 
     /// When a commit waits for the clients that are answered in this turn: sends the answers, so

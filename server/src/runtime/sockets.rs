@@ -334,7 +334,7 @@ impl Core {
             self.want_positions(shard);
             n = conn.out.releasable(released);
             let open = conn.out.front_gate();
-            if open.is_some_and(|(s, _)| shared.cores[s as usize].failed.load(Ordering::Acquire)) {
+            if open.is_some_and(|(s, lsn)| shared.cores[s as usize].is_hopeless(lsn)) {
                 // Outcome unknown: the client must not be left waiting for ever.
                 self.begin_close(conn);
                 return;
@@ -406,10 +406,9 @@ impl Core {
     pub fn drop_hopeless(&mut self) {
         for index in 0..self.conns.len() {
             let Some(mut conn) = self.conns[index].take() else { continue };
-            let hopeless = conn.out.gates().any(|(shard, lsn)| {
-                let cell = &self.shared.cores[shard as usize];
-                cell.failed.load(Ordering::Acquire) && cell.released.load(Ordering::Acquire) < lsn
-            });
+            let is_hopeless =
+                |(shard, lsn): (u16, Lsn)| self.shared.cores[shard as usize].is_hopeless(lsn);
+            let hopeless = conn.out.gates().any(is_hopeless);
             if hopeless && !conn.closing {
                 self.begin_close(&mut conn);
             }

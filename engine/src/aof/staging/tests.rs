@@ -146,8 +146,8 @@ fn transaction(id: u64) -> Option<Transaction> {
     Some(Transaction { id, participants: [0, 2].into_iter().collect() })
 }
 
-const LINE_2A: &str = "#T1 000000000000002a 0000000000000005 0000000000000000 \
-                       0000000000000000 0000000000000000\n";
+const LINE_2A: &str = "#T1 000000000000002a 0000000000000000 0000000000000005 \
+                       0000000000000000 0000000000000000 0000000000000000\n";
 
 #[test]
 fn a_transaction_is_one_batch_whatever_it_consists_of() {

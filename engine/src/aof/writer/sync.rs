@@ -61,7 +61,8 @@ impl LogWriter {
         if !self.segments.current.dirty || self.flight_syncs() {
             return false;
         }
-        let asked = self.sync_asked > self.synced && self.written >= self.sync_asked;
+        let asked = self.sync_asked.max(self.ledger.asked());
+        let asked = asked > self.synced && self.written >= asked;
         let ending = self.rotate_after.is_some_and(|lsn| self.written >= lsn)
             || (self.finishing && self.flight.is_none());
         let due = self.policy.sync_due_us(self.ages.oldest_us());
