@@ -10,7 +10,7 @@ use super::{CommandError, Reply};
 use crate::{
     aof::Staging,
     effect::{Deadline, Effect},
-    keyspace::{Database, Edited, EntryMut, Key, Keyspace, LazyFree, Value},
+    keyspace::{Database, Edited, Entry, EntryMut, Key, Keyspace, LazyFree, Value},
     shard::{Random, ShardStats},
     types::{Collection, Limits, View, rewrite},
 };
@@ -35,6 +35,25 @@ pub struct Groups {
     pub start: u16,
     /// Behind the last group.
     pub end: u16,
+}
+
+/// An entry, to be read or to be changed.
+trait Found {
+    fn has_expired(&self, now_ms: i64) -> bool;
+}
+
+impl Found for Entry<'_> {
+    #[inline]
+    fn has_expired(&self, now_ms: i64) -> bool {
+        self.is_expired(now_ms)
+    }
+}
+
+impl Found for EntryMut<'_> {
+    #[inline]
+    fn has_expired(&self, now_ms: i64) -> bool {
+        self.is_expired(now_ms)
+    }
 }
 
 /// The context of one command on one shard.
@@ -98,8 +117,11 @@ impl<'a> Ctx<'a> {
     pub fn read(
         &mut self,
         key: Key<'_>,
-    ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
-        self.lookup::<true, true>(self.db, key)
+    ) -> Result<(Option<Entry<'_>>, &mut Reply<'a>), CommandError> {
+        if self.keeps_access {
+            return self.peek(key);
+        }
+        self.lookup::<true, _>(self.db, key, Database::get_used)
     }
 
     /// As [`Ctx::read`], but leaves the access time alone (EXISTS, TTL, TYPE, OBJECT).
@@ -110,8 +132,8 @@ impl<'a> Ctx<'a> {
     pub fn peek(
         &mut self,
         key: Key<'_>,
-    ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
-        self.lookup::<true, false>(self.db, key)
+    ) -> Result<(Option<Entry<'_>>, &mut Reply<'a>), CommandError> {
+        self.lookup::<true, _>(self.db, key, |database, key| database.get(key))
     }
 
     /// The entry for a command that may change it; counts as an access, not as a hit or a miss.
@@ -133,7 +155,10 @@ impl<'a> Ctx<'a> {
         db: usize,
         key: Key<'_>,
     ) -> Result<Option<EntryMut<'_>>, CommandError> {
-        Ok(self.lookup::<false, true>(db, key)?.0)
+        if self.keeps_access {
+            return Ok(self.lookup::<false, _>(db, key, Database::get_mut)?.0);
+        }
+        Ok(self.lookup::<false, _>(db, key, Database::get_mut_used)?.0)
     }
 
     /// As [`Ctx::read`], for commands on strings.
@@ -144,7 +169,7 @@ impl<'a> Ctx<'a> {
     pub fn read_string(
         &mut self,
         key: Key<'_>,
-    ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
+    ) -> Result<(Option<Entry<'_>>, &mut Reply<'a>), CommandError> {
         match self.read(key)? {
             (Some(entry), _) if !entry.is_string() => Err(CommandError::WRONG_TYPE),
             found => Ok(found),
@@ -174,7 +199,7 @@ impl<'a> Ctx<'a> {
     ) -> Result<(Option<V>, &'c mut Reply<'a>), CommandError> {
         match self.read(key)? {
             (None, reply) => Ok((None, reply)),
-            (Some(entry), reply) => match V::of(entry.into_entry().content()) {
+            (Some(entry), reply) => match V::of(entry.content()) {
                 Some(view) => Ok((Some(view), reply)),
                 None => Err(CommandError::WRONG_TYPE),
             },
@@ -239,11 +264,12 @@ impl<'a> Ctx<'a> {
     }
 
     #[inline]
-    fn lookup<const COUNT: bool, const TOUCH: bool>(
-        &mut self,
+    fn lookup<'c, const COUNT: bool, E: Found>(
+        &'c mut self,
         db: usize,
         key: Key<'_>,
-    ) -> Result<(Option<EntryMut<'_>>, &mut Reply<'a>), CommandError> {
+        get: impl FnOnce(&'c mut Database, Key<'_>) -> Option<E>,
+    ) -> Result<(Option<E>, &'c mut Reply<'a>), CommandError> {
         self.staging.check_read(key.hash)?;
         self.staging.touch_read(key.hash);
         let keyspace: *mut Keyspace = self.keyspace;
@@ -251,13 +277,8 @@ impl<'a> Ctx<'a> {
         // checker cannot see that the entry is dead in the branch that removes it; the branch
         // that returns it uses no other path to the keyspace.
         let database = unsafe { &mut *keyspace }.db_mut(db);
-        let found = if TOUCH && !self.keeps_access {
-            database.get_used(key)
-        } else {
-            database.get_mut(key)
-        };
-        match found {
-            Some(entry) if self.mode == Mode::Live && entry.is_expired(self.now_ms) => {
+        match get(database, key) {
+            Some(entry) if self.mode == Mode::Live && entry.has_expired(self.now_ms) => {
                 self.expire(db, key);
             }
             Some(entry) => {

@@ -20,7 +20,7 @@
 use super::{
     entry::EntryPtr,
     group::Group,
-    segment::{BUCKET, DEPTH_MAX, HOME_BITS, Spot},
+    segment::{BUCKET, DEPTH_MAX, HOME_BITS, Segment, Spot},
 };
 
 /// Bits of the hash in a cursor: no home bucket is finer.
@@ -45,13 +45,21 @@ impl Group {
     /// Emits the entries of the home bucket that contains `point`; the first point behind it,
     /// None at the end of the group.
     pub(super) fn scan_home(&self, point: u64, emit: &mut dyn FnMut(EntryPtr)) -> Option<u64> {
+        let (segment, home, behind) = self.home_at(point)?;
+        segment.for_home(home, emit);
+        behind
+    }
+
+    /// The home bucket that contains `point`, and the first point behind it, None at the end of the
+    /// group; None when the group is empty.
+    #[inline]
+    pub(super) fn home_at(&self, point: u64) -> Option<(Segment, usize, Option<u64>)> {
         let segment = self.segment(point << (64 - POINT_BITS))?;
         let unit = DEPTH_MAX - segment.depth();
         let home = segment.home(segment.fingerprint(point << (64 - POINT_BITS)));
-        segment.for_home(home, emit);
         let segment_start = point >> (unit + HOME_BITS) << (unit + HOME_BITS);
         let behind = segment_start + (segment.fraction_behind(home) << unit);
-        (behind >> POINT_BITS == 0).then_some(behind)
+        Some((segment, home, (behind >> POINT_BITS == 0).then_some(behind)))
     }
 
     /// An entry, each with the same probability; None when there is none.

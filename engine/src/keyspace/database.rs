@@ -13,6 +13,7 @@ use super::{
     trash::Trash,
     value::Deadline,
     view::{Entry, EntryMut, OwnedEntry},
+    walk::Round,
 };
 use crate::{limits::GROUPS, number::canonical_int, types::Form};
 use std::ops::Range;
@@ -34,7 +35,7 @@ const WALK_BUCKETS: usize = 16;
 /// One database.
 pub struct Database {
     /// All groups, or none before the first key.
-    groups: Vec<Group>,
+    pub(super) groups: Vec<Group>,
     deadlines: Deadlines,
     hasher: KeyHasher,
     /// Makes the access bits of entries that are used.
@@ -49,6 +50,8 @@ pub struct Database {
     scratch: Vec<u8>,
     /// Where removed big values go, while that is not to be freed at once.
     trash: Option<Trash>,
+    /// The walk that is still to pass this database.
+    pub(super) round: Option<Box<Round>>,
 }
 
 impl Database {
@@ -65,6 +68,7 @@ impl Database {
             table_bytes: 0,
             scratch: Vec::new(),
             trash: None,
+            round: None,
         }
     }
 
@@ -161,19 +165,36 @@ impl Database {
     /// The entry of a key, to be changed in place; expired entries are returned too.
     #[inline]
     pub fn get_mut(&mut self, key: Key<'_>) -> Option<EntryMut<'_>> {
+        let place = self.find(key)?;
+        self.preserve(usize::from(key.group()), place);
         // SAFETY: the entry is in the table, which is borrowed exclusively as long as the result.
-        self.find(key).map(|place| unsafe { EntryMut::new(place.entry()) })
+        Some(unsafe { EntryMut::new(place.entry()) })
+    }
+
+    /// As [`Database::get`], and notes that the key is used.
+    #[inline]
+    pub fn get_used(&mut self, key: Key<'_>) -> Option<Entry<'_>> {
+        let entry = self.find(key)?.entry();
+        self.note_use(entry);
+        // SAFETY: the entry is in the table, which is borrowed as long as the result.
+        Some(unsafe { Entry::new(entry) })
     }
 
     /// As [`Database::get_mut`], and notes that the key is used.
     #[inline]
-    pub fn get_used(&mut self, key: Key<'_>) -> Option<EntryMut<'_>> {
-        let entry = self.find(key)?.entry();
+    pub fn get_mut_used(&mut self, key: Key<'_>) -> Option<EntryMut<'_>> {
+        let place = self.find(key)?;
+        self.preserve(usize::from(key.group()), place);
+        self.note_use(place.entry());
+        // SAFETY: the entry is in the table, which is borrowed exclusively as long as the result.
+        Some(unsafe { EntryMut::new(place.entry()) })
+    }
+
+    #[inline]
+    fn note_use(&mut self, entry: EntryPtr) {
         if !self.clock.is_current(entry.access()) {
             entry.set_access(self.clock.used(entry.access()));
         }
-        // SAFETY: the entry is in the table, which is borrowed exclusively as long as the result.
-        Some(unsafe { EntryMut::new(entry) })
     }
 
     /// Inserts or overwrites a string; canonical integers are stored as such. True when the key
@@ -200,7 +221,7 @@ impl Database {
         match self.find(key) {
             Some(place) => {
                 let entry = place.entry();
-                self.spare(entry);
+                self.spare(usize::from(key.group()), place);
                 let deadline = deadline.resolve(entry.deadline());
                 let access = self.clock.used(entry.access());
                 let meta = Meta { deadline, access, raw: false };
@@ -220,6 +241,7 @@ impl Database {
     /// Edits the entry at a place with a function that may move it.
     #[inline]
     fn change(&mut self, key: Key<'_>, place: Place, edit: impl FnOnce(EntryPtr) -> EntryPtr) {
+        self.preserve(usize::from(key.group()), place);
         let entry = place.entry();
         let (bytes, deadline) = (entry.memory_bytes(), entry.deadline());
         let moved = edit(entry);
@@ -318,7 +340,7 @@ impl Database {
         let (value, meta) = entry.into_parts();
         match self.find(key) {
             Some(place) => {
-                self.spare(place.entry());
+                self.spare(usize::from(key.group()), place);
                 // SAFETY: `change` forgets the old address.
                 self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
             }
@@ -429,7 +451,7 @@ impl Database {
                 })
             });
             let Some(place) = place else { break };
-            self.spare(place.entry());
+            self.spare(reference.group(), place);
             let entry = self.detach(reference.group(), reference.hash(), place);
             emit(entry.key());
             // SAFETY: the table has forgotten the entry.

@@ -42,6 +42,8 @@ pub(super) struct Group {
     widest: u32,
     /// Entries inserted now get this stamp.
     stamp: u8,
+    /// How often the stamp has moved on since all words had the same (`walk.rs`).
+    behind: u8,
     /// Fill at which segments grow, in 256ths.
     fill: u8,
     keys: usize,
@@ -76,6 +78,7 @@ impl Group {
             segments: 0,
             widest: 0,
             stamp: 0,
+            behind: 0,
             fill: (FILL_LEAST + spread) as u8,
             keys: 0,
             segment_bytes: 0,
@@ -98,6 +101,22 @@ impl Group {
     #[cfg(test)]
     pub(super) fn segment_bytes(&self) -> usize {
         self.segment_bytes
+    }
+
+    /// The stamp of entries that a walk need not give out any more.
+    #[inline]
+    pub(super) fn stamp(&self) -> u8 {
+        self.stamp
+    }
+
+    /// How often the stamp has moved on since all words had the same.
+    pub(super) fn behind(&self) -> u8 {
+        self.behind
+    }
+
+    /// Sets the stamp, and how far words may be behind it.
+    pub(super) fn set_stamp(&mut self, stamp: u8, behind: u8) {
+        (self.stamp, self.behind) = (stamp, behind);
     }
 
     /// Depth of the directory.

@@ -7,7 +7,7 @@
 //! Per database and slot group there is an extendible hash table of small segments, allocated
 //! with the first key; growing and shrinking move the entries of one segment at a time
 //! (`group.rs`, `segment.rs`). Key, value and deadline of an entry are one allocation
-//! (`entry.rs`). SCAN's guarantee is proven in `cursor.rs`.
+//! (`entry.rs`). SCAN's guarantee is proven in `cursor.rs`, what snapshots need in `walk.rs`.
 //!
 //! Knows neither clock nor clients: expired entries are there until somebody removes them, and
 //! time comes in as an argument. Everything is `Send` and nothing is shared: addresses are kept
@@ -26,6 +26,7 @@ mod table;
 mod trash;
 mod value;
 mod view;
+mod walk;
 mod word;
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use table::{Handle, Table};
 pub use trash::{LazyFree, Shed, Trash};
 pub use value::{Deadline, Str, Value};
 pub use view::{Entry, EntryMut, OwnedEntry};
+pub use walk::Copyist;
 
 /// All databases of one shard.
 pub struct Keyspace {
@@ -48,13 +50,20 @@ pub struct Keyspace {
     hasher: KeyHasher,
     clock: AccessClock,
     trash: Trash,
+    walk: walk::Walk,
 }
 
 impl Keyspace {
     /// An empty keyspace of `databases` databases.
     pub fn new(databases: usize, hasher: KeyHasher) -> Self {
         let databases = (0..databases).map(|_| Database::new(hasher.clone())).collect();
-        Self { databases, hasher, clock: AccessClock::new(), trash: Trash::default() }
+        Self {
+            databases,
+            hasher,
+            clock: AccessClock::new(),
+            trash: Trash::default(),
+            walk: walk::Walk::default(),
+        }
     }
 
     /// Sets time (Unix, ms) and rule of the access bits that entries get when they are used.
@@ -96,14 +105,13 @@ impl Keyspace {
         &mut self.databases[index]
     }
 
-    /// Swaps the contents of two databases.
+    /// Swaps the contents of two databases, and with them their part in a walk.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);
     }
 
-    /// Empties a database and returns its old content, detached; the caller decides when the
-    /// memory is freed, by dropping it.
-    pub fn clear(&mut self, db: usize) -> Database {
+    /// Puts an empty database in the place of one and returns that, detached.
+    fn clear(&mut self, db: usize) -> Database {
         let mut empty = Database::new(self.hasher.clone());
         empty.clock_from(&self.databases[db]);
         std::mem::replace(&mut self.databases[db], empty)
@@ -145,8 +153,8 @@ impl Keyspace {
         }
     }
 
-    /// Takes a database that [`Keyspace::clear`] has detached, to be freed in pieces.
-    pub fn discard(&mut self, old: Database) {
+    /// Takes a detached database, to be freed in pieces.
+    fn discard(&mut self, old: Database) {
         self.trash.add_groups(old.into_groups());
     }
 

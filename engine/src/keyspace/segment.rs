@@ -159,6 +159,21 @@ impl Segment {
         self.write(spot, Word::new(entry, word.fingerprint(), word.stamp()));
     }
 
+    /// The word at this spot gets another stamp.
+    #[inline]
+    pub(super) fn stamp(self, spot: Spot, stamp: u8) {
+        self.write(spot, self.word(spot).with_stamp(stamp));
+    }
+
+    /// Every word gets this stamp.
+    pub(super) fn stamp_all(self, stamp: u8) {
+        for bucket in 0..self.buckets() {
+            for slot in 0..used(&self.words(bucket)) {
+                self.stamp(Spot { bucket, slot }, stamp);
+            }
+        }
+    }
+
     /// The 16 bits of the hash that words of this segment hold.
     #[inline]
     pub(super) fn fingerprint(self, hash: u64) -> u16 {
@@ -318,6 +333,29 @@ impl Segment {
             }
             bucket = self.after(bucket);
         }
+    }
+
+    /// Calls `see` for each entry whose home is `home`, until it says false; whether it never did.
+    pub(super) fn spots_of_home(
+        self,
+        home: usize,
+        see: &mut dyn FnMut(Spot, Word) -> bool,
+    ) -> bool {
+        let mut bucket = home;
+        for _ in 0..self.buckets() {
+            let line = self.words(bucket);
+            for (slot, word) in line.iter().take(used(&line)).enumerate() {
+                let is_here = self.home(word.fingerprint()) == home;
+                if is_here && !see(Spot { bucket, slot }, *word) {
+                    return false;
+                }
+            }
+            if line[BUCKET - 1].is_empty() {
+                break;
+            }
+            bucket = self.after(bucket);
+        }
+        true
     }
 
     /// All words that are not empty, bucket by bucket.

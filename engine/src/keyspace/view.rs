@@ -36,6 +36,12 @@ impl<'a> Entry<'a> {
         self.entry.value()
     }
 
+    /// True when the value is a string.
+    #[inline]
+    pub fn is_string(&self) -> bool {
+        self.entry.is_string()
+    }
+
     /// The value.
     #[inline]
     pub fn content(&self) -> Value<'a> {
@@ -113,13 +119,6 @@ impl<'a> EntryMut<'a> {
     #[inline]
     pub fn as_entry(&self) -> Entry<'_> {
         // SAFETY: the exclusive borrow is lent on, shared.
-        unsafe { Entry::new(self.entry) }
-    }
-
-    /// The same, to be read for as long as it was borrowed.
-    #[inline]
-    pub fn into_entry(self) -> Entry<'a> {
-        // SAFETY: the exclusive borrow ends here and goes on shared.
         unsafe { Entry::new(self.entry) }
     }
 

@@ -12,6 +12,8 @@ use super::entry::EntryPtr;
 const FINGERPRINT_SHIFT: u32 = 48;
 const ADDRESS_MASK: u64 = 0x0000_FFFF_FFFF_FFF0;
 const STAMP_MASK: u64 = 0xF;
+/// Stamps there are.
+pub(super) const STAMPS: u8 = 16;
 
 /// A reference to an entry, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,12 @@ impl Word {
     pub(super) fn with_fingerprint(self, fingerprint: u16) -> Self {
         let rest = self.0 & !(u64::from(u16::MAX) << FINGERPRINT_SHIFT);
         Word(rest | u64::from(fingerprint) << FINGERPRINT_SHIFT)
+    }
+
+    /// The same entry with another stamp.
+    #[inline]
+    pub(super) fn with_stamp(self, stamp: u8) -> Self {
+        Word(self.0 & !STAMP_MASK | u64::from(stamp) & STAMP_MASK)
     }
 
     /// Address of the entry, 0 when there is none.

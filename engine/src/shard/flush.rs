@@ -21,18 +21,14 @@ impl Shard {
         }
         self.staging.begin();
         for db in databases {
-            let old = self.keyspace.clear(db);
-            self.stats.changes += old.len() as u64;
             if self.staging.enabled() {
-                old.for_each(&mut |e| {
-                    let hash = self.keyspace.hasher().hash(e.key());
-                    self.staging.touch_write(hash);
+                let hasher = self.keyspace.hasher();
+                self.keyspace.db(db).for_each(&mut |e| {
+                    self.staging.touch_write(hasher.hash(e.key()));
                     self.staging.push(db as u16, Effect::Del { key: e.key() });
                 });
             }
-            if lazily {
-                self.keyspace.discard(old);
-            }
+            self.stats.changes += self.keyspace.empty(db, lazily) as u64;
         }
         let own = self.staging.end();
         Ok(own.max(self.staging.gate()))
@@ -42,11 +38,7 @@ impl Shard {
     /// With `lazily` their memory is freed later, piece by piece.
     pub fn forget(&mut self, databases: Range<usize>, lazily: bool) {
         for db in databases {
-            let old = self.keyspace.clear(db);
-            self.stats.changes += old.len() as u64;
-            if lazily {
-                self.keyspace.discard(old);
-            }
+            self.stats.changes += self.keyspace.empty(db, lazily) as u64;
         }
     }
 }

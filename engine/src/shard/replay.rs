@@ -62,9 +62,11 @@ impl Shard {
         if is("select") {
             *db = self.database(args, 1)?;
         } else if is("flushdb") {
-            drop(self.keyspace.clear(*db));
+            self.keyspace.empty(*db, false);
         } else if is("flushall") {
-            (0..self.keyspace.databases()).for_each(|db| drop(self.keyspace.clear(db)));
+            for db in 0..self.keyspace.databases() {
+                self.keyspace.empty(db, false);
+            }
         } else if is("swapdb") {
             let (a, b) = (self.database(args, 1)?, self.database(args, 2)?);
             self.keyspace.swap(a, b);

@@ -66,7 +66,7 @@ fn pfadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let elements = || args.iter_from(2).map(hll::place);
     let sparse = match cx.find_string(key)? {
         None => None,
-        Some(mut entry) => match bytes_of(&entry)? {
+        Some(mut entry) => match bytes_of(entry.value())? {
             (bytes, Encoding::Sparse) => Some(bytes.to_vec()),
             (_, Encoding::Dense) => {
                 let mut raised = false;
@@ -128,7 +128,7 @@ fn union(
     for key in args.iter_from(1) {
         let key = cx.key(key);
         let Some(entry) = cx.read_string(key)?.0 else { continue };
-        let (bytes, encoding) = bytes_of(&entry)?;
+        let (bytes, encoding) = bytes_of(entry.value())?;
         dense |= encoding == Encoding::Dense;
         hll::merge(&mut registers, bytes).map_err(corrupt)?;
     }
@@ -142,7 +142,7 @@ fn count_one(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         cx.reply.int(0);
         return Ok(());
     };
-    let (bytes, _) = bytes_of(&entry)?;
+    let (bytes, _) = bytes_of(entry.value())?;
     let count = match hll::cached(bytes) {
         Some(count) => count,
         None => {
@@ -164,7 +164,7 @@ fn pfmerge(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (registers, dense) = union(cx, args)?;
     let key = cx.key(args.get(1));
     let mut value = match cx.find_string(key)? {
-        Some(entry) => bytes_of(&entry)?.0.to_vec(),
+        Some(entry) => bytes_of(entry.value())?.0.to_vec(),
         None => hll::empty(),
     };
     if dense {

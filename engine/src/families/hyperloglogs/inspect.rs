@@ -48,7 +48,7 @@ fn pfdebug(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let Some(entry) = cx.find_string(key)? else {
         return Err(CommandError::new("ERR The specified key does not exist"));
     };
-    let (bytes, encoding) = bytes_of(&entry)?;
+    let (bytes, encoding) = bytes_of(entry.value())?;
     let is = |name: &str| args.get(1).eq_ignore_ascii_case(name.as_bytes());
     if is("encoding") {
         cx.reply.simple(if encoding == Encoding::Dense { "dense" } else { "sparse" });

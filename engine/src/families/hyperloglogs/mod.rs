@@ -6,7 +6,7 @@ pub mod inspect;
 use crate::{
     command::{CommandError, Ctx},
     effect::{Deadline, Effect},
-    keyspace::{EntryMut, Key, Str},
+    keyspace::{Key, Str},
     types::hyperloglog::{self, Corrupt, Encoding},
 };
 
@@ -18,8 +18,8 @@ fn corrupt(_: Corrupt) -> CommandError {
 }
 
 /// The bytes of a HyperLogLog and how they are kept.
-fn bytes_of<'e>(entry: &'e EntryMut<'_>) -> Result<(&'e [u8], Encoding), CommandError> {
-    match entry.value() {
+fn bytes_of(value: Str<'_>) -> Result<(&[u8], Encoding), CommandError> {
+    match value {
         Str::Bytes(bytes) => {
             let encoding = hyperloglog::encoding(bytes).ok_or(NOT_ONE)?;
             Ok((bytes, encoding))

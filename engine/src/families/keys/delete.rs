@@ -125,7 +125,7 @@ fn type_of(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = cx.key(args.get(1));
     let (entry, reply) = cx.peek(key)?;
     reply.simple(match entry {
-        Some(entry) => entry.as_entry().kind().name(),
+        Some(entry) => entry.kind().name(),
         None => "none",
     });
     Ok(())

@@ -52,7 +52,7 @@ fn dump(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         reply.null();
         return Ok(());
     };
-    reply.bulk(&payload::of(entry.as_entry().content())?);
+    reply.bulk(&payload::of(entry.content())?);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec, Reply},
-    keyspace::{EntryMut, Tracking, canonical_int},
+    keyspace::{Entry, Tracking, canonical_int},
 };
 
 /// Rows.
@@ -201,7 +201,7 @@ fn help(reply: &mut Reply<'_>, lines: &[&str]) -> Result<(), CommandError> {
 fn inspect(
     cx: &mut Ctx<'_>,
     args: Args<'_>,
-    show: impl Fn(&EntryMut<'_>, &mut Reply<'_>) -> Result<(), CommandError>,
+    show: impl Fn(&Entry<'_>, &mut Reply<'_>) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
     let key = cx.key(args.get(2));
     match cx.peek(key)? {
@@ -215,14 +215,14 @@ fn inspect(
 
 fn encoding(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     inspect(cx, args, |entry, reply| {
-        reply.bulk(entry.as_entry().encoding().as_bytes());
+        reply.bulk(entry.encoding().as_bytes());
         Ok(())
     })
 }
 
 fn refcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     inspect(cx, args, |entry, reply| {
-        reply.int(entry.as_entry().content().refcount());
+        reply.int(entry.content().refcount());
         Ok(())
     })
 }
@@ -265,7 +265,7 @@ fn usage(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         }
     }
     inspect(cx, args, |entry, reply| {
-        reply.int(entry.as_entry().memory_share() as i64);
+        reply.int(entry.memory_share() as i64);
         Ok(())
     })
 }

@@ -164,7 +164,7 @@ fn copy(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if to_db == cx.db && from.bytes == to.bytes {
         return Err(SAME);
     }
-    let entry = cx.read(from)?.0.map(|entry| entry.as_entry().to_owned_entry());
+    let entry = cx.read(from)?.0.map(|entry| entry.to_owned_entry());
     let Some(entry) = entry else {
         cx.reply.int(0);
         return Ok(());

@@ -141,7 +141,7 @@ impl Database {
     fn store_as(&mut self, key: Key<'_>, value: NewValue<'_>, meta: Meta) {
         match self.find(key) {
             Some(place) => {
-                self.spare(place.entry());
+                self.spare(usize::from(key.group()), place);
                 // SAFETY: `change` forgets the old address.
                 self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
             }

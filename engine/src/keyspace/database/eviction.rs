@@ -128,7 +128,7 @@ impl Database {
             self.hasher.hash(entry.key()) == hash && still(unsafe { Entry::new(entry) })
         })?;
         let bytes = place.entry().memory_bytes();
-        self.spare(place.entry());
+        self.spare(usize::from(group), place);
         let entry = self.detach(usize::from(group), hash, place);
         emit(entry.key(), hash);
         // SAFETY: the table has forgotten the entry.

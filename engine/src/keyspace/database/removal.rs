@@ -13,6 +13,7 @@ use crate::keyspace::{
 impl Database {
     /// Takes the entry at a place out; the caller frees it.
     pub(super) fn detach(&mut self, group: usize, hash: u64, place: Place) -> EntryPtr {
+        self.preserve(group, place);
         let group = &mut self.groups[group];
         let before = group.memory_bytes();
         let entry = group.remove(hash, place, &self.hasher);
@@ -26,7 +27,7 @@ impl Database {
     /// Removes a key; false when there was none.
     pub fn remove(&mut self, key: Key<'_>) -> bool {
         let Some(place) = self.find(key) else { return false };
-        self.spare(place.entry());
+        self.spare(usize::from(key.group()), place);
         let entry = self.detach(usize::from(key.group()), key.hash, place);
         // SAFETY: the table has forgotten the entry.
         unsafe { entry.free() };
@@ -57,12 +58,21 @@ impl Database {
         self.groups
     }
 
+    /// The entry at a place is about to change or to go: a walk may have to give it out before.
+    #[inline]
+    pub(super) fn preserve(&mut self, group: usize, place: Place) {
+        if self.round.is_some() {
+            self.give_out(group, place);
+        }
+    }
+
     /// Saves the value of an entry that is about to be freed or overwritten from being freed
     /// now, if it is worth it.
     #[inline]
-    pub(super) fn spare(&mut self, entry: EntryPtr) {
+    pub(super) fn spare(&mut self, group: usize, place: Place) {
+        self.preserve(group, place);
         if self.trash.is_some() {
-            self.spare_lazily(entry);
+            self.spare_lazily(place.entry());
         }
     }
 

@@ -82,8 +82,7 @@ fn a_database_with_big_values_is_freed_in_bounded_pieces() {
     let before = ledger::live();
     let mut keyspace = Keyspace::new(2, KeyHasher::fixed());
     fill(&mut keyspace);
-    let old = keyspace.clear(0);
-    keyspace.discard(old);
+    keyspace.empty(0, true);
     assert_eq!(keyspace.trash().pending(), ELEMENTS as u64 + 3);
     free_all(&mut keyspace);
     // Big values count once more, when they are freed themselves.
@@ -113,8 +112,7 @@ fn what_is_overwritten_goes_to_the_trash_only_while_that_is_lent() {
 }
 
 fn fill_again(keyspace: &mut Keyspace) {
-    let old = keyspace.clear(0);
-    drop(old);
+    keyspace.empty(0, false);
     fill(keyspace);
 }
 
