@@ -418,6 +418,10 @@ impl Group {
             assert!(segment.depth() <= self.depth);
             assert_eq!(index % self.span(segment), 0, "segments lie at multiples of their span");
             assert!(self.directory[index..end].iter().all(|s| *s == segment), "whole span");
+            for word in segment.all() {
+                let behind = self.stamp.wrapping_sub(word.stamp()) % super::word::STAMPS;
+                assert!(behind <= self.behind, "stamps are those of the last cuts");
+            }
             segment.check(index as u64 >> (self.depth - segment.depth()), hasher);
             keys += segment.count();
             bytes += segment.memory_bytes();

@@ -26,7 +26,7 @@
 //! since all words had the same, so words have stamps among `s - behind ..= s`: a cut adds one to
 //! both, inserting writes `s`, passing a group makes `behind` 0; a walk that is given up leaves it.
 //! While `behind < 15` the next stamp is different from all of these, so (1) holds. Before it can
-//! be 15 a cut writes one stamp into all words of the group first: that takes eight walks given up
+//! be 15 a cut writes one stamp into all words of the group first: that takes seven walks given up
 //! in a row, and only an eighth of the groups are due at the same cut.
 //!
 //! **Databases.** A walk belongs to databases, not to their numbers: each keeps its number of the

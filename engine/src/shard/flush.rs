@@ -19,6 +19,7 @@ impl Shard {
             }
             self.staging.admit(bytes)?;
         }
+        self.flush_begins(&databases);
         self.staging.begin();
         for db in databases {
             if self.staging.enabled() {
@@ -37,6 +38,7 @@ impl Shard {
     /// Empties databases without logging it: the manifest already says so.
     /// With `lazily` their memory is freed later, piece by piece.
     pub fn forget(&mut self, databases: Range<usize>, lazily: bool) {
+        self.flush_begins(&databases);
         for db in databases {
             self.stats.changes += self.keyspace.empty(db, lazily) as u64;
         }

@@ -16,6 +16,7 @@ mod random;
 mod replay;
 mod transaction;
 mod transfer;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::{
     },
     keyspace::{KeyHasher, Keyspace, LazyFree},
     slot,
+    snapshot::Walk,
     types::Limits,
 };
 
@@ -90,6 +92,8 @@ pub struct Shard {
     clock_until_ms: i64,
     /// Its limit of memory.
     eviction: Eviction,
+    /// The snapshot that is under way, or whose end has not been taken.
+    walk: Option<Walk>,
     /// Replies nobody reads (replay); kept for its memory.
     scratch: Vec<u8>,
 }
@@ -119,6 +123,7 @@ impl Shard {
             is_part: false,
             clock_until_ms: 0,
             eviction: Eviction::default(),
+            walk: None,
             scratch: Vec::new(),
         }
     }

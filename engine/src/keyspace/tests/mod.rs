@@ -4,6 +4,7 @@ mod model;
 mod shape;
 mod stored;
 mod trash;
+mod walk;
 
 /// Random bits from a seed (xorshift64*, Vigna 2016).
 fn dice(seed: u64) -> impl FnMut() -> u64 {
