@@ -16,5 +16,6 @@ mod interop; // redis-server and redis-check-aof read our segments
 mod payloads; // what DUMP gives is Redis' own, and read by it
 mod rdb; // RDB files: stock Redis' read and written, older encodings, hostile bytes
 mod recovery; // recovery under crashes and in whole lives, and the builder of directories
+mod snapshots; // snapshot files: stock Redis loads them, crashes and faults leave a whole one
 mod storage; // the simulated and the real disk keep the same contract
 mod tidy; // house rules of the whole workspace: sizes, names, layers, what may be named where

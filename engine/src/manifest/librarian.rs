@@ -16,6 +16,8 @@
 //!
 //! Knows nothing of sockets, policies or what commits contain.
 
+mod checkpoint;
+
 use super::{
     Entry, Event, GLOBAL_SHARD, Kind, Manifest, Names, OurFile, Position, Request, SwitchError,
     Wanted, remove_unlisted, switch,
@@ -90,6 +92,9 @@ impl<S: Storage> Librarian<S> {
             Request::NewGeneration { positions } => {
                 self.new_generation(&positions, &mut doomed).await
             }
+            Request::Checkpoint { draft, positions } => {
+                self.checkpoint(&draft, &positions, &mut doomed).await
+            }
         };
         match done {
             Ok(event) => {
@@ -97,6 +102,15 @@ impl<S: Storage> Librarian<S> {
                 // ORDER: after the switch, and after the answer: nobody waits for a deletion.
                 if let Err(error) = remove_unlisted(&self.storage, &self.manifest, &doomed).await {
                     events.push(Event::LeftBehind { error });
+                }
+                match self.forget_history().await {
+                    Ok(()) => {}
+                    Err(SwitchError::Before(error)) => events.push(Event::LeftBehind { error }),
+                    Err(SwitchError::Unknown(error)) => {
+                        self.failed = Some(error.clone());
+                        let what = "forget replaced files".to_owned();
+                        events.push(Event::Failed { what, error });
+                    }
                 }
             }
             Err(SwitchError::Before(error)) => events.push(Event::Refused { what, error }),
@@ -311,8 +325,8 @@ impl<S: Storage> Librarian<S> {
         let moved = self.move_next(&mut new, positions, epoch);
         let old = std::mem::replace(&mut new.files, moved);
         new.epoch = epoch;
+        self.bury(&old, &mut new, doomed);
         self.list(new).await?;
-        doomed.extend(old.into_iter().map(|entry| entry.name));
         Ok(Event::GenerationDone { epoch })
     }
 
@@ -354,5 +368,6 @@ fn describe(request: &Request) -> String {
         Request::Retire { segment, .. } => format!("retire segment {}", segment.segment.seq),
         Request::Global { .. } => "log a global command".to_owned(),
         Request::NewGeneration { .. } => "begin with an empty data set".to_owned(),
+        Request::Checkpoint { .. } => "complete a checkpoint".to_owned(),
     }
 }

@@ -3,7 +3,8 @@
 //! `<stem>` is Redis' `appendfilename` (default `appendonly.aof`):
 //! `<stem>.manifest` the manifest, `<stem>.manifest.quire-new` the one being written,
 //! `<stem>.<number>.s<shard>.incr.aof` a shard's segment, `<stem>.<number>.g.incr.aof` a global
-//! segment, `quire.lock` the directory lock. The *number* comes from one counter over all files
+//! segment, `<stem>.<number>.all.base.rdb` a base, `<stem>.base.quire-new` one being written,
+//! `quire.lock` the directory lock. The *number* comes from one counter over all files
 //! and is never used twice, so a name never means two files, whatever was restored or left over.
 //! Stock Redis' own names (`<stem>.<seq>.incr.aof`, `<stem>.<seq>.base.rdb`) never match ours.
 
@@ -31,6 +32,13 @@ pub enum OurFile {
         /// The number in the name.
         number: u64,
     },
+    /// A snapshot of all shards that a log goes on from.
+    Base {
+        /// The number in the name.
+        number: u64,
+    },
+    /// One that was being written.
+    Draft,
     /// A manifest that was being written.
     NewManifest,
 }
@@ -39,8 +47,10 @@ impl OurFile {
     /// The number in the name, if it has one.
     pub fn number(self) -> Option<u64> {
         match self {
-            OurFile::Segment { number, .. } | OurFile::Global { number } => Some(number),
-            OurFile::NewManifest => None,
+            OurFile::Segment { number, .. }
+            | OurFile::Global { number }
+            | OurFile::Base { number } => Some(number),
+            OurFile::Draft | OurFile::NewManifest => None,
         }
     }
 }
@@ -89,14 +99,30 @@ impl Names {
         format!("{}.{number}.g.incr.aof", self.stem)
     }
 
+    /// A base.
+    pub fn base(&self, number: u64) -> String {
+        format!("{}.{number}.all.base.rdb", self.stem)
+    }
+
+    /// A base while it is written.
+    pub fn draft(&self) -> String {
+        format!("{}.base.quire-new", self.stem)
+    }
+
     /// What `name` is, if it is a file that we alone make.
     pub fn recognise(&self, name: &str) -> Option<OurFile> {
         if name == self.new_manifest() {
             return Some(OurFile::NewManifest);
         }
+        if name == self.draft() {
+            return Some(OurFile::Draft);
+        }
         let rest = name.strip_prefix(self.stem.as_str())?.strip_prefix('.')?;
         let (number, rest) = rest.split_once('.')?;
         let number = canonical(number).filter(|n| (1..=NUMBER_MAX).contains(n))?;
+        if rest == "all.base.rdb" {
+            return Some(OurFile::Base { number });
+        }
         let owner = rest.strip_suffix(".incr.aof")?;
         if owner == "g" {
             return Some(OurFile::Global { number });
@@ -142,6 +168,8 @@ mod tests {
         assert_eq!(names.recognise(&segment), Some(OurFile::Segment { number: 7, shard: 255 }));
         assert_eq!(names.recognise(&global), Some(OurFile::Global { number: 8 }));
         assert_eq!(names.recognise(&names.new_manifest()), Some(OurFile::NewManifest));
+        assert_eq!(names.recognise(&names.base(9)), Some(OurFile::Base { number: 9 }));
+        assert_eq!(names.recognise(&names.draft()), Some(OurFile::Draft));
         for other in [
             "appendonly.aof.manifest",
             "appendonly.aof.1.incr.aof",

@@ -55,6 +55,15 @@ pub enum Request {
         /// Every shard, each exactly once.
         positions: Vec<Position>,
     },
+    /// A finished snapshot becomes the base: everything logged before its cut goes.
+    Checkpoint {
+        /// The snapshot, under [`crate::manifest::Names::draft`]; its bytes are stable.
+        draft: String,
+        /// Where every shard stood at the cut, each exactly once: its last LSN that is in the
+        /// snapshot, and the segment that holds the next one. No global command began between the
+        /// first flip and the last.
+        positions: Vec<Position>,
+    },
 }
 
 /// What the librarian answers.
@@ -89,6 +98,11 @@ pub enum Event {
     GenerationDone {
         /// The epoch that begins.
         epoch: u64,
+    },
+    /// A checkpoint is complete: the base is in force.
+    CheckpointDone {
+        /// Its file.
+        base: String,
     },
     /// A request could not be done; the old manifest is in force, the server may go on.
     Refused {

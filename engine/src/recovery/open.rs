@@ -78,6 +78,7 @@ pub async fn open<S: Storage>(
             Event::Retired { .. }
             | Event::GlobalDone { .. }
             | Event::GenerationDone { .. }
+            | Event::CheckpointDone { .. }
             | Event::Refused { .. }
             | Event::Failed { .. }
             | Event::LeftBehind { .. } => {}

@@ -158,7 +158,9 @@ fn planned_files(
             (Kind::Base, _) => Role::Base,
             (_, Some(OurFile::Segment { number, shard })) => Role::Segment { number, shard },
             (_, Some(OurFile::Global { number })) => Role::Global { number },
-            (_, Some(OurFile::NewManifest) | None) => Role::Foreign,
+            (_, Some(OurFile::Base { .. } | OurFile::Draft | OurFile::NewManifest) | None) => {
+                Role::Foreign
+            }
         };
         if let Role::Segment { number, .. } | Role::Global { number } = role
             && let Some(other) = numbers.insert(number, &entry.name)

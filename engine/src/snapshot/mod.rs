@@ -1,13 +1,24 @@
 //! Snapshots: one standard RDB file that all shards write together.
 //!
+//! ```text
+//! keys -> chunk.rs (value.rs) -> Chunk -> draft.rs (file.rs: layout, index.rs) -> Storage
+//! ```
 //! * [`ChunkWriter`], [`Chunk`]: whole keys of one shard as bytes; a few hundred KiB at a time.
 //! * [`Walk`]: all keys of a shard as they were at one moment, in chunks.
+//! * [`Draft`]: the file that chunks of all shards are put into; [`replace`] gives it its name.
+//! * [`Index`]: where its chunks are, for whoever reads them in parallel.
 //!
 //! Knows neither when a snapshot is due nor what it is for.
 
 mod chunk;
+mod draft;
+mod file;
+mod index;
 mod value;
 mod walk;
 
 pub use chunk::{Chunk, ChunkOptions, ChunkWriter, Count, Record, Usage};
+pub use draft::{Draft, DraftOptions, Written, replace};
+pub use file::{Facts, header_bytes, padded_bytes};
+pub use index::{Found, Index, IndexError, Indexed};
 pub use walk::{Walk, WalkStats, Walked};

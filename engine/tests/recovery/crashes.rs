@@ -13,9 +13,11 @@ use quire_engine::{
         Method, Storage,
         sim::{Dice, SimDisk, run},
     },
-    manifest::{Event, Librarian, Names, Position, Request, Wanted},
+    keyspace::{Str, Value},
+    manifest::{Event, Kind, Librarian, Names, Position, Request, Wanted, load},
     recovery::{Opened, Opening, Progress, RecoveryError, open, recover},
     slot::{group_of_slot, shard_of_group, slot_of},
+    snapshot::{Chunk, ChunkOptions, ChunkWriter, Draft, DraftOptions, Facts, Record, Usage},
 };
 
 /// The disk has crashed: the life is over.
@@ -117,8 +119,10 @@ impl Life {
                 Event::Prepared { shard, segment } => {
                     self.logs[shard as usize].next = Some(segment);
                 }
-                Event::Retired { .. } | Event::GlobalDone { .. } | Event::GenerationDone { .. } => {
-                }
+                Event::Retired { .. }
+                | Event::GlobalDone { .. }
+                | Event::GenerationDone { .. }
+                | Event::CheckpointDone { .. } => {}
                 // Answered already: the deletions are not waited for.
                 Event::LeftBehind { .. } => {}
                 Event::PrepareFailed { .. } | Event::Refused { .. } | Event::Failed { .. } => {
@@ -142,6 +146,31 @@ impl Life {
         self.tidy_up(shard, retired)
     }
 
+    /// Every shard goes on in its next segment, nothing is synced or switched for it.
+    fn cut(&mut self) -> (Vec<RetiredSegment>, Vec<Position>, Keys) {
+        let retired = (0..self.logs.len()).map(|shard| self.flip(shard)).collect();
+        (retired, self.positions(), self.keys.clone())
+    }
+
+    /// Writes what the keys were at the cut into a base.
+    fn checkpoint(&mut self, keys: &Keys, positions: Vec<Position>) -> Result<(), Crashed> {
+        let draft = Names::default().draft();
+        let written = run(async {
+            let options =
+                DraftOptions { shards: 3, databases: 16, summed: true, sync_as_it_grows: true };
+            let mut file = Draft::begin(&self.disk, draft.clone(), options).await?;
+            for (shard, chunk) in (0..).zip(chunks(keys)) {
+                file.put(Chunk { shard, ..chunk }).await?;
+            }
+            let (run, cut) = (Some(self.run), positions.iter().map(|p| p.last_lsn).collect());
+            let version = "7.0.15".to_owned();
+            let facts = Facts { redis_version: version, created_s: 0, used_memory: 0, run, cut };
+            file.finish(&facts).await.map(drop)
+        });
+        written.map_err(|_: StorageError| Crashed)?;
+        self.ask(Request::Checkpoint { draft, positions })
+    }
+
     fn tidy_up(&mut self, shard: usize, retired: RetiredSegment) -> Result<(), Crashed> {
         let method = self.logs[shard].current.method;
         let segment = WantSegment { method, bytes: 8192 };
@@ -150,19 +179,22 @@ impl Life {
         self.ask(Request::Retire { shard, segment: retired })
     }
 
+    fn positions(&self) -> Vec<Position> {
+        let position = |(shard, log): (u16, &Log)| Position {
+            shard,
+            last_lsn: log.lsn,
+            next: log.current.seq,
+        };
+        (0..).zip(&self.logs).map(position).collect()
+    }
+
     fn at_barrier(
         &mut self,
         request: impl FnOnce(Vec<Position>) -> Request,
         apply: Apply<'_>,
     ) -> Result<(), Crashed> {
         let retired: Vec<_> = (0..self.logs.len()).map(|shard| self.flip(shard)).collect();
-        let position = |(shard, log): (u16, &Log)| Position {
-            shard,
-            last_lsn: log.lsn,
-            next: log.current.seq,
-        };
-        let positions = (0..).zip(&self.logs).map(position).collect();
-        let request = request(positions);
+        let request = request(self.positions());
         self.ask(request)?;
         apply(&mut self.keys);
         for (shard, retired) in retired.into_iter().enumerate() {
@@ -170,6 +202,23 @@ impl Life {
         }
         Ok(())
     }
+}
+
+/// Two chunks with these strings.
+fn chunks(keys: &Keys) -> Vec<Chunk> {
+    let options = ChunkOptions { compress: false, usage: Usage::Unsaid };
+    let mut chunks = Vec::new();
+    for half in 0..2 {
+        let mut writer = ChunkWriter::new(0, &options);
+        for ((db, key), (value, deadline)) in keys.iter().skip(half).step_by(2) {
+            let value = Value::Str(Str::Bytes(value.as_bytes()));
+            let record = Record { key: key.as_bytes(), value, deadline: *deadline, access: 0 };
+            let group = u16::from(group_of_slot(slot_of(key.as_bytes())));
+            writer.push(*db as u16, group, record).unwrap();
+        }
+        chunks.extend(writer.take());
+    }
+    chunks
 }
 
 fn swap(keys: &mut Keys) {
@@ -215,6 +264,20 @@ fn steps(disk: &SimDisk, method: Method, other: Method, legal: &mut Legal) -> Re
     life.at_barrier(|positions| Request::Global { commands, positions }, &swap)?;
     write(&mut life, legal)?;
     life.rotate(1)?;
+    // A checkpoint beside writes, a rotation and a global command behind its cut.
+    let (retired, positions, at_cut) = life.cut();
+    for (shard, retired) in retired.into_iter().enumerate() {
+        life.tidy_up(shard, retired)?;
+    }
+    write(&mut life, legal)?;
+    life.rotate(0)?;
+    swap(&mut legal.after);
+    let commands = resp("SWAPDB 0 1");
+    life.at_barrier(|positions| Request::Global { commands, positions }, &swap)?;
+    legal.before.clone_from(&life.keys);
+    write(&mut life, legal)?;
+    life.checkpoint(&at_cut, positions)?;
+    write(&mut life, legal)?;
     drop(life);
     // A restart, with another number of shards and another method.
     let mut life = begin(disk, 3, 12, other).map_err(|_| Crashed)?;
@@ -223,14 +286,35 @@ fn steps(disk: &SimDisk, method: Method, other: Method, legal: &mut Legal) -> Re
     life.at_barrier(|positions| Request::NewGeneration { positions }, &|keys| keys.clear())?;
     legal.before.clear();
     write(&mut life, legal)?;
+    // Segments left at the cut are retired when they are listed no more.
+    let (retired, positions, at_cut) = life.cut();
+    life.checkpoint(&at_cut, positions)?;
+    for (shard, retired) in retired.into_iter().enumerate() {
+        life.tidy_up(shard, retired)?;
+    }
     let life = begin(disk, 1, 13, method).map_err(|_| Crashed)?;
     assert_eq!(life.keys, legal.before);
+    let bases = nothing_leaks(disk, "at the end").into_iter().filter(|kind| *kind == Kind::Base);
+    assert_eq!(bases.count(), 1);
     Ok(())
+}
+
+/// No file is there that the manifest does not list; the kinds of those it lists.
+fn nothing_leaks(disk: &SimDisk, what: &str) -> Vec<Kind> {
+    let (manifest, _) = run(load(disk, &Names::default())).unwrap().unwrap();
+    for (name, _) in run(disk.list()).unwrap() {
+        let known = name == Names::default().manifest() || manifest.lists(&name);
+        assert!(known, "{what}: {name} leaks");
+    }
+    manifest.files.iter().map(|entry| entry.kind).collect()
 }
 
 fn recovered(disk: &SimDisk, what: &str) -> Keys {
     match begin(disk, 2, 99, Method::Buffered) {
-        Ok(life) => life.keys,
+        Ok(life) => {
+            nothing_leaks(disk, what);
+            life.keys
+        }
         Err(error) => panic!("{what}: {error}"),
     }
 }

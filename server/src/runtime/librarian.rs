@@ -165,6 +165,7 @@ fn tell(shared: &Shared, event: Event) {
                 _ => post(0, Control::Published(Err(error.clone()))),
             }
         }
+        Event::CheckpointDone { .. } => {}
         Event::LeftBehind { error } => {
             tracing::warn!("{error}. The file is listed nowhere and goes at the next start");
         }

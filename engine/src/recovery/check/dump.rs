@@ -79,7 +79,7 @@ pub async fn dump<S: Storage>(
     let (shard, seq, from) = match names.recognise(name) {
         Some(OurFile::Segment { number, shard }) => (shard, number, 0),
         Some(OurFile::Global { number }) => (GLOBAL_SHARD, number, 0),
-        Some(OurFile::NewManifest) | None => {
+        Some(OurFile::Base { .. } | OurFile::Draft | OurFile::NewManifest) | None => {
             (GLOBAL_SHARD, 0, rdb::scan(storage, name, rdb::Rules::ANY, &Progress::new()).await?)
         }
     };

@@ -80,7 +80,10 @@ fn refused(
     let of_file = found.plan.manifest.files.iter().find(|entry| entry.name == *file);
     let shard = match found.names.recognise(file) {
         Some(OurFile::Segment { shard, .. }) => Some(shard),
-        Some(OurFile::Global { .. } | OurFile::NewManifest) | None => None,
+        Some(
+            OurFile::Global { .. } | OurFile::Base { .. } | OurFile::Draft | OurFile::NewManifest,
+        )
+        | None => None,
     };
     let chain_run = chain.map(|chain| chain.run).filter(|&run| run != 0);
     let repairable = if forgivable(found.plan, found.scanned, judged, chain, error) {
@@ -315,6 +318,10 @@ fn notes(found: &Found<'_>, judged: &Judged) -> Vec<Finding> {
                 let what = "a manifest that was not finished; the one in force is whole";
                 note("unfinished-manifest", name, what, "a start deletes it");
             }
+            (None, Some(OurFile::Draft)) => {
+                let what = "a checkpoint that was not finished; what it would replace is whole";
+                note("unfinished-checkpoint", name, what, "a start deletes it");
+            }
             (None, Some(_)) if found.plan.ours && found.plan.found => {
                 let what = "no manifest lists it, so it holds no data";
                 note("unlisted-file", name, what, "a start deletes it");
@@ -335,7 +342,9 @@ fn file(found: &Found<'_>, judged: &Judged, entry: &Entry) -> FileReport {
         (Kind::Base, _) => ("base", None),
         (_, Some(OurFile::Segment { shard, .. })) => ("segment", Some(shard)),
         (_, Some(OurFile::Global { .. })) => ("global", None),
-        (_, Some(OurFile::NewManifest) | None) => ("redis", None),
+        (_, Some(OurFile::Base { .. } | OurFile::Draft | OurFile::NewManifest) | None) => {
+            ("redis", None)
+        }
     };
     let planned = found.plan.files.iter().find(|file| file.entry.name == entry.name);
     FileReport {

@@ -1,0 +1,103 @@
+//! Checkpoints: a new base takes the place of everything that was logged before its cut.
+//!
+//! At the cut every shard went on in its next segment, which was listed already, so nothing of the
+//! manifest changes until the base is whole: old base, old segments and new ones are listed meanwhile,
+//! and give the same keys. Then one switch:
+//!
+//! ```text
+//! base.3 s0.4 s1.5 s0.6 | s1.7 s0.8 g.9 s0.10 s1.11     cut: s1 goes on in 7, s0 in 8
+//! base.12               | s1.7 s0.8 g.9 s0.10 s1.11
+//! ```
+//! Global commands behind the cut stand behind the segments it flipped to, those before it in front
+//! of them: whoever orders a cut lets no global command begin between the flips.
+
+use super::{Entry, Event, Kind, Librarian, Manifest, OurFile, Position, SwitchError};
+use crate::io::Storage;
+
+impl<S: Storage> Librarian<S> {
+    /// Puts the finished snapshot `draft` in the place of everything before the cut.
+    pub(super) async fn checkpoint(
+        &mut self,
+        draft: &str,
+        positions: &[Position],
+        doomed: &mut Vec<String>,
+    ) -> Result<Event, SwitchError> {
+        let number = self.take_number();
+        let name = self.names.base(number);
+        if let Err(error) = self.storage.rename(draft, &name).await {
+            let _ = self.storage.remove(draft).await;
+            return Err(SwitchError::Before(error));
+        }
+        let base = Entry::new(name.clone(), number, Kind::Base);
+        let mut new = self.manifest.clone();
+        let kept = self.since_cut(&new, positions);
+        let old = std::mem::replace(&mut new.files, vec![base]);
+        new.files.extend(kept);
+        self.bury(&old, &mut new, doomed);
+        // ORDER: the draft's bytes were synced when it was finished, its new name is in here,
+        // before the manifest that lists it.
+        let listed = self.list(new).await;
+        if let Err(SwitchError::Before(_)) = &listed {
+            let _ = self.storage.remove(&name).await;
+        }
+        listed.map(|()| Event::CheckpointDone { base: name })
+    }
+
+    /// What stays listed: of each shard the segment it went on in at the cut, with what follows,
+    /// and global commands since.
+    fn since_cut(&self, manifest: &Manifest, positions: &[Position]) -> Vec<Entry> {
+        let mut kept = Vec::new();
+        let mut found = 0;
+        for entry in &manifest.files {
+            let mut entry = entry.clone();
+            match self.names.recognise(&entry.name) {
+                Some(OurFile::Segment { number, shard }) if entry.run == Some(self.run) => {
+                    let Some(cut) = positions.iter().find(|p| p.shard == shard) else { continue };
+                    if number < cut.next {
+                        continue;
+                    }
+                    if number == cut.next {
+                        entry.first_lsn = Some(cut.last_lsn + 1);
+                        found += 1;
+                    }
+                }
+                Some(OurFile::Global { .. }) if found > 0 => {}
+                _ => continue,
+            }
+            kept.push(entry);
+        }
+        assert_eq!(found, positions.len(), "what a shard went on in is listed, once");
+        kept
+    }
+
+    /// Gives up the files of `old` that `new` does not list. Those with a name that only we make
+    /// can be told from data whenever a crash leaves them; others stay listed as history until
+    /// they are gone.
+    pub(super) fn bury(&self, old: &[Entry], new: &mut Manifest, doomed: &mut Vec<String>) {
+        for entry in old.iter().filter(|entry| !new.lists(&entry.name)).cloned().collect::<Vec<_>>()
+        {
+            if self.names.recognise(&entry.name).is_some() {
+                doomed.push(entry.name);
+            } else {
+                new.files.insert(0, Entry::new(entry.name, entry.seq, Kind::History));
+            }
+        }
+    }
+
+    /// Deletes files that are listed as history, then forgets them.
+    pub(super) async fn forget_history(&mut self) -> Result<(), SwitchError> {
+        let mut new = self.manifest.clone();
+        new.files.retain(|entry| entry.kind != Kind::History);
+        if new.files.len() == self.manifest.files.len() {
+            return Ok(());
+        }
+        let there = self.storage.list().await.map_err(SwitchError::Before)?;
+        for entry in self.manifest.files.iter().filter(|entry| entry.kind == Kind::History) {
+            if there.iter().any(|(name, _)| *name == entry.name) {
+                // ORDER: while it is still listed: a crash cannot make it a file that nobody knows.
+                self.storage.remove(&entry.name).await.map_err(SwitchError::Before)?;
+            }
+        }
+        self.list(new).await
+    }
+}
