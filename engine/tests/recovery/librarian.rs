@@ -46,6 +46,19 @@ fn positions(opened: &Opened) -> Vec<Position> {
     (0..).zip(&opened.segments).map(position).collect()
 }
 
+/// A snapshot without keys becomes the base.
+fn checkpoint(disk: &SimDisk, positions: Vec<Position>) -> Request {
+    let draft = Names::default().draft();
+    disk.put(&draft, &[b"REDIS0010\xFF".as_slice(), &[0; 8]].concat());
+    Request::Checkpoint { draft, positions }
+}
+
+/// The names of the files without what they have in common.
+fn short(names: Vec<String>) -> Vec<String> {
+    let short = |name: String| name.replace("appendonly.aof.", "").replace(".incr.aof", "");
+    names.into_iter().map(short).collect()
+}
+
 /// The manifest on the disk is whole, and all it lists is there.
 fn listed(disk: &SimDisk) -> Vec<String> {
     let (manifest, trailer) = run(load(disk, &Names::default())).unwrap().unwrap();
@@ -118,7 +131,7 @@ fn after_a_failed_directory_sync_nothing_is_believed_any_more() {
 fn whatever_fails_the_directory_stays_recoverable_and_the_answer_true() {
     for op in [Op::Write, Op::Sync, Op::Name, Op::SyncDir] {
         for nth in 1..=4 {
-            for what in ["prepare", "retire", "discard", "global", "generation"] {
+            for what in ["prepare", "retire", "discard", "global", "generation", "checkpoint"] {
                 let disk = SimDisk::new();
                 let mut opened = opened(&disk);
                 let before = listed(&disk);
@@ -135,6 +148,7 @@ fn whatever_fails_the_directory_stays_recoverable_and_the_answer_true() {
                     "global" => {
                         Request::Global { commands: super::builder::resp("SWAPDB 0 1"), positions }
                     }
+                    "checkpoint" => checkpoint(&disk, positions),
                     _ => Request::NewGeneration { positions },
                 };
                 disk.fail(op, nth, libc::EIO);
@@ -225,4 +239,78 @@ fn the_first_lsn_of_a_generation_outlives_the_segment_it_was_said_of() {
     let first: Vec<_> =
         manifest.files.iter().map(|e| (e.name.contains("5.s0"), e.first_lsn)).collect();
     assert_eq!(first, [(false, Some(1)), (true, Some(17))]);
+}
+
+#[test]
+fn a_checkpoint_lists_the_base_what_the_shards_went_on_in_and_nothing_else() {
+    let disk = SimDisk::new();
+    let mut opened = opened(&disk);
+    let at_cut = positions(&opened);
+    // Behind the cut: a rotation and a global command.
+    ask(&mut opened.librarian, prepare(0));
+    ask(&mut opened.librarian, prepare(1));
+    let next = |shard, next| Position { shard, last_lsn: 9, next };
+    let commands = super::builder::resp("SWAPDB 0 1");
+    let request = Request::Global { commands, positions: vec![next(0, 5), next(1, 6)] };
+    ask(&mut opened.librarian, request);
+    assert_eq!(short(listed(&disk)), ["1.s0", "2.s1", "3.s0", "4.s1", "7.g", "5.s0", "6.s1"]);
+    let done = ask(&mut opened.librarian, checkpoint(&disk, at_cut));
+    let Event::CheckpointDone { base } = done else { panic!("{done:?}") };
+    assert_eq!(base, "appendonly.aof.10.all.base.rdb");
+    let expected = ["10.all.base.rdb", "3.s0", "4.s1", "7.g", "5.s0", "6.s1"];
+    assert_eq!(short(listed(&disk)), expected);
+    // The next one drops the global command and the base of the first.
+    let request = checkpoint(&disk, vec![next(0, 5), next(1, 6)]);
+    ask(&mut opened.librarian, request);
+    assert_eq!(short(listed(&disk)), ["11.all.base.rdb", "5.s0", "6.s1"]);
+    let files = run(disk.list()).unwrap();
+    assert_eq!(files.len(), 4, "{files:?}");
+    let (manifest, _) = run(load(&disk, &Names::default())).unwrap().unwrap();
+    let first: Vec<_> = manifest.files.iter().map(|entry| entry.first_lsn).collect();
+    assert_eq!(first, [None, Some(10), Some(10)]);
+}
+
+#[test]
+fn files_of_a_stock_server_are_history_until_they_are_gone() {
+    let empty_rdb = [b"REDIS0010\xFF".as_slice(), &[0; 8]].concat();
+    let taken_over = || {
+        let disk = SimDisk::new();
+        let lines = "file appendonly.aof.1.base.rdb seq 1 type b\n\
+                     file appendonly.aof.1.incr.aof seq 1 type i\n";
+        disk.put("appendonly.aof.manifest", lines.as_bytes());
+        disk.put("appendonly.aof.1.base.rdb", &empty_rdb);
+        disk.put("appendonly.aof.1.incr.aof", &super::builder::resp("SET k v"));
+        let opened = opened(&disk);
+        (disk, opened)
+    };
+    for what in ["checkpoint", "generation"] {
+        let mut operation = 0;
+        loop {
+            operation += 1;
+            let (disk, mut running) = taken_over();
+            let positions = positions(&running);
+            let request = match what {
+                "checkpoint" => checkpoint(&disk, positions),
+                _ => Request::NewGeneration { positions },
+            };
+            disk.crash_after(operation);
+            run(running.librarian.handle(vec![request]));
+            let is_over = !disk.crashed();
+            for image in [disk.killed(), disk.survivor(operation)] {
+                // The next start keeps them or finishes their removal.
+                drop(opened(&image));
+                let listed = listed(&image);
+                for (name, _) in run(image.list()).unwrap() {
+                    let known = name == "appendonly.aof.manifest" || listed.contains(&name);
+                    assert!(known, "{what} crashed after operation {operation}: {name} leaks");
+                }
+                let stock = listed.iter().any(|name| name == "appendonly.aof.1.incr.aof");
+                assert!(!stock || !is_over, "{what}: {listed:?}");
+            }
+            if is_over {
+                break;
+            }
+        }
+        assert!(operation > 8, "{what}: only {operation} operations");
+    }
 }
