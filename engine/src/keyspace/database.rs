@@ -37,13 +37,13 @@ pub struct Database {
     /// All groups, or none before the first key.
     pub(super) groups: Vec<Group>,
     deadlines: Deadlines,
-    hasher: KeyHasher,
+    pub(super) hasher: KeyHasher,
     /// Makes the access bits of entries that are used.
     clock: AccessClock,
     keys: usize,
     with_deadline: usize,
     /// Bytes of all entries.
-    entry_bytes: usize,
+    pub(super) entry_bytes: usize,
     /// Bytes of directories and segments of all groups.
     table_bytes: usize,
     /// Memory in which small collections are edited.
@@ -124,7 +124,7 @@ impl Database {
     }
 
     #[inline]
-    fn find(&self, key: Key<'_>) -> Option<Place> {
+    pub(super) fn find(&self, key: Key<'_>) -> Option<Place> {
         self.groups.get(usize::from(key.group()))?.find(key)
     }
 
@@ -345,6 +345,9 @@ impl Database {
                 self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
             }
             None => self.insert(key, value, meta),
+        }
+        if self.round.is_some() {
+            self.receive(key);
         }
     }
 

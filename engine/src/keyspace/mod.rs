@@ -42,7 +42,7 @@ pub use table::{Handle, Table};
 pub use trash::{LazyFree, Shed, Trash};
 pub use value::{Deadline, Str, Value};
 pub use view::{Entry, EntryMut, OwnedEntry};
-pub use walk::Copyist;
+pub use walk::{Copyist, Elements, Given};
 
 /// All databases of one shard.
 pub struct Keyspace {

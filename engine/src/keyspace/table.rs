@@ -11,6 +11,7 @@ use super::{
     key::{Key, KeyHasher},
     value::Str,
     view::Entry,
+    walk::TableWalk,
 };
 use crate::types::Form;
 
@@ -33,15 +34,17 @@ impl Handle {
 
 /// Texts with values.
 pub struct Table {
-    group: Group,
+    pub(super) group: Group,
     hasher: KeyHasher,
     entry_bytes: usize,
+    /// The walk that is still to pass this table.
+    pub(super) walk: Option<Box<TableWalk>>,
 }
 
 impl Table {
     /// An empty table. Tables whose `which` differs do not grow at the same moment.
     pub fn new(hasher: &KeyHasher, which: usize) -> Self {
-        Self { group: Group::new(which % 256), hasher: hasher.clone(), entry_bytes: 0 }
+        Self { group: Group::new(which % 256), hasher: hasher.clone(), entry_bytes: 0, walk: None }
     }
 
     /// An empty table with the hash of another.
@@ -124,6 +127,7 @@ impl Table {
 
     #[inline]
     fn change(&mut self, place: Place, edit: impl FnOnce(EntryPtr) -> EntryPtr) {
+        self.preserve(place);
         let entry = place.entry();
         let bytes = entry.memory_bytes();
         let moved = edit(entry);
@@ -133,10 +137,19 @@ impl Table {
         self.entry_bytes = self.entry_bytes - bytes + moved.memory_bytes();
     }
 
+    /// The entry at a place is about to change or to go: a walk may have to give it out before.
+    #[inline]
+    fn preserve(&mut self, place: Place) {
+        if self.walk.is_some() {
+            self.give_out(place);
+        }
+    }
+
     /// Removes a text; false when it was not there.
     pub fn remove(&mut self, text: &[u8]) -> bool {
         let key = self.key(text);
         let Some(place) = self.group.find(key) else { return false };
+        self.preserve(place);
         let entry = self.group.remove(key.hash, place, &self.hasher);
         self.entry_bytes -= entry.memory_bytes();
         // SAFETY: the table has forgotten the entry.

@@ -101,6 +101,8 @@ pub struct ChunkWriter {
     groups: Option<(u16, u16)>,
     /// The group of the value that is open.
     open: Option<u16>,
+    /// Bytes that memory is reserved for when a chunk begins.
+    reserved: usize,
 }
 
 impl ChunkWriter {
@@ -114,7 +116,14 @@ impl ChunkWriter {
             counts: Vec::new(),
             groups: None,
             open: None,
+            reserved: CHUNK_RESERVED_BYTES,
         }
+    }
+
+    /// The same, for chunks that may stay small: takes memory as they grow.
+    pub fn unreserved(mut self) -> Self {
+        self.reserved = 0;
+        self
     }
 
     /// Bytes that wait for [`ChunkWriter::take`].
@@ -221,7 +230,7 @@ impl ChunkWriter {
         access: u32,
     ) -> KeyHead<&'k [u8]> {
         if self.writer.is_empty() {
-            self.writer.reserve(CHUNK_RESERVED_BYTES);
+            self.writer.reserve(self.reserved);
         }
         self.groups = Some(match self.groups {
             Some((first, last)) => (first.min(group), last.max(group)),

@@ -11,9 +11,11 @@
 //! Knows neither when a snapshot is due nor what it is for.
 
 mod chunk;
+mod copies;
 mod draft;
 mod file;
 mod index;
+mod line;
 mod value;
 mod walk;
 

@@ -1,42 +1,45 @@
 //! The walk of one shard: its keys as they were at the cut, in chunks, while commands go on.
 //!
 //! ```text
-//! Walk::begin = the cut        keyspace/walk.rs: what is given out, once, and why that is all
-//! walk_slice -> writer         keys that the walk comes to                  -> waiting -> take_chunk
-//! commands   -> Copier         keys that are about to change, per database  /
+//! Walk::begin = the cut            keyspace/walk: what is given out, once, and why that is all
+//! walk_slice -> writer             keys that the walk comes to                   \
+//! commands   -> Copier             keys that are about to change, per database    -> Line -> take_chunk
+//! both       -> ValueWriter        elements of one big value                     /
 //! ```
 //! Invariants: every key that the keyspace gives out is written once, under the database's number
-//! at the cut, into a chunk; [`Walked::Done`] is said when all of them are waiting or taken.
+//! at the cut, into a chunk; the parts of a value follow each other without a break;
+//! [`Walked::Done`] is said when all of them are waiting or taken.
 //!
 //! Memory: when chunks of [`WAITING_MAX`] bytes wait to be taken, the walk stops walking
-//! ([`Walked::Full`]) until some are. What commands copy out cannot wait and is added on top; it is
-//! counted. It is no more than what they change, once for each key.
+//! ([`Walked::Full`]) until some are. Only what can be taken counts: what is held back behind a part
+//! of a value waits for the walk. What commands copy out cannot wait and is added on top; it is
+//! counted. It is no more than what they change, once for each key and each element.
 //!
 //! A slice is measured by work, not by a clock: a step costs what reading a key and writing its bytes
-//! take. A value is written whole, so a slice is longer by what its last value took.
+//! take. A string is written whole, so a slice is longer by what its last one took.
 //!
 //! Knows neither when a walk is due nor where chunks go.
 
-use super::{Chunk, ChunkOptions, ChunkWriter, Record};
+use super::{
+    Chunk, ChunkOptions, ChunkWriter, Record,
+    copies::{Copier, Message},
+    line::Line,
+};
 use crate::{
-    keyspace::{Copyist, Entry, Keyspace},
+    keyspace::{Given, Keyspace},
     rdb::Unwritable,
 };
-use std::{
-    collections::VecDeque,
-    sync::mpsc::{Receiver, Sender, channel},
-};
+use std::sync::mpsc::{Receiver, channel};
 
-/// A chunk is full from here on, bytes.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// A chunk is full from here on, bytes; tests have few.
+pub(super) const CHUNK_BYTES: usize = if cfg!(test) { 600 } else { 256 * 1024 };
 /// The walk stops while so many bytes wait to be taken.
 const WAITING_MAX: usize = 4 * CHUNK_BYTES;
-/// What a key costs, ns: it is rarely in the cache.
-const KEY_NS: u64 = 250;
-/// What a byte of it costs, in 16ths of a ns.
-const BYTE_NS: u64 = 8;
-/// The same when long strings are packed.
-const PACKED_BYTE_NS: u64 = 80;
+/// What a key or an element costs, ns: it is rarely in the cache.
+const ENTRY_NS: u64 = 250;
+/// What 16 bytes of it cost, ns; and when long strings are packed.
+const BYTES_NS: u64 = 8;
+const PACKED_BYTES_NS: u64 = 80;
 
 /// How a slice ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,61 +78,23 @@ pub struct WalkStats {
 /// A walk.
 pub struct Walk {
     writer: ChunkWriter,
-    copies: Receiver<Result<Chunk, Unwritable>>,
-    waiting: VecDeque<Chunk>,
+    copies: Receiver<Message>,
+    line: Line,
     compress: bool,
     is_done: bool,
     stats: WalkStats,
-}
-
-/// Writes keys of one database that are about to change.
-struct Copier {
-    db: u16,
-    writer: ChunkWriter,
-    to: Sender<Result<Chunk, Unwritable>>,
-    has_failed: bool,
-}
-
-impl Copier {
-    fn hand_over(&mut self) {
-        // Nobody takes it when the walk has been given up.
-        let _ = self.writer.take().map(|chunk| self.to.send(Ok(chunk)));
-    }
-}
-
-impl Copyist for Copier {
-    fn copy(&mut self, group: usize, entry: Entry<'_>) {
-        if self.has_failed {
-            return;
-        }
-        if let Err(error) = self.writer.push(self.db, group as u16, Record::from(entry)) {
-            self.has_failed = true;
-            let _ = self.to.send(Err(error));
-        } else if self.writer.bytes() >= CHUNK_BYTES {
-            self.hand_over();
-        }
-    }
-
-    fn finish(mut self: Box<Self>) {
-        if !self.has_failed {
-            self.hand_over();
-        }
-    }
 }
 
 impl Walk {
     /// The cut of a shard's keys.
     pub fn begin(keyspace: &mut Keyspace, shard: u16, options: &ChunkOptions) -> Self {
         let (to, copies) = channel();
-        keyspace.begin_walk(|db| {
-            let writer = ChunkWriter::new(shard, options);
-            Box::new(Copier { db: db as u16, writer, to: to.clone(), has_failed: false })
-        });
+        keyspace.begin_walk(|db| Box::new(Copier::new(db as u16, shard, options, to.clone())));
         let stats = WalkStats { keys: keyspace.len() as u64, ..WalkStats::default() };
         Self {
             writer: ChunkWriter::new(shard, options),
             copies,
-            waiting: VecDeque::new(),
+            line: Line::default(),
             compress: options.compress,
             is_done: false,
             stats,
@@ -153,28 +118,41 @@ impl Walk {
         if self.is_done {
             return Ok(Walked::Done);
         }
-        if self.stats.waiting_bytes >= WAITING_MAX {
+        if self.line.ready_bytes() >= WAITING_MAX {
             return Ok(Walked::Full);
         }
-        let byte_ns = if self.compress { PACKED_BYTE_NS } else { BYTE_NS };
+        let bytes_ns = if self.compress { PACKED_BYTES_NS } else { BYTES_NS };
         let (mut left_ns, mut failed) = ((micros * 1000) as i64, None);
-        let all = keyspace.walk_on(&mut |db, group, entry| {
-            left_ns -= (KEY_NS + entry.memory_bytes() as u64 * byte_ns / 16) as i64;
-            failed = self.writer.push(db as u16, group as u16, Record::from(entry)).err();
-            self.stats.walked += 1;
+        let all = keyspace.walk_on(&mut |given| {
+            let bytes = match given {
+                Given::Entry(db, group, entry) => {
+                    let record = Record::from(entry);
+                    failed = self.writer.push(db as u16, group as u16, record).err();
+                    self.stats.walked += 1;
+                    entry.memory_bytes()
+                }
+                Given::Begun => {
+                    self.stats.walked += 1;
+                    0
+                }
+                Given::Element(bytes) => bytes,
+            };
+            left_ns -= (ENTRY_NS + bytes as u64 * bytes_ns / 16) as i64;
             if self.writer.bytes() >= CHUNK_BYTES {
                 self.hand_over();
             }
-            failed.is_none() && left_ns > 0 && self.stats.waiting_bytes < WAITING_MAX
+            failed.is_none() && left_ns > 0 && self.line.ready_bytes() < WAITING_MAX
         });
         if let Some(error) = failed {
             return Err(error);
         }
         if !all {
+            // What big values have given out by now is to wait with the rest.
+            self.collect_copies()?;
             return Ok(Walked::More);
         }
         self.hand_over();
-        // ORDER: copyists hand over their last chunks when the walk has passed their database.
+        // ORDER: copyists hand over their last chunks when the walk is at its end.
         self.collect_copies()?;
         self.is_done = true;
         Ok(Walked::Done)
@@ -182,36 +160,42 @@ impl Walk {
 
     fn hand_over(&mut self) {
         if let Some(chunk) = self.writer.take() {
-            self.add(chunk);
+            self.stats.bytes += chunk.bytes.len() as u64;
+            self.line.whole(chunk);
         }
     }
 
     fn collect_copies(&mut self) -> Result<(), Unwritable> {
-        while let Ok(chunk) = self.copies.try_recv() {
-            let chunk = chunk?;
-            self.stats.copied_bytes += chunk.bytes.len() as u64;
-            self.add(chunk);
+        while let Ok(message) = self.copies.try_recv() {
+            let bytes = match &message {
+                Message::Whole(chunk) => {
+                    self.stats.copied_bytes += chunk.bytes.len() as u64;
+                    chunk.bytes.len()
+                }
+                Message::Part { chunk, .. } => chunk.bytes.len(),
+                Message::Failed(error) => return Err(*error),
+            };
+            self.stats.bytes += bytes as u64;
+            match message {
+                Message::Whole(chunk) => self.line.whole(chunk),
+                Message::Part { value, chunk, is_attended } => {
+                    self.line.part(value, chunk, is_attended);
+                }
+                Message::Failed(_) => {}
+            }
         }
+        self.stats.waiting_bytes_max = self.stats.waiting_bytes_max.max(self.line.bytes());
         Ok(())
     }
 
-    fn add(&mut self, chunk: Chunk) {
-        let stats = &mut self.stats;
-        stats.bytes += chunk.bytes.len() as u64;
-        stats.waiting_bytes += chunk.bytes.len();
-        stats.waiting_bytes_max = stats.waiting_bytes_max.max(stats.waiting_bytes);
-        self.waiting.push_back(chunk);
-    }
-
-    /// The next chunk, in no order of keys.
+    /// The next chunk, in no order of keys; parts of a value one after the other.
     pub fn take_chunk(&mut self) -> Option<Chunk> {
-        let chunk = self.waiting.pop_front()?;
-        self.stats.waiting_bytes -= chunk.bytes.len();
-        Some(chunk)
+        self.line.take()
     }
 
     /// What it has done; copied bytes are counted with their chunk.
     pub fn stats(&self, keyspace: &Keyspace) -> WalkStats {
-        WalkStats { copied: keyspace.copied_out(), ..self.stats }
+        let waiting_bytes = self.line.bytes();
+        WalkStats { copied: keyspace.copied_out(), waiting_bytes, ..self.stats }
     }
 }

@@ -28,7 +28,7 @@ pub use set::{Set, SetRef};
 pub use stream::Stream;
 pub use zset::{Zset, ZsetRef};
 
-use crate::keyspace::{Trash, Value};
+use crate::keyspace::{Table, Trash, Value};
 
 /// Elements above which a value is freed in pieces.
 const LABORIOUS_ELEMENTS: usize = 64;
@@ -157,6 +157,15 @@ impl Object {
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The table that has its elements, if it has one; for walks over them.
+    pub fn table_mut(&mut self) -> Option<&mut Table> {
+        match self {
+            Object::Hash(Hash::Big(table)) | Object::Set(Set::Big(table)) => Some(table),
+            Object::Zset(zset) => zset.table_mut(),
+            Object::List(_) | Object::Hash(_) | Object::Set(_) | Object::Stream(_) => None,
+        }
     }
 
     /// True when freeing it takes so long that it is better done in pieces: Redis' bound.

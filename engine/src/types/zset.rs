@@ -271,6 +271,14 @@ impl Zset {
         }
     }
 
+    /// The table of a big one: members, with the bits of their scores as values.
+    pub(super) fn table_mut(&mut self) -> Option<&mut Table> {
+        match self {
+            Zset::Small(_) => None,
+            Zset::Big(ranked) => Some(&mut ranked.table),
+        }
+    }
+
     /// Gives a member a score, which must not be NaN; the score it had.
     pub fn set(
         &mut self,

@@ -70,7 +70,12 @@ impl Database {
     /// now, if it is worth it.
     #[inline]
     pub(super) fn spare(&mut self, group: usize, place: Place) {
-        self.preserve(group, place);
+        if self.round.is_some() {
+            self.give_out(group, place);
+            if self.rescue(place.entry()) {
+                return;
+            }
+        }
         if self.trash.is_some() {
             self.spare_lazily(place.entry());
         }

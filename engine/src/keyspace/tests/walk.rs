@@ -2,7 +2,7 @@
 //! there at the cut.
 
 use super::{
-    super::{Copyist, Deadline, Entry, KeyHasher, Keyspace, Str, Value},
+    super::{Copyist, Deadline, Elements, Entry, Given, KeyHasher, Keyspace, Str, Value},
     dice,
 };
 use crate::types::{Collection, Hash, HashRef, Limits, View};
@@ -43,9 +43,9 @@ fn state(keyspace: &Keyspace) -> State {
 
 /// What a walk has given out, by itself or to copyists.
 #[derive(Clone, Default)]
-struct Given(Arc<Mutex<(State, usize)>>);
+struct Notebook(Arc<Mutex<(State, usize)>>);
 
-struct Notes(usize, Given);
+struct Notes(usize, Notebook);
 
 impl Copyist for Notes {
     fn copy(&mut self, group: usize, entry: Entry<'_>) {
@@ -53,22 +53,61 @@ impl Copyist for Notes {
         note(&mut self.1.0.lock().unwrap().0, self.0, entry);
     }
 
+    fn begin(&mut self, group: usize, entry: Entry<'_>) -> Box<dyn Elements> {
+        assert_eq!(group, usize::from(KeyHasher::fixed().key(entry.key()).group()));
+        Box::new(Fields {
+            name: (self.0, entry.key().to_vec()),
+            deadline: entry.deadline(),
+            count: HashRef::of(entry.content()).unwrap().len(),
+            fields: Vec::new(),
+            to: self.1.clone(),
+        })
+    }
+
     fn finish(self: Box<Self>) {
         self.1.0.lock().unwrap().1 += 1;
     }
 }
 
-impl Given {
+/// A big value on its way.
+struct Fields {
+    name: (usize, Vec<u8>),
+    deadline: Option<i64>,
+    count: usize,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    to: Notebook,
+}
+
+impl Elements for Fields {
+    fn attend(&mut self) {}
+
+    fn element(&mut self, entry: Entry<'_>) {
+        let value = entry.value().bytes(&mut itoa::Buffer::new()).to_vec();
+        self.fields.push((entry.key().to_vec(), value));
+    }
+
+    fn finish(mut self: Box<Self>) {
+        assert_eq!(self.fields.len(), self.count);
+        self.fields.sort();
+        let value = (format!("{:?}", self.fields), self.deadline);
+        let before = self.to.0.lock().unwrap().0.insert(self.name, value);
+        assert_eq!(before, None);
+    }
+}
+
+impl Notebook {
     fn begin(keyspace: &mut Keyspace) -> Self {
         let given = Self::default();
         keyspace.begin_walk(|db| Box::new(Notes(db, given.clone())));
         given
     }
 
-    /// Walks on until so many entries were given out; true at the end.
+    /// Walks on until so many entries and elements were given out; true at the end.
     fn walk(&self, keyspace: &mut Keyspace, mut entries: usize) -> bool {
-        keyspace.walk_on(&mut |db, _, entry| {
-            note(&mut self.0.lock().unwrap().0, db, entry);
+        keyspace.walk_on(&mut |given| {
+            if let Given::Entry(db, _, entry) = given {
+                note(&mut self.0.lock().unwrap().0, db, entry);
+            }
             entries = entries.saturating_sub(1);
             entries > 0
         })
@@ -78,6 +117,8 @@ impl Given {
         while !self.walk(keyspace, usize::MAX) {}
         let (state, finished) = std::mem::take(&mut *self.0.lock().unwrap());
         assert!(finished > 0, "copyists finish");
+        let groups = keyspace.databases.iter().flat_map(|db| &db.groups);
+        assert!(groups.into_iter().all(|group| group.len() == 0 || group.behind() == 0));
         state
     }
 }
@@ -100,7 +141,7 @@ fn filled() -> Keyspace {
     db.set(hasher.key(b"long"), &[b'x'; 3000], Deadline::None);
     db.set_int(hasher.key(b"int"), 5, Deadline::None);
     db.put_collection(hasher.key(b"small"), hash(3));
-    db.put_collection(hasher.key(b"big"), hash(200));
+    db.put_collection(hasher.key(b"big"), hash(400));
     for key in [&b"text"[..], b"long", b"int", b"small", b"big"] {
         db.set_deadline(hasher.key(key), Some(1000));
     }
@@ -167,7 +208,7 @@ const CHANGES: &[(&str, &[&[u8]], Change)] = &[
     }),
     ("edit that empties", HASHES, |k, key| {
         with_hash(k, key, |hash| {
-            for n in 0..200 {
+            for n in 0..400 {
                 hash.remove(format!("f{n}").as_bytes());
             }
         });
@@ -235,10 +276,10 @@ const ALL: &[&[u8]] = &[b"text", b"long", b"int", b"small", b"big"];
 fn what_changes_before_the_walk_comes_by_is_given_out_as_it_was() {
     for &(name, keys, change) in CHANGES {
         for key in keys {
-            for walked in [0, 10, 30, 54] {
+            for walked in [0, 10, 30, 54, 200, 400] {
                 let mut keyspace = filled();
                 let cut = state(&keyspace);
-                let given = Given::begin(&mut keyspace);
+                let given = Notebook::begin(&mut keyspace);
                 if walked > 0 {
                     assert!(!given.walk(&mut keyspace, walked));
                 }
@@ -258,7 +299,7 @@ fn what_changes_before_the_walk_comes_by_is_given_out_as_it_was() {
 #[test]
 fn readers_have_nothing_copied() {
     let mut keyspace = filled();
-    let given = Given::begin(&mut keyspace);
+    let given = Notebook::begin(&mut keyspace);
     for key in ALL {
         let key = keyspace.hasher.key(key);
         assert!(keyspace.databases[0].get(key).is_some());
@@ -272,7 +313,7 @@ fn readers_have_nothing_copied() {
 fn a_key_that_changes_twice_is_copied_once_and_a_new_one_never() {
     let mut keyspace = filled();
     let cut = state(&keyspace);
-    let given = Given::begin(&mut keyspace);
+    let given = Notebook::begin(&mut keyspace);
     for n in 0..10 {
         let key = keyspace.hasher.key(b"int");
         keyspace.databases[0].set_int(key, n, Deadline::None);
@@ -295,7 +336,7 @@ fn entries_are_given_out_once_whatever_happens_to_the_table() {
             keyspace.databases[0].set_int(hasher.key(&key(n)), n as i64, Deadline::None);
         }
         let cut = state(&keyspace);
-        let given = Given::begin(&mut keyspace);
+        let given = Notebook::begin(&mut keyspace);
         let steps = 30;
         for step in 0..steps {
             given.walk(&mut keyspace, at_cut / steps / 2);
@@ -320,7 +361,7 @@ fn entries_are_given_out_once_whatever_happens_to_the_table() {
 fn a_walk_that_is_given_up_frees_what_it_held() {
     let before = super::super::memory::ledger::live();
     let mut keyspace = filled();
-    let given = Given::begin(&mut keyspace);
+    let given = Notebook::begin(&mut keyspace);
     keyspace.empty(0, false);
     assert!(keyspace.trash().is_empty(), "the walk has it");
     keyspace.give_up_walk();
@@ -329,4 +370,85 @@ fn a_walk_that_is_given_up_frees_what_it_held() {
     while keyspace.free_piece() {}
     drop(keyspace);
     assert_eq!(super::super::memory::ledger::live(), before);
+}
+
+/// What an unfinished value may go through.
+#[test]
+fn a_big_value_is_given_out_as_it_was_wherever_it_goes_meanwhile() {
+    let edit = |keyspace: &mut Keyspace, db: usize, key: &[u8], step: usize| {
+        let key = keyspace.key(key);
+        let _ = keyspace.db_mut(db).edit(
+            key,
+            false,
+            |_| false,
+            |hash: &mut Hash| {
+                let (limits, hasher) = (Limits::default(), KeyHasher::fixed());
+                hash.set(format!("f{}", step * 7).as_bytes(), b"changed", &limits, &hasher);
+                hash.set(format!("g{step}").as_bytes(), b"new", &limits, &hasher);
+                hash.remove(format!("f{}", step * 11).as_bytes());
+            },
+        );
+    };
+    let carry = |keyspace: &mut Keyspace, from: (usize, &[u8]), to: (usize, &[u8])| {
+        let (source, target) = (keyspace.key(from.1), keyspace.key(to.1));
+        let entry = keyspace.databases[from.0].take(source).unwrap();
+        keyspace.databases[to.0].put(target, entry);
+    };
+    for walked in [0, 20, 100, 300] {
+        for end in 0..5 {
+            let mut keyspace = filled();
+            let cut = state(&keyspace);
+            let given = Notebook::begin(&mut keyspace);
+            let walk = |keyspace: &mut Keyspace| walked > 0 && given.walk(keyspace, walked);
+            edit(&mut keyspace, 0, b"big", 1);
+            walk(&mut keyspace);
+            carry(&mut keyspace, (0, b"big"), (0, b"text"));
+            edit(&mut keyspace, 0, b"text", 2);
+            walk(&mut keyspace);
+            carry(&mut keyspace, (0, b"text"), (1, b"elsewhere"));
+            edit(&mut keyspace, 1, b"elsewhere", 3);
+            keyspace.swap(0, 1);
+            match end {
+                0 => drop(keyspace.empty(0, true)),
+                1 => drop(keyspace.databases[0].remove(KeyHasher::fixed().key(b"elsewhere"))),
+                2 => {
+                    let key = KeyHasher::fixed().key(b"elsewhere");
+                    keyspace.databases[0].set(key, b"over", Deadline::None);
+                }
+                3 => carry(&mut keyspace, (0, b"elsewhere"), (1, b"big")),
+                _ => {}
+            }
+            edit(&mut keyspace, 1, b"big", 4);
+            let after = state(&keyspace);
+            assert_eq!(given.finish(&mut keyspace), cut, "{walked} {end}");
+            assert_eq!(state(&keyspace), after);
+            keyspace.databases.iter().for_each(|db| db.check());
+        }
+    }
+}
+
+#[test]
+fn a_big_value_of_a_walk_that_was_given_up_is_whole_in_the_next() {
+    let mut keyspace = filled();
+    for walked in 1..40 {
+        let given = Notebook::begin(&mut keyspace);
+        given.walk(&mut keyspace, walked * 11);
+        let key = keyspace.key(b"big");
+        let field = format!("f{walked}");
+        let _ = keyspace.db_mut(0).edit(
+            key,
+            false,
+            |_| false,
+            |hash: &mut Hash| {
+                hash.set(field.as_bytes(), b"new", &Limits::default(), &KeyHasher::fixed());
+            },
+        );
+        // Now and then one comes to its end.
+        if walked % 17 == 0 {
+            given.finish(&mut keyspace);
+        }
+    }
+    let cut = state(&keyspace);
+    let given = Notebook::begin(&mut keyspace);
+    assert_eq!(given.finish(&mut keyspace), cut);
 }

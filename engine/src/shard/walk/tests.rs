@@ -106,6 +106,32 @@ fn read(chunks: &[Chunk]) -> State {
     state
 }
 
+/// Panics with what is different, shortened.
+fn same(found: &State, expected: &State) {
+    let short = |state: &State, key: &(usize, Vec<u8>)| {
+        let text = match state.get(key) {
+            Some((Held::Pairs(kind, pairs), at)) => {
+                let names: Vec<_> = pairs.keys().map(|k| k.escape_ascii().to_string()).collect();
+                format!("{kind} {} {at:?} {}", names.len(), names.join(" "))
+            }
+            Some((Held::List(items), at)) => {
+                let items: Vec<_> = items.iter().map(|k| k.escape_ascii().to_string()).collect();
+                format!("list {} {at:?} {}", items.len(), items.join(" "))
+            }
+            other => format!("{other:?}"),
+        };
+        text.replace(&"v".repeat(3000), "V").chars().take(300).collect::<String>()
+    };
+    let keys = found.keys().chain(expected.keys());
+    let wrong: std::collections::BTreeSet<_> =
+        keys.filter(|key| found.get(key) != expected.get(key)).collect();
+    let lines: Vec<_> = wrong
+        .into_iter()
+        .map(|key| format!("{key:?}\n  {}\n  {}", short(found, key), short(expected, key)))
+        .collect();
+    assert!(lines.is_empty(), "{}", lines.join("\n"));
+}
+
 /// Memory is what the keyspace says; time stands still.
 struct Accounted;
 
@@ -217,7 +243,7 @@ impl Pair {
                     let stats = self.real.walk_stats().unwrap();
                     assert_eq!(stats.keys, cut.len() as u64);
                     assert_eq!(stats.walked + stats.copied, stats.keys);
-                    assert_eq!(read(&self.chunks), cut);
+                    same(&read(&self.chunks), &cut);
                     self.finished += 1;
                 }
             }
@@ -284,7 +310,7 @@ impl Pair {
             self.slice(1000);
         }
         assert!(!self.real.keyspace.is_walking());
-        assert_eq!(state(&self.real), state(&self.twin));
+        same(&state(&self.real), &state(&self.twin));
         (0..DATABASES).for_each(|db| self.real.keyspace.db(db).check());
     }
 }
@@ -420,7 +446,7 @@ fn operation() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
     fn every_snapshot_is_the_state_at_its_cut(
         before in prop::collection::vec(operation(), 0..60),

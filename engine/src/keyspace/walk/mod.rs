@@ -29,20 +29,34 @@
 //! be 15 a cut writes one stamp into all words of the group first: that takes seven walks given up
 //! in a row, and only an eighth of the groups are due at the same cut.
 //!
+//! **Big values** whose elements are in a table are given out element by element ([`Elements`]),
+//! so that nobody's work is more than an element's or a bucket's. Giving out such an entry is to
+//! begin that: its number of elements is told, its table's stamps move on, and from now on the table
+//! does for its elements what the database does for entries (`elements.rs`; the argument is the
+//! same). The word is out, the value is *unfinished*: the walk comes back to it, and says that it is
+//! at its end only when there is no unfinished value. One is found again wherever it goes:
+//! * under its key, whose name the database keeps in a list;
+//! * under another key or in another database, for RENAME and MOVE (`take`, then `put`): `put` notes
+//!   the name;
+//! * among the orphans of its database, when it is removed or overwritten: `spare` takes it out of
+//!   the entry first. Orphans that are out go to the trash.
+//!
 //! **Databases.** A walk belongs to databases, not to their numbers: each keeps its number of the
 //! cut, wherever SWAPDB moves it. FLUSHDB detaches the database from its number; the walk goes on
 //! over it and hands it to the trash afterwards. Whoever flushes everything should give up the
-//! walk first. Databases that had no key at the cut take no part.
+//! walk first.
 //!
 //! Access bits are not part of the cut. Knows neither time nor what becomes of entries.
 
+mod elements;
+mod round;
+
+pub use elements::Elements;
+pub(super) use elements::TableWalk;
+pub(super) use round::Round;
+
 use super::{
-    Keyspace,
-    cursor::{point_of, scan_group, scan_start},
-    database::Database,
-    group::{Group, Place},
-    view::Entry,
-    word::STAMPS,
+    Keyspace, database::Database, entry::EntryPtr, group::Group, view::Entry, word::STAMPS,
 };
 
 /// Home buckets that one call of [`Keyspace::walk_on`] visits at most.
@@ -52,19 +66,25 @@ const BUCKETS_PER_STEP: usize = 512;
 pub trait Copyist: Send {
     /// An entry of this slot group.
     fn copy(&mut self, group: usize, entry: Entry<'_>);
-    /// The walk has passed the database: nothing more comes.
+    /// The entry of a big value, of this slot group, whose elements follow, as many as it has now;
+    /// who takes them. The walk has one begun too when it comes to it.
+    fn begin(&mut self, group: usize, entry: Entry<'_>) -> Box<dyn Elements>;
+    /// The walk is at its end: nothing more comes.
     fn finish(self: Box<Self>);
 }
 
-/// What a database knows of the walk that is to pass it.
-pub(super) struct Round {
-    /// Its number at the cut.
-    db: usize,
-    /// All points before this one have been passed; a scan cursor.
-    cursor: u64,
-    copyist: Box<dyn Copyist>,
-    copied: u64,
+/// What the walk gives out itself.
+pub enum Given<'a> {
+    /// An entry, with the number that its database had at the cut and its slot group.
+    Entry(usize, usize, Entry<'a>),
+    /// The entry of a big value, which the copyist has begun.
+    Begun,
+    /// An element of a big value, given to whom the copyist named, of about so many bytes.
+    Element(usize),
 }
+
+/// Whether the walk is to go on.
+type Emit<'a> = dyn FnMut(Given<'_>) -> bool + 'a;
 
 /// The walk that is under way, if any.
 #[derive(Default)]
@@ -72,7 +92,7 @@ pub(super) struct Walk {
     /// Databases that are nobody's any more.
     detached: Vec<Database>,
     is_on: bool,
-    /// Entries copied in databases that have been passed.
+    /// Entries copied in databases whose part in it has ended.
     copied: u64,
 }
 
@@ -87,7 +107,8 @@ enum Visit {
 }
 
 impl Group {
-    /// The cut: no entry is out any more.
+    /// The cut: no entry is out any more. Groups whose `index` differs do not write all their words
+    /// at the same cut.
     fn cut(&mut self, index: usize) {
         let limit = STAMPS / 2 + (index % usize::from(STAMPS / 2)) as u8;
         let mut behind = if self.len() == 0 { 0 } else { self.behind() };
@@ -98,87 +119,28 @@ impl Group {
         self.set_stamp((self.stamp() + 1) % STAMPS, behind + 1);
     }
 
+    /// The walk has passed the last entry.
+    fn all_out(&mut self) {
+        self.set_stamp(self.stamp(), 0);
+    }
+
     /// Gives out what is not out of the home bucket that contains `point`.
-    fn visit(&self, point: u64, emit: &mut dyn FnMut(Entry<'_>) -> bool) -> Visit {
+    fn visit(&self, point: u64, emit: &mut dyn FnMut(EntryPtr) -> bool) -> Visit {
         let Some((segment, home, behind)) = self.home_at(point) else { return Visit::End };
         let stamp = self.stamp();
         let passed = segment.spots_of_home(home, &mut |spot, word| {
             if word.stamp() == stamp {
                 return true;
             }
-            // SAFETY: the word is not empty, and nobody changes its entry during the call.
-            let goes_on = emit(unsafe { Entry::new(word.entry()) });
             segment.stamp(spot, stamp);
-            goes_on
+            // SAFETY: the word is not empty, and nobody changes its entry during the call.
+            emit(unsafe { word.entry() })
         });
         match behind {
             _ if !passed => Visit::Stopped,
             Some(point) => Visit::Passed(point),
             None => Visit::End,
         }
-    }
-}
-
-impl Database {
-    /// The cut of a database that has keys.
-    fn begin_round(&mut self, db: usize, copyist: Box<dyn Copyist>) {
-        self.groups.iter_mut().enumerate().for_each(|(index, group)| group.cut(index));
-        self.round = Some(Box::new(Round { db, cursor: 0, copyist, copied: 0 }));
-    }
-
-    /// The database's number at the cut, if the walk has not passed it.
-    fn round_of(&self) -> Option<usize> {
-        self.round.as_ref().map(|round| round.db)
-    }
-
-    /// Gives out the entry at a place if it is not out: it is about to change or to go.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn give_out(&mut self, group: usize, place: Place) {
-        let (Some(round), stamp) = (self.round.as_mut(), self.groups[group].stamp()) else {
-            return;
-        };
-        if place.segment.word(place.spot).stamp() != stamp {
-            // SAFETY: the entry is in the table and does not change during the call.
-            round.copyist.copy(group, unsafe { Entry::new(place.entry()) });
-            round.copied += 1;
-            place.segment.stamp(place.spot, stamp);
-        }
-    }
-
-    /// Goes on until the end (then true), or until `emit` says false or the buckets are used up.
-    fn walk_on(
-        &mut self,
-        buckets: &mut usize,
-        emit: &mut dyn FnMut(usize, usize, Entry<'_>) -> bool,
-    ) -> bool {
-        let Some(round) = self.round.as_mut() else { return true };
-        let (mut group, mut point) = (scan_group(round.cursor), point_of(round.cursor));
-        let mut goes_on = true;
-        while let (true, Some(table)) = (goes_on && *buckets > 0, self.groups.get_mut(group)) {
-            *buckets -= 1;
-            let visit = table.visit(point, &mut |entry| {
-                goes_on = emit(round.db, group, entry);
-                goes_on
-            });
-            match visit {
-                Visit::Stopped => {}
-                Visit::Passed(behind) => point = behind,
-                Visit::End => {
-                    table.set_stamp(table.stamp(), 0);
-                    (group, point) = (group + 1, 0);
-                }
-            }
-        }
-        round.cursor = scan_start(group) | point;
-        group >= self.groups.len()
-    }
-
-    /// Ends the round; the entries that were copied.
-    fn end_round(&mut self) -> u64 {
-        let Some(round) = self.round.take() else { return 0 };
-        round.copyist.finish();
-        round.copied
     }
 }
 
@@ -189,9 +151,8 @@ impl Keyspace {
     pub fn begin_walk(&mut self, mut copyist: impl FnMut(usize) -> Box<dyn Copyist>) {
         self.give_up_walk();
         for (db, database) in self.databases.iter_mut().enumerate() {
-            if !database.is_empty() {
-                database.begin_round(db, copyist(db));
-            }
+            let copyist = (!database.is_empty()).then(|| copyist(db));
+            database.begin_round(db, copyist);
         }
         self.walk.is_on = true;
         self.walk.copied = 0;
@@ -202,39 +163,52 @@ impl Keyspace {
         self.walk.is_on
     }
 
-    /// Gives out entries with the number that their database had at the cut and their slot group,
-    /// until `emit` says false or the call has taken long enough. True when all are out; then all
-    /// copyists have finished.
-    pub fn walk_on(&mut self, emit: &mut dyn FnMut(usize, usize, Entry<'_>) -> bool) -> bool {
+    /// Walks on until `emit` says false or the call has taken long enough. True when all is out;
+    /// then all copyists have finished.
+    pub fn walk_on(&mut self, emit: &mut dyn FnMut(Given<'_>) -> bool) -> bool {
         let mut buckets = BUCKETS_PER_STEP;
         while self.walk.is_on {
-            let numbered = |(at, database): (usize, &Database)| Some((database.round_of()?, at));
+            let numbered = |(at, database): (usize, &Database)| Some((database.walks_as()?, at));
             let here = self.databases.iter().enumerate().filter_map(numbered).min();
             let gone = self.walk.detached.iter().enumerate().filter_map(numbered).min();
             let is_gone = here.is_none() || gone.is_some_and(|gone| Some(gone) < here);
             let Some((_, at)) = (if is_gone { gone } else { here }) else {
-                self.walk.is_on = false;
+                self.end_walk();
                 break;
             };
             let all = if is_gone { &mut self.walk.detached } else { &mut self.databases };
-            if !all[at].walk_on(&mut buckets, emit) {
+            let passed = all[at].walk_on(&mut buckets, emit);
+            all[at].freed_orphans().for_each(|object| self.trash.add_object(object));
+            if !passed {
                 return false;
             }
-            self.walk.copied += all[at].end_round();
             if is_gone {
-                let passed = self.walk.detached.swap_remove(at);
-                self.discard(passed);
+                let mut old = self.walk.detached.swap_remove(at);
+                self.walk.copied += old.end_round();
+                self.discard(old);
             }
         }
         true
     }
 
+    fn end_walk(&mut self) {
+        self.walk.is_on = false;
+        for database in &mut self.databases {
+            self.walk.copied += database.end_round();
+        }
+    }
+
     /// Gives up the walk that is under way, if any.
     pub fn give_up_walk(&mut self) {
+        if !self.walk.is_on {
+            return;
+        }
         self.walk.is_on = false;
-        self.databases.iter_mut().for_each(|database| database.round = None);
-        for mut database in std::mem::take(&mut self.walk.detached) {
-            database.round = None;
+        for database in self.databases.iter_mut().chain(&mut self.walk.detached) {
+            let orphans = database.give_up_round();
+            orphans.into_iter().for_each(|object| self.trash.add_object(object));
+        }
+        for database in std::mem::take(&mut self.walk.detached) {
             self.discard(database);
         }
     }
@@ -242,18 +216,23 @@ impl Keyspace {
     /// Entries given to copyists since the last cut.
     pub fn copied_out(&self) -> u64 {
         let rounds = self.databases.iter().chain(&self.walk.detached);
-        let copied = |database: &Database| database.round.as_ref().map(|round| round.copied);
-        self.walk.copied + rounds.filter_map(copied).sum::<u64>()
+        self.walk.copied + rounds.map(Database::copied_out).sum::<u64>()
     }
 
     /// Empties a database; the keys it had. With `lazily` its memory is freed later, by
     /// [`Keyspace::free_piece`]; so it is too when a walk has still to pass it.
     pub fn empty(&mut self, db: usize, lazily: bool) -> usize {
-        let old = self.clear(db);
+        let mut old = self.clear(db);
         let keys = old.len();
-        if old.round.is_some() {
+        if self.walk.is_on {
+            self.databases[db].begin_late(db);
+        }
+        if old.walks_as().is_some() {
             self.walk.detached.push(old);
-        } else if lazily {
+            return keys;
+        }
+        self.walk.copied += old.end_round();
+        if lazily {
             self.discard(old);
         }
         keys
