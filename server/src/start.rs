@@ -179,7 +179,7 @@ fn wait_for_the_end(shared: &Shared, pipe: &mut UnixStream, signal: &AtomicUsize
                 if options.force {
                     shared.forced.store(true, Ordering::Release);
                 }
-                shared.broadcast(|| Control::Shutdown);
+                shared.shut_down();
             }
             Ok(_) => {}
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}

@@ -11,7 +11,7 @@ use crate::{
     aof::Staging,
     effect::{Deadline, Effect},
     keyspace::{Database, Edited, Entry, EntryMut, Key, Keyspace, LazyFree, Value},
-    shard::{Random, ShardStats},
+    shard::{Random, ShardStats, Watches},
     types::{Collection, Limits, View, rewrite},
 };
 
@@ -80,6 +80,8 @@ pub struct Ctx<'a> {
     pub groups: Groups,
     /// When small collections become big.
     pub limits: &'a Limits,
+    /// Keys that clients watch.
+    pub watches: &'a mut Watches,
     /// Which removals leave big values to be freed later.
     pub lazy: LazyFree,
     /// The command leaves access times alone.
@@ -318,6 +320,7 @@ impl<'a> Ctx<'a> {
         if self.admitted || self.staging.admit(bytes).is_ok() {
             self.keyspace.with_db(db, self.lazy.expire, |database| database.remove(key));
             self.staging.push_expiry(db as u16, key.bytes);
+            self.watches.expired(db, key.hash);
             self.stats.expired_keys += 1;
         }
     }
@@ -334,6 +337,7 @@ impl<'a> Ctx<'a> {
     pub fn effect_in(&mut self, db: usize, hash: u64, effect: Effect<'_>) {
         if self.mode == Mode::Live {
             self.stats.changes += 1;
+            self.watches.changed(db, hash);
             self.staging.touch_write(hash);
             self.staging.push(db as u16, effect);
         }
@@ -345,6 +349,7 @@ impl<'a> Ctx<'a> {
         if self.mode != Mode::Live {
             return;
         }
+        self.watches.changed(db, key.hash);
         let staging = &mut *self.staging;
         self.stats.changes += 1;
         staging.touch_write(key.hash);

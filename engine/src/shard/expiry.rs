@@ -27,10 +27,16 @@ impl Shard {
                 {
                     break;
                 }
-                let staging = &mut self.staging;
+                let (staging, watches) = (&mut self.staging, &mut self.watches);
+                let hasher = self.keyspace.hasher().clone();
                 let step = STEP_KEYS.min(budget_keys - removed);
                 removed += self.keyspace.with_db(db, self.lazy.expire, |database| {
-                    database.due(now_ms, step, &mut |key| staging.push_expiry(db as u16, key))
+                    database.due(now_ms, step, &mut |key| {
+                        if !watches.is_empty() {
+                            watches.expired(db, hasher.hash(key));
+                        }
+                        staging.push_expiry(db as u16, key);
+                    })
                 });
             }
         }

@@ -20,6 +20,7 @@ impl Shard {
             self.staging.admit(bytes)?;
         }
         self.flush_begins(&databases);
+        self.note_emptied(databases.clone());
         self.staging.begin();
         for db in databases {
             if self.staging.enabled() {
@@ -39,6 +40,7 @@ impl Shard {
     /// With `lazily` their memory is freed later, piece by piece.
     pub fn forget(&mut self, databases: Range<usize>, lazily: bool) {
         self.flush_begins(&databases);
+        self.note_emptied(databases.clone());
         for db in databases {
             self.stats.changes += self.keyspace.empty(db, lazily) as u64;
         }

@@ -17,6 +17,7 @@ mod replay;
 mod transaction;
 mod transfer;
 mod walk;
+mod watches;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use eviction::{EvictionPolicy, Limit, Meter, Relief};
 pub use random::Random;
 pub use replay::ReplayError;
 pub use transfer::Exported;
+pub use watches::{Seen, Watches};
 
 use eviction::Eviction;
 
@@ -88,6 +90,8 @@ pub struct Shard {
     /// The command is part of one whose memory has been looked at as a whole: it is not refused
     /// for want of memory.
     pub is_part: bool,
+    /// Keys that clients watch.
+    watches: Watches,
     /// Until when the access clock's reading is good, Unix time, ms.
     clock_until_ms: i64,
     /// Its limit of memory.
@@ -121,6 +125,7 @@ impl Shard {
             keeps_access: false,
             keeps_expired: false,
             is_part: false,
+            watches: Watches::default(),
             clock_until_ms: 0,
             eviction: Eviction::default(),
             walk: None,
@@ -203,6 +208,7 @@ impl Shard {
             random: &mut self.random,
             groups: self.groups,
             limits: &self.limits,
+            watches: &mut self.watches,
             lazy: self.lazy,
             keeps_access: self.keeps_access,
             keeps_expired: self.keeps_expired,

@@ -4,7 +4,10 @@
 
 use super::hop::{RequestHead, Return};
 use crate::{
-    dispatch::gather::{Gather, Join},
+    dispatch::{
+        gather::{Gather, Join},
+        transaction,
+    },
     families,
     net::connection::Connection,
     observe::allocator,
@@ -58,9 +61,15 @@ pub enum Task {
     MemoryDoctor,
     /// Give back memory that this thread keeps.
     Purge,
+    /// Watch a key.
+    Watch,
+    /// Watch it no longer.
+    Unwatch,
+    /// A transaction on this shard alone.
+    Transaction,
 }
 
-const TASKS: [Task; 19] = [
+const TASKS: [Task; 22] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -80,6 +89,9 @@ const TASKS: [Task; 19] = [
     Task::MemoryStats,
     Task::MemoryDoctor,
     Task::Purge,
+    Task::Watch,
+    Task::Unwatch,
+    Task::Transaction,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -91,7 +103,8 @@ pub fn task_of(what: u16) -> Option<Task> {
 }
 
 impl Task {
-    fn number(self) -> u16 {
+    /// Its number among commands.
+    pub fn number(self) -> u16 {
         FIRST + self as u16
     }
 
@@ -125,6 +138,7 @@ impl Task {
                 core.count_asker(current.as_deref());
             }
             Task::Purge => allocator::flush_thread_cache(),
+            Task::Transaction => return core.run_sent_work(db, args, out),
             _ => return self.run_on_shard(core, db, args, out),
         }
         0
@@ -133,6 +147,17 @@ impl Task {
     fn run_on_shard(self, core: &mut Core, db: usize, args: Args<'_>, out: &mut Vec<u8>) -> Lsn {
         let now = core.now_ms;
         let Some(shard) = core.shard.as_mut() else { return 0 };
+        match self {
+            Task::Watch => {
+                transaction::watch_here(shard, db, args.get(0), now, out);
+                return 0;
+            }
+            Task::Unwatch => {
+                shard.unwatch(db, args.get(0));
+                return 0;
+            }
+            _ => {}
+        }
         let mut reply = Reply::new(out, false);
         let result = match self {
             Task::Export => shard.export(db, args.get(0), now).map(|(found, gate)| {
@@ -188,7 +213,10 @@ impl Task {
             | Task::LogFault
             | Task::MemoryStats
             | Task::MemoryDoctor
-            | Task::Purge => Ok(0),
+            | Task::Purge
+            | Task::Watch
+            | Task::Unwatch
+            | Task::Transaction => Ok(0),
         };
         match result {
             Ok(gate) => gate,
@@ -203,7 +231,7 @@ impl Task {
     pub fn join(
         self,
         core: &Core,
-        conn: &Connection,
+        conn: &mut Connection,
         args: Args<'_>,
         parts: &[Vec<u8>],
         out: &mut Vec<u8>,
@@ -228,6 +256,9 @@ impl Task {
             Task::MemoryStats => families::memory::join_stats(core, conn, out),
             Task::MemoryDoctor => families::memory::join_diagnosis(core, conn, out),
             Task::Purge => families::memory::join_purge(out),
+            Task::Watch => transaction::join_watched(conn, parts, out),
+            // Asked for in other ways.
+            Task::Unwatch | Task::Transaction => {}
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
                 out.extend_from_slice(&parts[0]);
             }
@@ -238,14 +269,38 @@ impl Task {
 impl Core {
     /// Runs a task on every core for a connection.
     pub fn run_everywhere(&mut self, conn: &mut Connection, task: Task, args: Args<'_>) {
-        let n = self.shards();
         let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
+        let seq = self.open_task(conn, task, owned, self.shards());
+        self.ask_everywhere(conn, seq, task, conn.session.db as u16, args);
+    }
+
+    /// Opens a slot for the answer of a task of so many parts.
+    pub fn open_task(
+        &mut self,
+        conn: &mut Connection,
+        task: Task,
+        args: OwnedArgs,
+        parts: usize,
+    ) -> u32 {
         let seq = conn.open_slot(self.id);
         if let Some(slot) = conn.slot(seq) {
-            let join = Join::Task(task, owned);
-            slot.gather = Some(Box::new(Gather { join, parts: vec![Vec::new(); n], left: n }));
+            let join = Join::Task(task, args);
+            let gather = Gather { join, parts: vec![Vec::new(); parts], left: parts };
+            slot.gather = Some(Box::new(gather));
         }
-        let db = conn.session.db as u16;
+        seq
+    }
+
+    /// Asks every core for its part of a task.
+    pub fn ask_everywhere(
+        &mut self,
+        conn: &mut Connection,
+        seq: u32,
+        task: Task,
+        db: u16,
+        args: Args<'_>,
+    ) {
+        let n = self.shards();
         // Own part last: it may close this very connection (CLIENT KILL).
         let own = self.id;
         for shard in (0..n as u16).filter(|&s| s != own).chain([own]) {
@@ -266,6 +321,9 @@ impl Core {
         args: Args<'_>,
     ) {
         let to = Return { seq, part, ..self.return_to(conn) };
+        if shard != self.id && self.executing {
+            return self.task_lent(conn, shard, task, seq, part, db, args);
+        }
         if shard != self.id {
             conn.sent_out(shard);
             let (what, resp3) = (task.number(), conn.session.resp3);
@@ -284,6 +342,25 @@ impl Core {
         }
         if let Some(gather) = conn.slot(seq).and_then(|s| s.gather.take()) {
             self.gathered(conn, seq, gather, part, (shard, gate), &answer);
+        }
+    }
+
+    /// A task's part on a shard that another core has lent.
+    #[expect(clippy::too_many_arguments, reason = "as above")]
+    fn task_lent(
+        &mut self,
+        conn: &mut Connection,
+        shard: u16,
+        task: Task,
+        seq: u32,
+        part: u16,
+        db: u16,
+        args: Args<'_>,
+    ) {
+        let mut answer = Vec::new();
+        self.as_shard(shard, |core| task.run_on_shard(core, db as usize, args, &mut answer));
+        if let Some(gather) = conn.slot(seq).and_then(|s| s.gather.take()) {
+            self.gathered(conn, seq, gather, part, (shard, 0), &answer);
         }
     }
 }

@@ -77,6 +77,9 @@ impl Core {
             conn.parked = Parked::Order(None);
             return Taken::NotYet;
         }
+        if is_write(spec) && !self.executing {
+            return self.run_alone(conn, spec, args);
+        }
         if spec.flags.has(Flags::DENYOOM) && !self.shard.as_mut().is_some_and(Shard::has_memory) {
             return self.reject(conn, id, CommandError::OUT_OF_MEMORY);
         }
@@ -165,17 +168,22 @@ impl Core {
         to: Return,
         args: Args<'_>,
     ) {
-        if shard != self.id {
+        if shard != self.id && !self.executing {
             self.send_part(conn, shard, id, to, true, args.iter_from(0));
             self.timings.start();
             return;
         }
         let (db, resp3, now) = (conn.session.db, conn.session.resp3, self.now_ms);
-        let Some(own) = self.shard.as_mut() else { return };
+        let is_transaction = self.executing;
+        let Some(own) = self.shard_at(shard) else { return };
         own.keeps_access = conn.session.no_touch;
         own.is_part = true;
         let mut reply = Vec::new();
-        let gate = own.execute(spec, db, now, resp3, args, &mut reply);
+        let mut gate = own.execute(spec, db, now, resp3, args, &mut reply);
+        if is_transaction {
+            // The whole reply waits for the whole transaction.
+            gate = 0;
+        }
         own.is_part = false;
         let ticks = self.timings.lap();
         self.charge(conn, to.seq, ticks);

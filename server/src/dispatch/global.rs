@@ -11,6 +11,7 @@ use crate::{
     runtime::{
         control::{Control, GlobalOp, Origin},
         core::Core,
+        desk::Turn,
     },
 };
 use quire_engine::{
@@ -28,6 +29,8 @@ const SMALL_FLUSH_KEYS: u64 = 10_000;
 pub struct Globals {
     queue: VecDeque<(GlobalOp, Origin)>,
     running: Option<Running>,
+    /// The desk has been asked for a turn that has not ended.
+    has_asked: bool,
 }
 
 struct Running {
@@ -55,14 +58,21 @@ impl Core {
     /// Core 0: a request has come.
     pub fn global_requested(&mut self, op: GlobalOp, origin: Origin) {
         self.globals.queue.push_back((op, origin));
-        self.next_global();
+        if !self.globals.has_asked {
+            self.globals.has_asked = true;
+            if self.shared.desk.ask(Turn::Global) {
+                self.begin_global();
+            }
+        }
     }
 
-    fn next_global(&mut self) {
-        if self.globals.running.is_some() {
+    /// Core 0 has the desk's turn: the next operation begins.
+    pub fn begin_global(&mut self) {
+        let Some((op, origin)) = self.globals.queue.pop_front() else {
+            self.globals.has_asked = false;
+            self.end_turn();
             return;
-        }
-        let Some((op, origin)) = self.globals.queue.pop_front() else { return };
+        };
         self.globals.running = Some(Running {
             op,
             origin,
@@ -182,7 +192,7 @@ impl Core {
                 GlobalOp::FlushDb { db, lazily } => {
                     shard.forget(db as usize..db as usize + 1, lazily);
                 }
-                GlobalOp::SwapDb(a, b) => shard.keyspace.swap(a as usize, b as usize),
+                GlobalOp::SwapDb(a, b) => shard.swap_databases(a as usize, b as usize),
             }
         }
         self.publish_key_counts();
@@ -204,7 +214,13 @@ impl Core {
             let done = Control::GlobalDone { origin, result, gates };
             self.shared.cores[origin.core].mailbox.post(done);
         }
-        self.next_global();
+        // Transactions that wait get their turn before the next operation does.
+        self.globals.has_asked = !self.globals.queue.is_empty();
+        if self.globals.has_asked && self.shared.desk.ask(Turn::Global) {
+            self.begin_global();
+            return;
+        }
+        self.end_turn();
     }
 
     /// The origin: reply.

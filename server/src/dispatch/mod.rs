@@ -17,6 +17,7 @@ pub mod redact;
 pub mod route;
 pub mod steps;
 pub mod table;
+pub mod transaction;
 
 use crate::{
     families::{ServerSpec, Step},
@@ -149,7 +150,13 @@ impl Core {
     /// One whole command.
     #[inline]
     fn command(&mut self, conn: &mut Connection, args: Args<'_>) -> Taken {
-        let Some(target) = table::lookup(args) else {
+        let target = table::lookup(args);
+        if conn.multi.as_ref().is_some_and(|multi| multi.is_open)
+            && let Some(taken) = self.queue_command(conn, target, args)
+        {
+            return taken;
+        }
+        let Some(target) = target else {
             if is_http(args.get(0)) {
                 return self.abort_http(conn);
             }
@@ -273,6 +280,8 @@ impl Core {
                 taken = Taken::Waits;
             }
             Step::RewriteConfig { all } => self.start_rewrite(conn, all),
+            Step::Exec => taken = self.exec(conn),
+            Step::Watch => self.watch_keys(conn, args),
         }
         let ticks = self.timings.lap();
         self.account(conn, id, spec.flags, args, ticks);
@@ -322,7 +331,7 @@ impl Core {
     }
 
     /// A whole reply that waits for nothing, behind those of earlier commands.
-    fn append_reply(&mut self, conn: &mut Connection, reply: &[u8]) {
+    pub fn append_reply(&mut self, conn: &mut Connection, reply: &[u8]) {
         if conn.is_direct() {
             conn.out.buf.extend_from_slice(reply);
         } else {

@@ -30,7 +30,7 @@ impl Core {
         id: u16,
         args: Args<'_>,
     ) -> Taken {
-        if is_write(spec) && self.is_log_full() {
+        if is_write(spec) && self.is_log_full() && !self.executing {
             conn.parked = Parked::LogFull;
             self.stalled.push(conn.index);
             return Taken::NotYet;
@@ -47,7 +47,7 @@ impl Core {
 
     /// True when this shard's clients write faster than its log is given room.
     #[inline]
-    fn is_log_full(&self) -> bool {
+    pub fn is_log_full(&self) -> bool {
         self.shard.as_ref().is_some_and(|s| s.staging.is_backlogged() && !s.staging.is_failed())
     }
 
@@ -100,7 +100,7 @@ impl Core {
     }
 
     /// SCAN goes to the shard that owns its cursor's slot group.
-    fn shard_of_cursor(&self, args: Args<'_>) -> u16 {
+    pub(super) fn shard_of_cursor(&self, args: Args<'_>) -> u16 {
         let cursor = args
             .try_get(1)
             .and_then(|b| std::str::from_utf8(b).ok())
@@ -126,6 +126,10 @@ impl Core {
         }
         if shard == self.id {
             return self.run_here(conn, spec, id, args);
+        }
+        if self.executing {
+            self.run_lent(conn, spec, id, args, shard);
+            return Taken::Yes;
         }
         if self.mesh.is_full(shard) {
             conn.parked = Parked::BackPressure(shard);
@@ -183,7 +187,7 @@ impl Core {
             let out = &mut conn.out.buf;
             let at = out.len();
             let gate = shard.execute(spec, db, self.now_ms, resp3, args, out);
-            if gate != 0 {
+            if gate != 0 && !self.executing {
                 conn.out.gate(at, self.id, gate, self.turn);
                 if is_write(spec) {
                     conn.wrote(self.id, gate);
@@ -192,7 +196,11 @@ impl Core {
         } else {
             let mut reply = std::mem::take(&mut self.scratch);
             reply.clear();
-            let gate = shard.execute(spec, db, self.now_ms, resp3, args, &mut reply);
+            let mut gate = shard.execute(spec, db, self.now_ms, resp3, args, &mut reply);
+            if self.executing {
+                // The whole reply waits for the whole transaction.
+                gate = 0;
+            }
             if gate != 0 && is_write(spec) {
                 conn.wrote(self.id, gate);
             }

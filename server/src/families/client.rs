@@ -325,6 +325,9 @@ fn describe(core: &Core, conn: &Connection, request: Option<Args<'_>>, line: &mu
     let argv = request.map_or(0, |args| args.bytes());
     let query = conn.input.len() - conn.input_at + request.map_or(0, request_bytes);
     let query_free = conn.input.capacity() - conn.input.len();
+    let queue = conn.multi.as_ref();
+    let multi = queue.filter(|multi| multi.is_open).map_or(-1, |multi| multi.commands.len() as i64);
+    let multi_bytes = queue.map_or(0, |multi| multi.memory_bytes());
     let output = conn.out.bytes() + conn.held.len();
     let ready = conn.slots.iter().filter(|slot| slot.ready).count();
     let total = conn.memory_bytes() + request.map_or(0, request_bytes);
@@ -332,7 +335,7 @@ fn describe(core: &Core, conn: &Connection, request: Option<Args<'_>>, line: &mu
     let _ = writeln!(
         line,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \
-         ssub=0 multi=-1 qbuf={query} qbuf-free={query_free} argv-mem={argv} multi-mem=0 rbs={} \
+         ssub=0 multi={multi} qbuf={query} qbuf-free={query_free} argv-mem={argv} multi-mem={multi_bytes} rbs={} \
          rbp={} obl={} oll={ready} omem={output} tot-mem={total} events={events} cmd={} user=default redir=-1 \
          resp={} lib-name={} lib-ver={} shard={}",
         session.id,

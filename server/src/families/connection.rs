@@ -125,6 +125,7 @@ fn reset(
     out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
     core.set_monitor(conn, false);
+    core.discard(conn);
     let session = &mut conn.session;
     session.no_touch = false;
     session.db = 0;

@@ -263,6 +263,6 @@ fn shutdown(
         core.shared.forced.store(true, Ordering::Release);
     }
     core.shared.stopping.store(true, Ordering::Release);
-    core.shared.broadcast(|| Control::Shutdown);
+    core.shared.shut_down();
     Ok(Step::Blocked)
 }

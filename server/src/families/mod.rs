@@ -26,6 +26,10 @@ pub enum Step {
     Everywhere(Task),
     /// Change the whole data set.
     Global(GlobalOp),
+    /// Execute what MULTI has queued.
+    Exec,
+    /// Watch the keys that the arguments name.
+    Watch,
     /// Rewrite the configuration file, with every directive if `all`.
     RewriteConfig {
         /// Defaults too.
@@ -127,6 +131,7 @@ const FAMILIES: &[&[ServerSpec]] = &[
     memory::SPECS,
     monitor::SPECS,
     slowlog::SPECS,
+    transactions::SPECS,
 ];
 
 mod catalog;
@@ -147,6 +152,7 @@ pub mod latency;
 pub mod memory;
 mod monitor;
 mod slowlog;
+mod transactions;
 
 pub use connection::REDIS_VERSION;
 

@@ -6,7 +6,7 @@
 
 use super::outbuf::OutBuf;
 use crate::{
-    dispatch::{account::Call, gather::Gather},
+    dispatch::{account::Call, gather::Gather, transaction::Multi},
     resp::RequestParser,
     session::Session,
 };
@@ -35,6 +35,8 @@ pub enum Parked {
     Frozen,
     /// CLIENT PAUSE.
     Paused,
+    /// Work waits for a session in which all shards are lent.
+    Lending,
 }
 
 /// Where a reply that is not yet due waits.
@@ -116,6 +118,8 @@ pub struct Connection {
     pub outstanding_shard: u16,
     /// Outstanding parts are on more than one shard.
     pub outstanding_mixed: bool,
+    /// MULTI's queue and WATCH's keys.
+    pub multi: Option<Box<Multi>>,
     /// Why input is not processed.
     pub parked: Parked,
     /// A multishot receive is armed.

@@ -74,6 +74,14 @@ pub enum Control {
     Retired(u64, Retirement),
     /// Somebody waits for this shard's log to be synced now.
     SyncNow,
+    /// To every core but one: lend the shard to that one.
+    Lend(u16),
+    /// To that one: all other shards are there.
+    AllLent,
+    /// This core's session begins.
+    LendTurn,
+    /// To core 0: the next global operation begins.
+    GlobalTurn,
     /// To core 0: run a global operation.
     Global(GlobalOp, Origin),
     /// To every core: stop executing, commit and sync, say so.

@@ -37,6 +37,10 @@ impl Core {
             Control::SyncNow => {
                 self.with_log(|log, staging, _, _| log.request_sync(staging));
             }
+            Control::Lend(leader) => self.lend(leader),
+            Control::AllLent => self.hold_session(),
+            Control::LendTurn => self.begin_session(),
+            Control::GlobalTurn => self.begin_global(),
             Control::Global(op, origin) => self.global_requested(op, origin),
             Control::Freeze => {
                 self.frozen = true;
@@ -86,6 +90,9 @@ impl Core {
         self.limit_shard();
         self.publish_key_counts();
         self.execute_deferred();
+        if let Some(leader) = self.lend_first.take() {
+            self.lend(leader);
+        }
     }
 
     /// A log has failed: writes stop on all shards, since transactions tie them together.

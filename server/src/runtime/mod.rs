@@ -7,6 +7,8 @@ pub mod buffers;
 pub mod clients_limit;
 pub mod control;
 pub mod core;
+pub mod desk;
+pub mod lending;
 pub mod librarian;
 pub mod limit;
 pub mod log_io;

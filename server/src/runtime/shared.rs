@@ -2,7 +2,12 @@
 //!
 //! Every cell has one writer (its core) unless said otherwise; readers see a recent value.
 
-use super::{attention::Attention, control::Mailbox};
+use super::{
+    attention::Attention,
+    control::{Control, Mailbox},
+    desk::Desk,
+    lending::Lending,
+};
 use crate::{
     config::{Config, LiveConfig},
     net::listener::Listener,
@@ -304,6 +309,12 @@ pub struct Shared {
     pub replication_id: String,
     /// Commands, bytes received and bytes sent per second.
     pub rates: Rates<3>,
+    /// Who may act on all shards at once.
+    pub desk: Desk,
+    /// Shards on their way between cores.
+    pub lending: Lending,
+    /// Number of the last transaction over several shards.
+    pub transactions: AtomicU64,
     /// Monitors and pauses.
     pub attention: Attention,
     /// How long memory has been over its limit.
@@ -374,6 +385,9 @@ impl Shared {
             run_id,
             replication_id,
             rates: Rates::default(),
+            desk: Desk::default(),
+            lending: Lending::new(n),
+            transactions: AtomicU64::new(0),
             attention: Attention::new(n),
             over_limit: OverLimit::default(),
             slowlog: SlowLog::default(),
@@ -402,6 +416,13 @@ impl Shared {
     pub fn broadcast(&self, message: impl Fn() -> super::control::Control) {
         for core in &self.cores {
             core.mailbox.post(message());
+        }
+    }
+
+    /// Has every core stop, once whoever acts on all shards has finished.
+    pub fn shut_down(&self) {
+        if self.desk.close() {
+            self.broadcast(|| Control::Shutdown);
         }
     }
 

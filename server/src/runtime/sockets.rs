@@ -163,6 +163,7 @@ impl Core {
             outstanding: 0,
             outstanding_shard: 0,
             outstanding_mixed: false,
+            multi: None,
             parked: Parked::No,
             receiving: false,
             pausing: false,
@@ -252,6 +253,7 @@ impl Core {
             | Parked::BackPressure(_)
             | Parked::LogFull
             | Parked::Frozen
+            | Parked::Lending
             | Parked::Paused => {}
         }
     }
@@ -394,6 +396,7 @@ impl Core {
         conn.out.discard();
         conn.aof_wait = None;
         self.set_monitor(conn, false);
+        self.discard(conn);
         if matches!(conn.parked, Parked::Blocked | Parked::Paused) {
             self.no_longer_blocked();
             conn.parked = Parked::No;

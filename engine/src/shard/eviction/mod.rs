@@ -312,6 +312,7 @@ impl Shard {
             random,
             staging,
             stats,
+            watches,
             ..
         } = self;
         let choice = limit.policy.choice();
@@ -332,6 +333,7 @@ impl Shard {
             };
             let mut log = |key: &[u8], hash| {
                 staging.begin();
+                watches.changed(candidate.db, hash);
                 staging.touch_write(hash);
                 staging.push(candidate.db as u16, Effect::Del { key });
                 staging.end();

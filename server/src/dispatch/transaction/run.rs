@@ -1,0 +1,233 @@
+//! Running a connection's work on the shards that are here: its own, or all in a session.
+//!
+//! Every shard's part becomes one batch of its log. Commands take their ordinary way (`route`);
+//! since every shard is at hand, whatever they would send elsewhere is executed at once.
+//! ORDER: the whole reply waits for every part, so it stands behind one gate per shard at its
+//! start, put there before anything of it can leave.
+
+use super::{
+    super::{
+        everywhere::Task,
+        is_write,
+        table::{self, Target},
+    },
+    Work, write_null,
+};
+use crate::{
+    families::{ServerSpec, Step},
+    net::connection::Connection,
+    runtime::{control::GlobalOp, core::Core},
+    session::ReplyMode,
+};
+use quire_engine::{
+    aof::{Lsn, Participants, Transaction},
+    command::{Args, CommandError, CommandSpec, OwnedArgs, Reply},
+};
+use std::{collections::BTreeSet, sync::atomic::Ordering};
+
+/// A task that waits for the end of a session: connection and its generation, reply slot, task,
+/// arguments, database.
+pub type AfterSession = (u32, u32, u32, Task, OwnedArgs, u16);
+
+impl Core {
+    /// Runs `work`, all of whose keys are on `shards`, which are all here. Nothing of the
+    /// connection is out on another shard.
+    pub(super) fn run_work(&mut self, conn: &mut Connection, work: Work, shards: &BTreeSet<u16>) {
+        let now = self.now_ms;
+        let is_unchanged = work
+            .watched
+            .iter()
+            .all(|key| self.shard_at(key.shard).is_some_and(|shard| key.holds(shard, now)));
+        self.unwatch_held(&work);
+        if !is_unchanged {
+            let mut reply = Vec::new();
+            write_null(&mut reply, conn.session.resp3);
+            self.append_reply(conn, &reply);
+            return;
+        }
+        let at = conn.out.buf.len();
+        let mode = std::mem::replace(&mut conn.session.reply_mode, ReplyMode::On);
+        let transaction = self.shared_transaction(&work, shards);
+        for &id in shards {
+            if let Some(shard) = self.shard_at(id) {
+                shard.begin_transaction(transaction);
+            }
+        }
+        self.executing = true;
+        if !work.is_single {
+            let mut head = Vec::new();
+            Reply::new(&mut head, conn.session.resp3).array(work.commands.len());
+            self.append_reply(conn, &head);
+        }
+        for args in &work.commands {
+            self.run_queued(conn, args.as_args());
+        }
+        self.executing = false;
+        let mut gates = Vec::new();
+        for &id in shards {
+            let Some(shard) = self.shard_at(id) else { continue };
+            let (lsn, wrote) = shard.end_transaction();
+            if lsn != 0 {
+                gates.push((id, lsn));
+            }
+            if wrote {
+                conn.wrote(id, lsn);
+            }
+        }
+        if let Some(Transaction { id, .. }) = transaction {
+            self.register(id, &gates);
+        }
+        if mode != ReplyMode::On && conn.slots.is_empty() {
+            conn.out.buf.truncate(at);
+            conn.session.reply_mode = if mode == ReplyMode::Skip { ReplyMode::On } else { mode };
+        } else {
+            gates.iter().for_each(|&(id, lsn)| conn.out.gate(at, id, lsn, self.turn));
+        }
+    }
+
+    /// What ties the parts of a transaction together in the logs, when it may write on several.
+    fn shared_transaction(&self, work: &Work, shards: &BTreeSet<u16>) -> Option<Transaction> {
+        let may_write = work.commands.iter().any(|args| match table::lookup(args.as_args()) {
+            Some(Target::Shard { spec, .. }) => is_write(spec),
+            Some(Target::Server { spec, .. }) => {
+                spec.flags.has(quire_engine::command::Flags::WRITE)
+            }
+            None => false,
+        });
+        if !may_write || shards.len() < 2 {
+            return None;
+        }
+        // One session at a time gives ids out, so their order is that of every log.
+        let id = self.shared.transactions.fetch_add(1, Ordering::Relaxed) + 1;
+        let participants = shards.iter().map(|&id| usize::from(id)).collect::<Participants>();
+        Some(Transaction { id, participants })
+    }
+
+    /// The logs settle a transaction when all its parts are where they must be.
+    fn register(&mut self, _id: u64, _parts: &[(u16, Lsn)]) {}
+
+    /// The transaction no longer watches anything, whatever becomes of it.
+    fn unwatch_held(&mut self, work: &Work) {
+        for key in &work.watched {
+            let db = usize::from(key.db);
+            if let Some(shard) = self.shard_at(key.shard) {
+                shard.unwatch(db, &key.key);
+            }
+        }
+    }
+
+    fn run_queued(&mut self, conn: &mut Connection, args: Args<'_>) {
+        self.timings.start();
+        match table::lookup(args) {
+            Some(Target::Shard { spec, id }) => {
+                self.route(conn, spec, id, args);
+                if self.is_attentive {
+                    self.show_monitors(conn, spec.flags, args);
+                }
+            }
+            Some(Target::Server { spec, id }) => self.run_server_command(conn, spec, id, args),
+            None => {}
+        }
+    }
+
+    /// A command about connection or server inside a transaction.
+    fn run_server_command(
+        &mut self,
+        conn: &mut Connection,
+        spec: &'static ServerSpec,
+        id: u16,
+        args: Args<'_>,
+    ) {
+        let Ok((spec, offset)) = spec.resolve(args) else { return };
+        let id = id + offset;
+        if self.is_attentive {
+            self.show_monitors(conn, spec.flags, args);
+        }
+        let mut out = Vec::new();
+        let step = match (spec.run)(self, conn, args, &mut out) {
+            Ok(step) => step,
+            Err(error) => {
+                out.clear();
+                self.count_error(&error);
+                self.timings.failed(id);
+                Reply::new(&mut out, conn.session.resp3).error(error.text());
+                Step::Reply
+            }
+        };
+        match step {
+            Step::Reply => self.append_reply(conn, &out),
+            Step::CloseAfterReply => {
+                self.append_reply(conn, &out);
+                conn.close_after_reply = true;
+            }
+            Step::Close => self.begin_close(conn),
+            Step::Everywhere(task) => self.run_after(conn, task, args),
+            Step::Global(op) => {
+                let result = self.run_global(op);
+                let mut reply = Reply::new(&mut out, conn.session.resp3);
+                match result {
+                    Ok(()) => reply.ok(),
+                    Err(error) => reply.error(error.text()),
+                }
+                self.append_reply(conn, &out);
+            }
+            _ => {
+                let error = CommandError::new("ERR This command is not possible inside MULTI");
+                Reply::new(&mut out, conn.session.resp3).error(error.text());
+                self.append_reply(conn, &out);
+            }
+        }
+        let ticks = self.timings.lap();
+        self.account(conn, id, spec.flags, args, ticks);
+    }
+
+    /// A task of all cores cannot run while they lend their shards: its answer comes when the
+    /// session is over, in its place among the replies.
+    fn run_after(&mut self, conn: &mut Connection, task: Task, args: Args<'_>) {
+        let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
+        let seq = self.open_task(conn, task, owned.clone(), self.shards());
+        let db = conn.session.db as u16;
+        if self.shards() == 1 {
+            self.ask_everywhere(conn, seq, task, db, args);
+        } else {
+            self.after_session.push((conn.index, conn.generation, seq, task, owned, db));
+        }
+    }
+
+    /// Empties databases inside a transaction: key by key, so that it is part of its batches.
+    fn run_global(&mut self, op: GlobalOp) -> Result<(), CommandError> {
+        let (databases, lazily) = match op {
+            GlobalOp::FlushAll { lazily } => (0..self.shared.options.databases, lazily),
+            GlobalOp::FlushDb { db, lazily } => (usize::from(db)..usize::from(db) + 1, lazily),
+            GlobalOp::SwapDb(..) => {
+                return Err(CommandError::new("ERR SWAPDB is not possible inside MULTI"));
+            }
+        };
+        for id in 0..self.shards() as u16 {
+            if let Some(shard) = self.shard_at(id) {
+                shard.flush(databases.clone(), lazily)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a command on a lent shard, for a connection of this core.
+    pub fn run_lent(
+        &mut self,
+        conn: &mut Connection,
+        spec: &'static CommandSpec,
+        id: u16,
+        args: Args<'_>,
+        at: u16,
+    ) {
+        let (db, resp3, now) = (conn.session.db, conn.session.resp3, self.now_ms);
+        let no_touch = conn.session.no_touch;
+        let Some(shard) = self.shard_at(at) else { return };
+        shard.keeps_access = no_touch;
+        let mut reply = Vec::new();
+        shard.execute(spec, db, now, resp3, args, &mut reply);
+        self.append_reply(conn, &reply);
+        let ticks = self.timings.lap();
+        self.account(conn, id, spec.flags, args, ticks);
+    }
+}

@@ -1,0 +1,130 @@
+//! A session: every other core lends its shard, this one runs what waits, all go on.
+//!
+//! One session at a time in the whole server (`runtime/desk.rs`): transactions have the same order
+//! on every shard. Everything that waits on this core when the session begins is run in it, so the
+//! price of stopping the cores is shared. A core that lends sleeps; the one that leads goes on
+//! serving until all have come, and waits for nobody while it holds them.
+
+use super::{super::Taken, WatchedKey};
+use crate::{
+    net::connection::{Connection, Parked},
+    runtime::{
+        control::Control,
+        core::Core,
+        desk::{Next, Turn},
+    },
+};
+use quire_engine::command::OwnedArgs;
+use std::collections::BTreeSet;
+
+/// What a connection has to have executed as one.
+#[derive(Debug)]
+pub struct Work {
+    /// The commands.
+    pub commands: Vec<OwnedArgs>,
+    /// Nothing is done when one of these has changed.
+    pub watched: Vec<WatchedKey>,
+    /// One command, whose reply is not in an array.
+    pub is_single: bool,
+}
+
+/// Work that waits for a session.
+#[derive(Debug)]
+pub struct Waiting {
+    conn: u32,
+    generation: u32,
+    work: Work,
+    shards: BTreeSet<u16>,
+}
+
+impl Core {
+    /// Parks the connection until its work has been done in a session.
+    pub fn ask_for_shards(
+        &mut self,
+        conn: &mut Connection,
+        work: Work,
+        shards: BTreeSet<u16>,
+    ) -> Taken {
+        conn.parked = Parked::Lending;
+        let (index, generation) = (conn.index, conn.generation);
+        self.waiting.push(Waiting { conn: index, generation, work, shards });
+        if !self.has_asked {
+            self.has_asked = true;
+            if self.shared.desk.ask(Turn::Lend(self.id)) {
+                self.begin_session();
+            }
+        }
+        Taken::Waits
+    }
+
+    /// This core's turn: the others are asked for their shards.
+    pub fn begin_session(&mut self) {
+        for (id, cell) in self.shared.cores.iter().enumerate() {
+            if id != usize::from(self.id) {
+                cell.mailbox.post(Control::Lend(self.id));
+            }
+        }
+    }
+
+    /// Another core's session: lends this shard and sleeps until it is back.
+    pub fn lend(&mut self, leader: u16) {
+        let Some(shard) = self.shard.take() else {
+            // Not open yet: its first deed.
+            self.lend_first = Some(leader);
+            return;
+        };
+        let shared = std::sync::Arc::clone(&self.shared);
+        if shared.lending.offer(self.id, Box::new(shard)) {
+            shared.cores[usize::from(leader)].mailbox.post(Control::AllLent);
+        }
+        self.shard = Some(*shared.lending.wait(self.id));
+        self.read_clocks();
+    }
+
+    /// All shards are here: the session.
+    pub fn hold_session(&mut self) {
+        self.lent = self.shared.lending.take_all();
+        self.has_asked = false;
+        for Waiting { conn: index, generation, work, shards } in std::mem::take(&mut self.waiting) {
+            if self.generations.get(index as usize) != Some(&generation) {
+                continue;
+            }
+            let Some(mut conn) = self.conns[index as usize].take() else { continue };
+            if !conn.closing {
+                self.run_work(&mut conn, work, &shards);
+                self.unpark(&mut conn);
+            } else {
+                self.unwatch(&work.watched);
+            }
+            self.put_back(conn);
+        }
+        for (id, shard) in std::mem::take(&mut self.lent).into_iter().enumerate() {
+            if let Some(shard) = shard {
+                self.shared.lending.give_back(id, shard);
+            }
+        }
+        self.end_turn();
+        for (index, generation, seq, task, args, db) in std::mem::take(&mut self.after_session) {
+            if self.generations.get(index as usize) != Some(&generation) {
+                continue;
+            }
+            let Some(mut conn) = self.conns[index as usize].take() else { continue };
+            if !conn.closing {
+                self.ask_everywhere(&mut conn, seq, task, db, args.as_args());
+            }
+            self.put_back(conn);
+        }
+    }
+
+    /// A turn at the desk has ended: the next one begins.
+    pub fn end_turn(&mut self) {
+        match self.shared.desk.finish() {
+            Next::Nothing => {}
+            Next::Turn(Turn::Lend(core)) => {
+                self.shared.cores[usize::from(core)].mailbox.post(Control::LendTurn);
+            }
+            Next::Turn(Turn::Global) => self.shared.cores[0].mailbox.post(Control::GlobalTurn),
+            Next::End => self.shared.broadcast(|| Control::Shutdown),
+        }
+    }
+}
