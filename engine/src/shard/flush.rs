@@ -11,7 +11,12 @@ impl Shard {
     ///
     /// # Errors
     /// `-MISCONF` when the log has failed or has no room; nothing has changed then.
-    pub fn flush(&mut self, databases: Range<usize>, lazily: bool) -> Result<Lsn, CommandError> {
+    pub fn flush(
+        &mut self,
+        databases: Range<usize>,
+        now_ms: i64,
+        lazily: bool,
+    ) -> Result<Lsn, CommandError> {
         if self.staging.enabled() {
             let mut bytes = 0;
             for db in databases.clone() {
@@ -20,7 +25,7 @@ impl Shard {
             self.staging.admit(bytes)?;
         }
         self.flush_begins(&databases);
-        self.note_emptied(databases.clone());
+        self.note_emptied(databases.clone(), now_ms);
         self.staging.begin();
         for db in databases {
             if self.staging.enabled() {
@@ -38,9 +43,9 @@ impl Shard {
 
     /// Empties databases without logging it: the manifest already says so.
     /// With `lazily` their memory is freed later, piece by piece.
-    pub fn forget(&mut self, databases: Range<usize>, lazily: bool) {
+    pub fn forget(&mut self, databases: Range<usize>, now_ms: i64, lazily: bool) {
         self.flush_begins(&databases);
-        self.note_emptied(databases.clone());
+        self.note_emptied(databases.clone(), now_ms);
         for db in databases {
             self.stats.changes += self.keyspace.empty(db, lazily) as u64;
         }

@@ -353,6 +353,6 @@ fn commands_of_a_transaction_are_one_batch_and_answer_each() {
 fn emptying_a_database_is_answered_once_its_deletions_are_logged() {
     let mut shard = shard();
     run(&mut shard, "SET k 1");
-    assert_eq!(shard.flush(0..16, false), Ok(2));
-    assert_eq!(shard.flush(0..16, false), Ok(0), "nothing to delete");
+    assert_eq!(shard.flush(0..16, NOW_MS, false), Ok(2));
+    assert_eq!(shard.flush(0..16, NOW_MS, false), Ok(0), "nothing to delete");
 }

@@ -7,6 +7,7 @@
 //! Knows no client. Costs one branch per effect while nobody watches.
 
 use super::Shard;
+use crate::keyspace::Keyspace;
 use std::collections::HashMap;
 
 /// What a client saw of a key when it began to watch it.
@@ -26,6 +27,8 @@ struct Watched {
     watchers: usize,
     changes: u64,
     expiries: u64,
+    /// An exchange of databases has put an expired key where none was: that is no change.
+    is_excused: bool,
 }
 
 /// The watched keys, by database and hash.
@@ -60,15 +63,6 @@ impl Watches {
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
-
-    /// Counts a change of every watched key of a database that `is_touched` is true of.
-    pub fn changed_where(&mut self, db: usize, is_touched: impl Fn(&[u8]) -> bool) {
-        for ((of, _), watched) in &mut self.keys {
-            if usize::from(*of) == db && is_touched(&watched.key) {
-                watched.changes += 1;
-            }
-        }
-    }
 }
 
 impl Shard {
@@ -81,6 +75,7 @@ impl Shard {
             watchers: 0,
             changes: 0,
             expiries: 0,
+            is_excused: false,
         });
         watched.watchers += 1;
         Seen { changes: watched.changes, expiries: watched.expiries, was_expired }
@@ -101,37 +96,65 @@ impl Shard {
     pub fn is_as_seen(&self, db: usize, key: &[u8], seen: Seen, now_ms: i64) -> bool {
         let at = (db as u16, self.keyspace.hasher().hash(key));
         let Some(watched) = self.watches.keys.get(&at) else { return false };
-        let is_gone = watched.expiries != seen.expiries || self.has_expired(db, key, now_ms);
+        let is_gone = watched.expiries != seen.expiries
+            || (!watched.is_excused && self.has_expired(db, key, now_ms));
         watched.changes == seen.changes && (seen.was_expired || !is_gone)
     }
 
     /// The databases are about to be emptied: keys that are there change.
-    pub(super) fn note_emptied(&mut self, databases: std::ops::Range<usize>) {
+    pub(super) fn note_emptied(&mut self, databases: std::ops::Range<usize>, now_ms: i64) {
         if self.watches.is_empty() {
             return;
         }
         let keyspace = &self.keyspace;
-        for db in databases {
-            self.watches.changed_where(db, |key| keyspace.db(db).get(keyspace.key(key)).is_some());
+        for ((db, _), watched) in &mut self.watches.keys {
+            if databases.contains(&usize::from(*db)) {
+                match presence(keyspace, usize::from(*db), &watched.key, now_ms) {
+                    Presence::Live => watched.changes += 1,
+                    Presence::Expired => watched.expiries += 1,
+                    Presence::None => {}
+                }
+            }
         }
     }
 
-    /// Exchanges two databases: keys that are in one of them change in both.
-    pub fn swap_databases(&mut self, a: usize, b: usize) {
-        if !self.watches.is_empty() {
-            let keyspace = &self.keyspace;
-            let is_touched = |key: &[u8]| {
-                let key = keyspace.key(key);
-                keyspace.db(a).get(key).is_some() || keyspace.db(b).get(key).is_some()
+    /// Exchanges two databases: keys that are in one of them change in both. What stood there
+    /// expired, or is replaced by nothing or by something expired, is no change to who knew it so.
+    pub fn swap_databases(&mut self, a: usize, b: usize, now_ms: i64) {
+        let keyspace = &self.keyspace;
+        for ((db, _), watched) in &mut self.watches.keys {
+            let other = match usize::from(*db) {
+                db if db == a => b,
+                db if db == b => a,
+                _ => continue,
             };
-            self.watches.changed_where(a, is_touched);
-            self.watches.changed_where(b, is_touched);
+            let old = presence(keyspace, usize::from(*db), &watched.key, now_ms);
+            match (old, presence(keyspace, other, &watched.key, now_ms)) {
+                (Presence::None, Presence::None) => {}
+                (_, Presence::Live) => watched.changes += 1,
+                (Presence::None, Presence::Expired) => watched.is_excused = true,
+                (_, Presence::None | Presence::Expired) => watched.expiries += 1,
+            }
         }
         self.keyspace.swap(a, b);
     }
 
     fn has_expired(&self, db: usize, key: &[u8], now_ms: i64) -> bool {
-        let entry = self.keyspace.db(db).get(self.keyspace.key(key));
-        entry.is_some_and(|entry| entry.deadline().is_some_and(|at_ms| now_ms > at_ms))
+        presence(&self.keyspace, db, key, now_ms) == Presence::Expired
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    None,
+    Live,
+    Expired,
+}
+
+fn presence(keyspace: &Keyspace, db: usize, key: &[u8], now_ms: i64) -> Presence {
+    match keyspace.db(db).get(keyspace.key(key)) {
+        None => Presence::None,
+        Some(entry) if entry.deadline().is_some_and(|at_ms| now_ms > at_ms) => Presence::Expired,
+        Some(_) => Presence::Live,
     }
 }

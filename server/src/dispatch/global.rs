@@ -106,7 +106,7 @@ impl Core {
         let mut lsn = 0;
         let mut error = None;
         if let Some(shard) = self.shard.as_mut() {
-            match shard.flush(databases, lazily) {
+            match shard.flush(databases, self.now_ms, lazily) {
                 Ok(gate) => lsn = gate,
                 Err(e) => error = Some(e.to_string()),
             }
@@ -187,12 +187,12 @@ impl Core {
         if let (Some(op), Some(shard)) = (op, self.shard.as_mut()) {
             match op {
                 GlobalOp::FlushAll { lazily } => {
-                    shard.forget(0..shard.keyspace.databases(), lazily);
+                    shard.forget(0..shard.keyspace.databases(), self.now_ms, lazily);
                 }
                 GlobalOp::FlushDb { db, lazily } => {
-                    shard.forget(db as usize..db as usize + 1, lazily);
+                    shard.forget(db as usize..db as usize + 1, self.now_ms, lazily);
                 }
-                GlobalOp::SwapDb(a, b) => shard.swap_databases(a as usize, b as usize),
+                GlobalOp::SwapDb(a, b) => shard.swap_databases(a as usize, b as usize, self.now_ms),
             }
         }
         self.publish_key_counts();

@@ -20,7 +20,7 @@ use crate::{
     session::ReplyMode,
 };
 use quire_engine::{
-    aof::{Lsn, Participants, Transaction},
+    aof::{Participants, Transaction},
     command::{Args, CommandError, CommandSpec, OwnedArgs, Reply},
 };
 use std::{collections::BTreeSet, sync::atomic::Ordering};
@@ -74,8 +74,11 @@ impl Core {
                 conn.wrote(id, lsn);
             }
         }
-        if let Some(Transaction { id, .. }) = transaction {
-            self.register(id, &gates);
+        if let (Some(Transaction { id, .. }), false) = (transaction, gates.is_empty()) {
+            // ORDER: while all participants are here: none has written its part yet, so none can
+            // settle it before the others' parts are known.
+            let parts: Vec<_> = gates.iter().map(|&(id, lsn)| (usize::from(id), lsn)).collect();
+            self.shared.frontier.register(id, &parts);
         }
         if mode != ReplyMode::On && conn.slots.is_empty() {
             conn.out.buf.truncate(at);
@@ -102,9 +105,6 @@ impl Core {
         let participants = shards.iter().map(|&id| usize::from(id)).collect::<Participants>();
         Some(Transaction { id, participants })
     }
-
-    /// The logs settle a transaction when all its parts are where they must be.
-    fn register(&mut self, _id: u64, _parts: &[(u16, Lsn)]) {}
 
     /// The transaction no longer watches anything, whatever becomes of it.
     fn unwatch_held(&mut self, work: &Work) {
@@ -203,9 +203,10 @@ impl Core {
                 return Err(CommandError::new("ERR SWAPDB is not possible inside MULTI"));
             }
         };
+        let now = self.now_ms;
         for id in 0..self.shards() as u16 {
             if let Some(shard) = self.shard_at(id) {
-                shard.flush(databases.clone(), lazily)?;
+                shard.flush(databases.clone(), now, lazily)?;
             }
         }
         Ok(())
