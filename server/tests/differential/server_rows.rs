@@ -70,6 +70,11 @@ pub const ROWS: &[Row] = &[
     fixed("memory|doctor", 1, nothing, Kind),
     fixed("memory|malloc-stats", 1, nothing, Kind),
     fixed("memory|purge", 1, nothing, Exact),
+    Row { name: "multi", weight: 6, make: Make::Action(transaction) },
+    row("exec", 4, nothing, Exact),
+    row("discard", 2, nothing, Exact),
+    row("watch", 4, |w, line| line.extend(w.keys(3)), Exact),
+    row("unwatch", 1, nothing, Exact),
     row("time", 1, nothing, Time),
     row("flushall", 1, flush, Exact),
     row("flushdb", 1, flush, Exact),
@@ -90,6 +95,34 @@ pub const WITHOUT: &[(&str, &str)] = &[
 /// Groups of commands without rows: their rows come with the comparison of collections.
 pub const WITHOUT_GROUPS: &[&str] =
     &["hash", "list", "set", "sortedset", "stream", "bitmap", "hyperloglog", "geo"];
+
+/// A transaction as most clients send it, now and then with a watch in front.
+fn transaction(w: &mut Words) -> Action {
+    let line = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect::<Line>();
+    let mut lines = Vec::new();
+    if w.chance(2) {
+        lines.push((line(&[b"WATCH", &w.key(), &w.key()]), Exact));
+    }
+    lines.push((line(&[b"MULTI"]), Exact));
+    for _ in 0..w.below(6) {
+        let (key, other, value) = (w.key(), w.key(), w.value());
+        let command = match w.below(10) {
+            0 => line(&[b"SET", &key, &value]),
+            1 => line(&[b"GET", &key]),
+            2 => line(&[b"INCR", &key]),
+            3 => line(&[b"APPEND", &key, &value]),
+            4 => line(&[b"MSET", &key, &value, &other, b"v"]),
+            5 => line(&[b"MGET", &key, &other]),
+            6 => line(&[b"DEL", &key, &other]),
+            7 => line(&[b"RENAME", &key, &other]),
+            8 => line(&[b"COPY", &key, &other, b"REPLACE"]),
+            _ => line(&[b"EXISTS", &key, &other, &key]),
+        };
+        lines.push((command, Exact));
+    }
+    lines.push((line(&[if w.chance(6) { b"DISCARD" } else { b"EXEC" }]), Exact));
+    Action::Lines(lines)
+}
 
 fn slowlog_get(w: &mut Words, line: &mut Line) {
     if w.chance(2) {

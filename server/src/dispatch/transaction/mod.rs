@@ -27,6 +27,7 @@ use crate::{
 };
 use quire_engine::{
     command::{Args, CommandError, CommandSpec, Fanout, Flags, OwnedArgs, Reply},
+    families::table as engine_table,
     shard::Shard,
 };
 pub use run::AfterSession;
@@ -115,6 +116,13 @@ impl Core {
     fn may_queue(&mut self, spec: &CommandSpec, args: Args<'_>) -> Result<(), CommandError> {
         if !spec.accepts(args.len()) {
             return Err(CommandError::arity(spec.name));
+        }
+        if engine_table::is_container(spec)
+            && let Some(sub) = args.try_get(1)
+        {
+            // Its sub-commands are found by themselves.
+            let name = spec.name.to_ascii_uppercase();
+            return Err(CommandError::unknown_subcommand(sub, &name));
         }
         let Some(shard) = self.shard.as_mut() else { return Err(super::LOADING) };
         if spec.flags.has(Flags::DENYOOM) && !shard.has_memory() {

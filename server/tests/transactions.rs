@@ -1,0 +1,198 @@
+//! MULTI, EXEC, WATCH and commands on several keys: as in stock Redis, and whole or not at all on
+//! every shard, for everybody and over a crash.
+
+use crate::support::{
+    client::{Client, Reply},
+    load::Dice,
+    process::{Launch, ServerProcess, fresh_dir},
+};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+const SHARDS: [&str; 3] = ["1", "2", "4"];
+const ACCOUNTS: u64 = 16;
+const EACH: i64 = 100;
+
+/// Lines of two connections; those that begin with `>` are the second's.
+const LINES: &str = "EXEC; DISCARD; MULTI; MULTI; WATCH a; SET a 1; INCR a; GET nokey; EXEC; GET a
+MULTI; SET a; EXEC; MULTI; NOSUCH x; SET a 5; EXEC; GET a; MULTI; SET a 2; DISCARD; GET a; EXEC
+MULTI; MSET a 1 b 2 c 3 d 4; MGET d c b a; RENAME d e; LPUSH a x; PING; ECHO hi; DEL a b c; DBSIZE; EXEC
+MULTI; EXEC; WATCH a b c; UNWATCH; MULTI; PING; EXEC; SELECT 1; SET one 1; MULTI; SELECT 0; SET zero 1; GET one; EXEC
+GET zero; SELECT 1; GET one; SELECT 0
+WATCH a b c d; MULTI; SET b 1; > SET d 2; EXEC; GET b; MULTI; SET b 1; EXEC; GET b
+WATCH a; > SET a 1; > DEL a; MULTI; PING; EXEC; WATCH nokey; > DEL nokey; MULTI; PING; EXEC
+SET a 1; WATCH a; > SET a 1; MULTI; PING; EXEC; WATCH a b; > FLUSHALL; MULTI; PING; EXEC; WATCH a b; > FLUSHALL; MULTI; PING; EXEC
+SET a 1; WATCH a; > EXPIRE a 100; MULTI; PING; EXEC; WATCH a; SET a 3; MULTI; PING; EXEC; WATCH a; > SELECT 2; > SET a 1; > SELECT 0
+MULTI; PING; EXEC; WATCH a; MULTI; > SET a 4; DISCARD; MULTI; PING; EXEC; WATCH a; > SWAPDB 0 2; MULTI; PING; EXEC
+WATCH x y; RESET; > SET x 1; MULTI; PING; EXEC; MULTI; SET x 5; RESET; GET x; EXEC
+MULTI; SADD s1 a b; SADD s2 b c; SINTERSTORE s3 s1 s2; SMOVE s1 s2 a; SCARD s2; SUNIONSTORE s4 s1 s2 s3; SCARD s4; EXEC
+MULTI; FLUSHDB; SET q 1; DBSIZE; EXEC; MULTI; SET a 1; FLUSHALL; EXEC; DBSIZE; MULTI; GET a; GETSET a 7; APPEND a 8; EXEC
+MULTI; HSET h f 1; HGETALL h; ZADD z 1 m; ZRANGE z 0 -1 WITHSCORES; EXEC; HELLO 3; MULTI; HGETALL h; GET nokey; ZSCORE z m; EXEC
+WATCH a; > SET a 1; MULTI; PING; EXEC; SET ttl 1 PX 1; WATCH other; MULTI; PING; EXEC";
+
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    println!("seed {}", now.as_nanos() as u64);
+    now.as_nanos() as u64
+}
+
+fn answers(server: &ServerProcess) -> Vec<(String, Reply)> {
+    let (mut first, mut second) = (server.client(), server.client());
+    let lines = LINES.split(['\n', ';']).map(str::trim);
+    let answer = |line: &str| {
+        let (client, line) = match line.strip_prefix("> ") {
+            Some(line) => (&mut second, line),
+            None => (&mut first, line),
+        };
+        let words: Vec<&str> = line.split(' ').collect();
+        let reply = client.ask(&words);
+        // HELLO tells the client's id.
+        let reply = if line == "HELLO 3" { Reply::Null } else { reply };
+        (line.to_owned(), reply)
+    };
+    lines.map(answer).collect()
+}
+
+#[test]
+fn transactions_answer_as_in_stock_redis_with_every_number_of_shards() {
+    let dir = fresh_dir();
+    let expected = answers(&Launch::redis(dir.path()).start());
+    assert!(expected.len() > 150);
+    for shards in SHARDS {
+        let dir = fresh_dir();
+        let server = Launch::quire(dir.path()).with(&["--shards", shards]).start();
+        for (at, (ours, theirs)) in answers(&server).into_iter().zip(&expected).enumerate() {
+            assert_eq!(&ours, theirs, "line {at}, {shards} shards");
+        }
+        server.stop();
+    }
+}
+
+fn account(n: u64) -> String {
+    format!("account:{n}")
+}
+
+fn fill(client: &mut Client) {
+    let mut line = vec!["MSET".to_owned()];
+    (0..ACCOUNTS).for_each(|n| line.extend([account(n), EACH.to_string()]));
+    assert!(client.ask(&line).is_ok());
+}
+
+/// All balances as one transaction has seen them.
+fn balances(client: &mut Client) -> Vec<i64> {
+    client.ask(&["MULTI"]);
+    (0..ACCOUNTS).for_each(|n| drop(client.ask(&["GET", &account(n)])));
+    let Reply::Array(found) = client.ask(&["EXEC"]) else { panic!("EXEC answers with an array") };
+    found.iter().map(|reply| reply.text().parse().expect("a number")).collect()
+}
+
+/// Moves money until the server is gone or somebody says stop, in each way there is; the number
+/// of acknowledged transfers.
+fn transfer(mut client: Client, mut dice: Dice, stop: &AtomicBool) -> u64 {
+    let mut done = 0;
+    let mut moved = || -> std::io::Result<bool> {
+        let from = dice.roll(ACCOUNTS);
+        let to = (from + 1 + dice.roll(ACCOUNTS - 1)) % ACCOUNTS;
+        let (from, to) = (account(from), account(to));
+        let by = dice.roll(9).to_string();
+        if dice.roll(3) > 0 {
+            for line in [vec!["MULTI"], vec!["DECRBY", &from, &by], vec!["INCRBY", &to, &by]] {
+                client.try_ask(&line)?;
+            }
+            return Ok(matches!(client.try_ask(&["EXEC"])?, Reply::Array(_)));
+        }
+        client.try_ask(&["WATCH", &from, &to])?;
+        let balance = |client: &mut Client, key: &str| -> std::io::Result<i64> {
+            Ok(client.try_ask(&["GET", key])?.text().parse().expect("a number"))
+        };
+        let (left, right) = (balance(&mut client, &from)? - 1, balance(&mut client, &to)? + 1);
+        let pairs = ["MSET", &from, &left.to_string(), &to, &right.to_string()];
+        client.try_ask(&["MULTI"])?;
+        client.try_ask(&pairs)?;
+        Ok(matches!(client.try_ask(&["EXEC"])?, Reply::Array(_)))
+    };
+    while !stop.load(Ordering::Relaxed) {
+        match moved() {
+            Ok(is_done) => done += u64::from(is_done),
+            Err(_) => break,
+        }
+    }
+    done
+}
+
+#[test]
+fn a_sum_over_several_shards_is_the_same_for_every_reader() {
+    for shards in SHARDS {
+        let dir = fresh_dir();
+        let server = Launch::quire(dir.path()).with(&["--shards", shards]).start();
+        fill(&mut server.client());
+        let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), seed());
+        thread::scope(|scope| {
+            for n in 0..4 {
+                let client = server.client();
+                let (stop, done) = (&stop, &done);
+                scope.spawn(move || {
+                    done.fetch_add(transfer(client, Dice(seed + n), stop), Ordering::Relaxed)
+                });
+            }
+            let mut reader = server.client();
+            for _ in 0..200 {
+                let sum: i64 = balances(&mut reader).iter().sum();
+                assert_eq!(sum, EACH * ACCOUNTS as i64, "{shards} shards");
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred");
+        server.stop();
+    }
+}
+
+/// One round: transfers, kill -9, restart with another number of shards.
+fn transfers_survive(policy: &[&str]) {
+    let rounds = match std::env::var("QUIRE_KILL_ROUNDS") {
+        Ok(text) => text.parse().expect("QUIRE_KILL_ROUNDS is a number"),
+        Err(_) => 4,
+    };
+    let dir = fresh_dir();
+    let mut dice = Dice(seed());
+    let launch = |round: usize| {
+        Launch::quire(dir.path()).with(&["--shards", ["4", "2", "3"][round % 3]]).with(policy)
+    };
+    let mut server = launch(0).start();
+    fill(&mut server.client());
+    for round in 1..=rounds {
+        let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), dice.roll(u64::MAX));
+        let work = Duration::from_millis(50 + dice.roll(200));
+        thread::scope(|scope| {
+            for n in 0..4 {
+                let client = server.client();
+                let (stop, done) = (&stop, &done);
+                scope.spawn(move || {
+                    let dice = Dice(seed.wrapping_add(n));
+                    done.fetch_add(transfer(client, dice, stop), Ordering::Relaxed)
+                });
+            }
+            thread::sleep(work);
+            server.kill();
+        });
+        assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred in round {round}");
+        server = launch(round).start();
+        let found = balances(&mut server.client());
+        let sum: i64 = found.iter().sum();
+        assert_eq!(sum, EACH * ACCOUNTS as i64, "round {round}: {found:?}\n{}", server.said());
+    }
+    server.stop();
+}
+
+#[test]
+fn a_killed_server_has_every_transfer_whole_or_not_at_all() {
+    transfers_survive(&["--appendfsync", "everysec"]);
+}
+
+#[test]
+fn a_killed_server_has_every_transfer_whole_or_not_at_all_under_always() {
+    transfers_survive(&["--appendfsync", "always"]);
+}
