@@ -19,5 +19,5 @@ mod packaging; // the systemd unit, the filter for containers
 mod refusal; // starts that must not happen, and the sentence that says why
 mod scattered; // keys of one command on several shards
 mod stress; // sleeping and waking of the loop under bursts and gaps
-mod transactions; // MULTI, EXEC, WATCH: whole or not at all, for everybody and over a crash
+mod transactions; // MULTI, EXEC, WATCH over one shard and several
 mod wire; // bytes on the wire, compared with stock Redis

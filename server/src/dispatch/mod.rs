@@ -227,6 +227,10 @@ impl Core {
                 conn.session.last_command = NO_COMMAND;
                 return self.refuse(conn, |_, _| error);
             }
+            Err((error, Some(_))) if spec.name == "exec" => {
+                self.discard(conn);
+                return self.reject(conn, id, transaction::aborted_by(&error));
+            }
             Err((error, Some(offset))) => return self.reject(conn, id + offset, error),
         };
         if !conn.session.authenticated && !spec.flags.has(Flags::NO_AUTH) {

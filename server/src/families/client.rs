@@ -301,6 +301,7 @@ fn describe(core: &Core, conn: &Connection, request: Option<Args<'_>>, line: &mu
     let mut flags = String::new();
     for (is_set, flag) in [
         (session.is_monitor, 'O'),
+        (conn.multi.as_ref().is_some_and(|multi| multi.is_open), 'x'),
         (matches!(conn.parked, Parked::Blocked | Parked::Paused), 'b'),
         (conn.close_after_reply, 'c'),
         (conn.closing, 'A'),
@@ -323,7 +324,8 @@ fn describe(core: &Core, conn: &Connection, request: Option<Args<'_>>, line: &mu
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let argv = request.map_or(0, |args| args.bytes());
-    let query = conn.input.len() - conn.input_at + request.map_or(0, request_bytes);
+    // While buffered input is being worked on, it is elsewhere.
+    let query = conn.input.len().saturating_sub(conn.input_at) + request.map_or(0, request_bytes);
     let query_free = conn.input.capacity() - conn.input.len();
     let queue = conn.multi.as_ref();
     let multi = queue.filter(|multi| multi.is_open).map_or(-1, |multi| multi.commands.len() as i64);

@@ -131,6 +131,15 @@ pub fn strings(reply: &[u8]) -> Vec<Vec<u8>> {
 const CLIENT_FIELDS: [&str; 10] =
     ["name", "flags", "db", "sub", "psub", "ssub", "multi", "cmd", "user", "resp"];
 
+/// Whether a watched key has changed is known here only when EXEC asks the shards: no flag `d`.
+fn comparable(name: &str, value: &str) -> String {
+    match value.replace('d', "") {
+        rest if name == "flags" && rest.is_empty() => "N".to_owned(),
+        rest if name == "flags" => rest,
+        _ => value.to_owned(),
+    }
+}
+
 /// Names of all fields, and the comparable ones with their values.
 type ClientLine = (Vec<String>, Vec<String>);
 
@@ -140,7 +149,7 @@ fn client_lines(text: &str) -> Vec<ClientLine> {
         let pairs: Vec<(String, String)> = line
             .split(' ')
             .filter_map(|field| field.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| (name.to_owned(), comparable(name, value)))
             .collect();
         let values = pairs.iter().filter(|(name, _)| CLIENT_FIELDS.contains(&name.as_str()));
         let values = values.map(|(name, value)| format!("{name}={value}")).collect();

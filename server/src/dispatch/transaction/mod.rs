@@ -183,9 +183,7 @@ impl Core {
         } else {
             return None;
         };
-        let text = error.text().strip_prefix(b"-").unwrap_or(error.text());
-        let parts: [&[u8]; 2] = [b"EXECABORT Transaction discarded because of: ", text];
-        Some(CommandError::of_bytes(parts.concat()))
+        Some(aborted_by(&error))
     }
 
     /// Forgets what was gathered and what is watched.
@@ -274,6 +272,13 @@ impl Core {
         }
         self.lent.get_mut(usize::from(id))?.as_deref_mut()
     }
+}
+
+/// EXEC's answer when it is refused itself.
+pub fn aborted_by(error: &CommandError) -> CommandError {
+    let text = error.text().strip_prefix(b"ERR ").unwrap_or(error.text());
+    let parts: [&[u8]; 2] = [b"EXECABORT Transaction discarded because of: ", text];
+    CommandError::of_bytes(parts.concat())
 }
 
 fn multi_flags(conn: &Connection) -> Flags {
