@@ -160,11 +160,11 @@ impl Core {
         match self.plan(&work) {
             Plan::Here => {
                 let own = BTreeSet::from([self.id]);
-                self.run_work(conn, work, &own);
+                self.run_work(conn, &work, &own);
                 Taken::Yes
             }
             Plan::There(shard) => {
-                self.send_work(conn, work, shard);
+                self.send_work(conn, &work, shard);
                 Taken::Yes
             }
             Plan::Lend(shards) => self.ask_for_shards(conn, work, shards),

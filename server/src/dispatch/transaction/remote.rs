@@ -47,7 +47,7 @@ impl<'a> Words<'a> {
 
 impl Core {
     /// Sends work to the one shard it is about.
-    pub(super) fn send_work(&mut self, conn: &mut Connection, work: Work, shard: u16) {
+    pub(super) fn send_work(&mut self, conn: &mut Connection, work: &Work, shard: u16) {
         let mut message = OwnedArgs::new();
         let number = |message: &mut OwnedArgs, n: u64| message.push(&n.to_ne_bytes());
         number(&mut message, u64::from(conn.session.resp3));

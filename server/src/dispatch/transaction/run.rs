@@ -32,13 +32,13 @@ pub type AfterSession = (u32, u32, u32, Task, OwnedArgs, u16);
 impl Core {
     /// Runs `work`, all of whose keys are on `shards`, which are all here. Nothing of the
     /// connection is out on another shard.
-    pub(super) fn run_work(&mut self, conn: &mut Connection, work: Work, shards: &BTreeSet<u16>) {
+    pub(super) fn run_work(&mut self, conn: &mut Connection, work: &Work, shards: &BTreeSet<u16>) {
         let now = self.now_ms;
         let is_unchanged = work
             .watched
             .iter()
             .all(|key| self.shard_at(key.shard).is_some_and(|shard| key.holds(shard, now)));
-        self.unwatch_held(&work);
+        self.unwatch_held(work);
         if !is_unchanged {
             let mut reply = Vec::new();
             write_null(&mut reply, conn.session.resp3);
@@ -47,7 +47,7 @@ impl Core {
         }
         let at = conn.out.buf.len();
         let mode = std::mem::replace(&mut conn.session.reply_mode, ReplyMode::On);
-        let transaction = self.shared_transaction(&work, shards);
+        let transaction = self.shared_transaction(work, shards);
         for &id in shards {
             if let Some(shard) = self.shard_at(id) {
                 shard.begin_transaction(transaction);

@@ -91,7 +91,7 @@ impl Core {
             }
             let Some(mut conn) = self.conns[index as usize].take() else { continue };
             if !conn.closing {
-                self.run_work(&mut conn, work, &shards);
+                self.run_work(&mut conn, &work, &shards);
                 self.unpark(&mut conn);
             } else {
                 self.unwatch(&work.watched);
