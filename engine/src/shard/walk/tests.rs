@@ -273,9 +273,9 @@ impl Pair {
                 }
             }
             Op::Swap(a, b) => self.both(|shard| shard.keyspace.swap(a, b)),
-            Op::Flush(db, lazily) => self.both(|shard| shard.forget(db..db + 1, lazily)),
+            Op::Flush(db, lazily) => self.both(|shard| shard.forget(db..db + 1, START_MS, lazily)),
             Op::FlushAll(lazily) => {
-                self.both(|shard| shard.forget(0..DATABASES, lazily));
+                self.both(|shard| shard.forget(0..DATABASES, START_MS, lazily));
                 self.abort();
             }
             Op::Pass(ms) => {
