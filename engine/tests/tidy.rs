@@ -66,6 +66,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "aof::Staging",
             "shard::Random",
             "shard::ShardStats",
+            "shard::Watches",
         ],
     ),
     ("families", &["atoms", "types", "keyspace", "effect", "command", "rdb", "elements"]),

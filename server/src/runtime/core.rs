@@ -22,7 +22,7 @@ use crate::{
         foresight::{self, Foreseen},
         global::Globals,
         hop::Mesh,
-        transaction::{AfterSession, Waiting},
+        transaction::Session,
     },
     net::connection::Connection,
     observe::{latency::Event, timings::Timings},
@@ -137,18 +137,10 @@ pub struct Core {
     pub evicting: bool,
     /// What its connections take.
     pub clients: ClientsAccount,
-    /// Shards of other cores, while this one leads a session; by index.
-    pub lent: Vec<Option<Box<Shard>>>,
+    /// Transactions over several shards.
+    pub session: Session,
     /// Commands run as part of a transaction whose shards are all here.
     pub executing: bool,
-    /// Work that waits for this core's session.
-    pub waiting: Vec<Waiting>,
-    /// The desk has been asked for a session.
-    pub has_asked: bool,
-    /// A session wanted this shard before it was open.
-    pub lend_first: Option<u16>,
-    /// Tasks of all cores that transactions have asked for.
-    pub after_session: Vec<AfterSession>,
     /// Executes nothing (a global operation is being published).
     pub frozen: bool,
     /// `Frozen` has been reported.
@@ -234,12 +226,8 @@ impl Core {
             parcels_out: Vec::new(),
             evicting: false,
             clients: ClientsAccount::default(),
-            lent: Vec::new(),
+            session: Session::default(),
             executing: false,
-            waiting: Vec::new(),
-            has_asked: false,
-            lend_first: None,
-            after_session: Vec::new(),
             frozen: false,
             freeze_reported: false,
             globals: Globals::default(),

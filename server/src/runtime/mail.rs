@@ -90,7 +90,7 @@ impl Core {
         self.limit_shard();
         self.publish_key_counts();
         self.execute_deferred();
-        if let Some(leader) = self.lend_first.take() {
+        if let Some(leader) = self.session.lend_first.take() {
             self.lend(leader);
         }
     }

@@ -1,9 +1,9 @@
 //! MULTI, EXEC, WATCH: commands gathered by a connection and executed as one.
 //!
 //! ```text
-//! queued ─EXEC─> plan ─┬─ here:  all keys on this core's shard            -> run at once
-//!                      ├─ there: all on one other shard, nothing else     -> one message to it
-//!                      └─ lend:  several shards take part                 -> a session
+//! queued -EXEC-> plan -> here:  all keys on this core's shard           -> run at once
+//!                     -> there: all on one other shard, nothing else    -> one message to it
+//!                     -> lend:  several shards take part                -> a session
 //! ```
 //! In a session (`session.rs`) the other cores lend their shards and this core runs everything
 //! synchronously; commands over several shards that are no transaction (MSET ..) go the same way.
@@ -30,8 +30,7 @@ use quire_engine::{
     families::table as engine_table,
     shard::Shard,
 };
-pub use run::AfterSession;
-pub use session::{Waiting, Work};
+pub use session::{Session, Work};
 use std::collections::BTreeSet;
 pub use watch::{WatchedKey, join_watched, watch_here};
 
@@ -255,7 +254,7 @@ impl Core {
     pub fn as_shard<R>(&mut self, id: u16, work: impl FnOnce(&mut Self) -> R) -> R {
         let exchange = |core: &mut Self| {
             let Some(own) = core.shard.as_mut() else { return };
-            if let Some(Some(lent)) = core.lent.get_mut(usize::from(id)) {
+            if let Some(Some(lent)) = core.session.lent.get_mut(usize::from(id)) {
                 std::mem::swap(own, &mut **lent);
             }
         };
@@ -270,7 +269,7 @@ impl Core {
         if id == self.id {
             return self.shard.as_mut();
         }
-        self.lent.get_mut(usize::from(id))?.as_deref_mut()
+        self.session.lent.get_mut(usize::from(id))?.as_deref_mut()
     }
 }
 

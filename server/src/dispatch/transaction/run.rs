@@ -27,7 +27,7 @@ use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 /// A task that waits for the end of a session: connection and its generation, reply slot, task,
 /// arguments, database.
-pub type AfterSession = (u32, u32, u32, Task, OwnedArgs, u16);
+pub(super) type AfterSession = (u32, u32, u32, Task, OwnedArgs, u16);
 
 impl Core {
     /// Runs `work`, all of whose keys are on `shards`, which are all here. Nothing of the
@@ -190,7 +190,7 @@ impl Core {
         if self.shards() == 1 {
             self.ask_everywhere(conn, seq, task, db, args);
         } else {
-            self.after_session.push((conn.index, conn.generation, seq, task, owned, db));
+            self.session.after.push((conn.index, conn.generation, seq, task, owned, db));
         }
     }
 

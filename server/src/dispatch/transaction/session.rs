@@ -5,7 +5,7 @@
 //! price of stopping the cores is shared. A core that lends sleeps; the one that leads goes on
 //! serving until all have come, and waits for nobody while it holds them.
 
-use super::{super::Taken, WatchedKey};
+use super::{super::Taken, WatchedKey, run::AfterSession};
 use crate::{
     net::connection::{Connection, Parked},
     runtime::{
@@ -14,7 +14,7 @@ use crate::{
         desk::{Next, Turn},
     },
 };
-use quire_engine::command::OwnedArgs;
+use quire_engine::{command::OwnedArgs, shard::Shard};
 use std::collections::BTreeSet;
 
 /// What a connection has to have executed as one.
@@ -30,11 +30,25 @@ pub struct Work {
 
 /// Work that waits for a session.
 #[derive(Debug)]
-pub struct Waiting {
+struct Waiting {
     conn: u32,
     generation: u32,
     work: Work,
     shards: BTreeSet<u16>,
+}
+
+/// What a core knows of sessions.
+#[derive(Default)]
+pub struct Session {
+    /// Shards of other cores, while this one leads a session; by index.
+    pub lent: Vec<Option<Box<Shard>>>,
+    waiting: Vec<Waiting>,
+    /// The desk has been asked for a session.
+    has_asked: bool,
+    /// A session wanted this shard before it was open.
+    pub lend_first: Option<u16>,
+    /// Tasks of all cores that transactions have asked for.
+    pub(super) after: Vec<AfterSession>,
 }
 
 impl Core {
@@ -47,9 +61,9 @@ impl Core {
     ) -> Taken {
         conn.parked = Parked::Lending;
         let (index, generation) = (conn.index, conn.generation);
-        self.waiting.push(Waiting { conn: index, generation, work, shards });
-        if !self.has_asked {
-            self.has_asked = true;
+        self.session.waiting.push(Waiting { conn: index, generation, work, shards });
+        if !self.session.has_asked {
+            self.session.has_asked = true;
             if self.shared.desk.ask(Turn::Lend(self.id)) {
                 self.begin_session();
             }
@@ -70,7 +84,7 @@ impl Core {
     pub fn lend(&mut self, leader: u16) {
         let Some(shard) = self.shard.take() else {
             // Not open yet: its first deed.
-            self.lend_first = Some(leader);
+            self.session.lend_first = Some(leader);
             return;
         };
         let shared = std::sync::Arc::clone(&self.shared);
@@ -83,9 +97,11 @@ impl Core {
 
     /// All shards are here: the session.
     pub fn hold_session(&mut self) {
-        self.lent = self.shared.lending.take_all();
-        self.has_asked = false;
-        for Waiting { conn: index, generation, work, shards } in std::mem::take(&mut self.waiting) {
+        self.session.lent = self.shared.lending.take_all();
+        self.session.has_asked = false;
+        for Waiting { conn: index, generation, work, shards } in
+            std::mem::take(&mut self.session.waiting)
+        {
             if self.generations.get(index as usize) != Some(&generation) {
                 continue;
             }
@@ -98,13 +114,13 @@ impl Core {
             }
             self.put_back(conn);
         }
-        for (id, shard) in std::mem::take(&mut self.lent).into_iter().enumerate() {
+        for (id, shard) in std::mem::take(&mut self.session.lent).into_iter().enumerate() {
             if let Some(shard) = shard {
                 self.shared.lending.give_back(id, shard);
             }
         }
         self.end_turn();
-        for (index, generation, seq, task, args, db) in std::mem::take(&mut self.after_session) {
+        for (index, generation, seq, task, args, db) in std::mem::take(&mut self.session.after) {
             if self.generations.get(index as usize) != Some(&generation) {
                 continue;
             }
