@@ -8,6 +8,7 @@
 //! arguments; replies and effects go out. Nothing here awaits inside a command.
 
 pub mod aof;
+pub mod claims;
 pub mod command;
 pub mod digest;
 pub mod effect;

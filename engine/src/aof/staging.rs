@@ -229,6 +229,11 @@ impl Staging {
         if self.awaited { lsn } else { 0 }
     }
 
+    /// True inside a transaction.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
     /// Begins the batch of a whole transaction. With `Some` it is one shard's part of a
     /// transaction over several shards and is logged even when it changes nothing.
     pub(crate) fn begin_transaction(&mut self, transaction: Option<Transaction>) {

@@ -6,7 +6,7 @@
 //! handler; what is removed from the keyspace for that reason is removed from the log too, or
 //! else only hidden; a handler that changes a key says so with [`Ctx::effect`].
 
-use super::{CommandError, Reply};
+use super::{CommandError, Reply, Wait};
 use crate::{
     aof::Staging,
     effect::{Deadline, Effect},
@@ -88,6 +88,8 @@ pub struct Ctx<'a> {
     pub keeps_access: bool,
     /// Keys that have expired are hidden, not removed.
     pub keeps_expired: bool,
+    /// The command may wait when it finds nothing.
+    pub wait: Option<&'a mut Wait>,
 }
 
 impl<'a> Ctx<'a> {

@@ -11,6 +11,7 @@ mod error;
 mod names;
 mod reply;
 mod spec;
+mod wait;
 
 pub use args::{Args, OwnedArgs, Span};
 pub use context::{Ctx, EFFECT_FRAME_BYTES, Groups, Mode};
@@ -18,3 +19,4 @@ pub use error::{CommandError, ErrorCounts, quoted};
 pub use names::{NAME_BYTES_MAX, NameIndex};
 pub use reply::Reply;
 pub use spec::{CommandSpec, Fanout, Flags, Group, KeySpec, ShardFn, streams_at};
+pub use wait::{Wait, Wanted};

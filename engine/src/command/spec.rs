@@ -1,6 +1,6 @@
 //! One command = one row. Arity, routing, admission, COMMAND, docs: all derived from it.
 
-use super::{Args, CommandError, Ctx};
+use super::{Args, CommandError, Ctx, OwnedArgs};
 
 /// Runs on the shard that owns the command's keys.
 pub type ShardFn = for<'c, 'a> fn(&'c mut Ctx<'_>, Args<'a>) -> Result<(), CommandError>;
@@ -215,6 +215,32 @@ impl KeySpec {
     }
 }
 
+impl KeySpec {
+    /// A command line with some of its keys only, those at `positions`: with its number of keys,
+    /// and with the ids that belong to them. For keys in a row (`step` 1).
+    pub fn narrowed(self, args: Args<'_>, positions: &[usize]) -> OwnedArgs {
+        let mut all = self.positions(args);
+        let first = all.next().unwrap_or(args.len());
+        let count = 1 + all.count();
+        let before = match self {
+            KeySpec::Counted { .. } => first - 1,
+            _ => first,
+        };
+        let mut narrow = OwnedArgs::new();
+        args.iter_from(0).take(before).for_each(|arg| narrow.push(arg));
+        if before < first {
+            narrow.push(positions.len().to_string().as_bytes());
+        }
+        positions.iter().for_each(|&at| narrow.push(args.get(at)));
+        if let KeySpec::Streams { .. } = self {
+            positions.iter().for_each(|&at| narrow.push(args.get(at + count)));
+        } else {
+            args.iter_from(first + count).for_each(|arg| narrow.push(arg));
+        }
+        narrow
+    }
+}
+
 /// Where the keys behind the option STREAMS begin; values of other options are passed over.
 pub fn streams_at(args: Args<'_>) -> Option<usize> {
     let mut at = 1;
@@ -245,6 +271,9 @@ pub enum Fanout {
     Store,
     /// Of several keys the first that has something is taken from (ZMPOP): one after the other.
     FirstOf,
+    /// Split by key; what is found in streams is put back in the order of the keys (XREAD,
+    /// XREADGROUP).
+    Streams,
     /// Split by key; integer replies are added (DEL, UNLINK, EXISTS, TOUCH).
     Sum,
     /// Split by key; array replies are put back in the order of the keys (MGET).

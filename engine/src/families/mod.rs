@@ -16,6 +16,7 @@ pub mod sets;
 pub mod streams;
 pub mod strings;
 pub mod table;
+mod timeout;
 pub mod zsets;
 
 use crate::command::CommandSpec;
@@ -41,6 +42,7 @@ pub const ALL: &[&[CommandSpec]] = &[
     zsets::read::SPECS,
     zsets::range::SPECS,
     zsets::write::SPECS,
+    zsets::pop::SPECS,
     zsets::join::SPECS,
     geo::places::SPECS,
     geo::search::SPECS,
@@ -48,6 +50,7 @@ pub const ALL: &[&[CommandSpec]] = &[
     lists::ends::SPECS,
     lists::middle::SPECS,
     lists::transfer::SPECS,
+    lists::blocking::SPECS,
     streams::read::SPECS,
     streams::write::SPECS,
     streams::groups::SPECS,

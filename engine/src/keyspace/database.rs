@@ -21,6 +21,7 @@ use std::ops::Range;
 mod collections;
 mod eviction;
 mod removal;
+mod watch;
 
 pub use collections::Edited;
 pub use eviction::Sampled;
@@ -52,6 +53,8 @@ pub struct Database {
     trash: Option<Trash>,
     /// The walk that is still to pass this database.
     pub(super) round: Option<Box<Round>>,
+    /// Which keys somebody waits for, if somebody does.
+    watch: Option<Box<watch::Watch>>,
 }
 
 impl Database {
@@ -69,6 +72,7 @@ impl Database {
             scratch: Vec::new(),
             trash: None,
             round: None,
+            watch: None,
         }
     }
 
@@ -254,6 +258,9 @@ impl Database {
 
     /// Puts in an entry for a key that is not there.
     fn insert(&mut self, key: Key<'_>, value: NewValue<'_>, meta: Meta) {
+        if self.watch.is_some() {
+            self.signal(key);
+        }
         let entry = EntryPtr::create(key.bytes, value, meta);
         if self.groups.is_empty() {
             self.groups = (0..GROUPS).map(Group::new).collect();

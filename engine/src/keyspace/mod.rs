@@ -108,12 +108,17 @@ impl Keyspace {
     /// Swaps the contents of two databases, and with them their part in a walk.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);
+        // Clients wait for keys of a database, whatever it holds.
+        if let Ok([a, b]) = self.databases.get_disjoint_mut([a, b]) {
+            a.hand_watch_to(b);
+        }
     }
 
     /// Puts an empty database in the place of one and returns that, detached.
     fn clear(&mut self, db: usize) -> Database {
         let mut empty = Database::new(self.hasher.clone());
         empty.clock_from(&self.databases[db]);
+        self.databases[db].hand_watch_to(&mut empty);
         std::mem::replace(&mut self.databases[db], empty)
     }
 

@@ -101,6 +101,12 @@ impl<T: Send> Producer<T> {
         capacity - self.tail.wrapping_sub(self.head_seen)
     }
 
+    /// True when `wanted` more messages find places now.
+    #[inline]
+    pub fn has_room(&mut self, wanted: usize) -> bool {
+        self.free(wanted) >= wanted
+    }
+
     #[inline]
     fn put(&mut self, message: T) {
         self.shared.slot(self.tail).with_mut(|slot| {

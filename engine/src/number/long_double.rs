@@ -81,6 +81,26 @@ impl LongDouble {
         self.exponent != Self::INFINITY.exponent
     }
 
+    /// A thousand times as much, rounded up to a whole number; below zero a number below zero
+    /// that may be another. None above the range.
+    pub fn thousandfold_up(self) -> Option<i64> {
+        let product = Self::rounded(u128::from(self.mantissa) * 1000, self.exponent, false);
+        let magnitude = if !self.is_finite() || !product.is_finite() {
+            None
+        } else if let Ok(shift) = u32::try_from(product.exponent) {
+            let shifted = u128::from(product.mantissa).checked_shl(shift);
+            shifted
+                .filter(|whole| shift < 64 && *whole <= i64::MAX as u128)
+                .map(|whole| whole as i64)
+        } else {
+            let shift = product.exponent.unsigned_abs();
+            let whole = product.mantissa.checked_shr(shift).unwrap_or(0);
+            let is_more = whole.checked_shl(shift).unwrap_or(0) != product.mantissa;
+            i64::try_from(whole + u64::from(is_more && !self.negative)).ok()
+        };
+        if self.negative { Some(magnitude.map_or(i64::MIN, |whole| -whole)) } else { magnitude }
+    }
+
     /// The sum; None when it is not a number or infinite.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         if !self.is_finite() || !other.is_finite() {

@@ -125,6 +125,7 @@ impl Keys {
             Fanout::Whole
             | Fanout::Store
             | Fanout::FirstOf
+            | Fanout::Streams
             | Fanout::TwoKeys
             | Fanout::AllOrNothing
             | Fanout::Cursor

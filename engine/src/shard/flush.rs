@@ -27,7 +27,7 @@ impl Shard {
         self.flush_begins(&databases);
         self.note_emptied(databases.clone(), now_ms);
         self.staging.begin();
-        for db in databases {
+        for db in databases.clone() {
             if self.staging.enabled() {
                 let hasher = self.keyspace.hasher();
                 self.keyspace.db(db).for_each(&mut |e| {
@@ -38,6 +38,7 @@ impl Shard {
             self.stats.changes += self.keyspace.empty(db, lazily) as u64;
         }
         let own = self.staging.end();
+        databases.for_each(|db| self.signal_all(db));
         Ok(own.max(self.staging.gate()))
     }
 
@@ -48,6 +49,7 @@ impl Shard {
         self.note_emptied(databases.clone(), now_ms);
         for db in databases {
             self.stats.changes += self.keyspace.empty(db, lazily) as u64;
+            self.signal_all(db);
         }
     }
 }

@@ -16,6 +16,7 @@ mod random;
 mod replay;
 mod transaction;
 mod transfer;
+mod waiting;
 mod walk;
 mod watches;
 
@@ -26,21 +27,30 @@ pub use eviction::{EvictionPolicy, Limit, Meter, Relief};
 pub use random::Random;
 pub use replay::ReplayError;
 pub use transfer::Exported;
+pub use waiting::{Attempt, Queues, Request, Served};
 pub use watches::{Seen, Watches};
 
 use eviction::Eviction;
 
 use crate::{
     aof::{Lsn, Staging},
+    claims::Claims,
     command::{
         Args, CommandError, CommandSpec, Ctx, EFFECT_FRAME_BYTES, ErrorCounts, Flags, Groups, Mode,
-        Reply,
+        Reply, Wait,
     },
     keyspace::{KeyHasher, Keyspace, LazyFree},
     slot,
     snapshot::Walk,
     types::Limits,
 };
+use std::sync::Arc;
+
+/// Whether a command may wait.
+enum Waits<'a> {
+    Never,
+    If(&'a mut Wait),
+}
 
 /// Counters of one shard, plain integers; the server publishes them.
 #[derive(Debug, Default, Clone)]
@@ -98,6 +108,8 @@ pub struct Shard {
     eviction: Eviction,
     /// The snapshot that is under way, or whose end has not been taken.
     walk: Option<Walk>,
+    /// Who waits for its keys.
+    queues: Queues,
     /// Replies nobody reads (replay); kept for its memory.
     scratch: Vec<u8>,
 }
@@ -129,8 +141,20 @@ impl Shard {
             clock_until_ms: 0,
             eviction: Eviction::default(),
             walk: None,
+            queues: Queues::new(databases, Arc::new(Claims::new(shards))),
             scratch: Vec::new(),
         }
+    }
+
+    /// Has clients of other shards wait here too: these claims decide who serves them. Before the
+    /// first command.
+    pub fn share_claims(&mut self, claims: Arc<Claims>) {
+        self.queues = Queues::new(self.keyspace.databases(), claims);
+    }
+
+    /// How many clients wait for keys of this shard.
+    pub fn waiting(&self) -> usize {
+        self.queues.len()
     }
 
     /// Runs one command whose keys are all here (or that has none) and appends its reply.
@@ -146,8 +170,28 @@ impl Shard {
         args: Args<'_>,
         out: &mut Vec<u8>,
     ) -> Lsn {
-        let position = out.len();
         self.stats.commands += 1;
+        let gate = self.run(spec, db, now_ms, resp3, args, out, Waits::Never);
+        if !self.queues.is_empty() {
+            self.serve_ready(now_ms);
+        }
+        gate
+    }
+
+    /// The command itself, without what others may get of it.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "what a command is, apart and not copied")]
+    fn run(
+        &mut self,
+        spec: &CommandSpec,
+        db: usize,
+        now_ms: i64,
+        resp3: bool,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+        waits: Waits<'_>,
+    ) -> Lsn {
+        let position = out.len();
         self.note_time(now_ms);
         let admitted = spec.flags.has(Flags::WRITE);
         if admitted && let Err(error) = self.admit(spec, args) {
@@ -163,11 +207,17 @@ impl Shard {
         self.staging.begin();
         let reply = Reply::new(out, resp3);
         let mut ctx = self.context(db, now_ms, Mode::Live, admitted, reply);
+        if let Waits::If(wait) = waits {
+            ctx.wait = Some(wait);
+        }
         if let Err(error) = (spec.run)(&mut ctx, args) {
             ctx.reply.truncate(position);
-            ctx.reply.error(error.text());
-            ctx.stats.errors.add(error.code(), 1);
-            ctx.stats.failed.add(spec.name, 1);
+            // Nobody reads an error for a client that another shard has served.
+            if ctx.claim().is_ok() {
+                ctx.reply.error(error.text());
+                ctx.stats.errors.add(error.code(), 1);
+                ctx.stats.failed.add(spec.name, 1);
+            }
         }
         if lends {
             self.keyspace.take_trash(db);
@@ -212,6 +262,7 @@ impl Shard {
             lazy: self.lazy,
             keeps_access: self.keeps_access,
             keeps_expired: self.keeps_expired,
+            wait: None,
         }
     }
 

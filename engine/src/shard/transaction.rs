@@ -17,10 +17,13 @@ impl Shard {
         self.staging.begin_transaction(transaction);
     }
 
-    /// Ends what [`Shard::begin_transaction`] began. The LSN that every reply of the transaction
+    /// Ends what [`Shard::begin_transaction`] began; whoever waits for keys that it has made is
+    /// served now, in batches behind it. The LSN that every reply of the transaction
     /// must wait for on this shard, for what it did and for what it saw, 0 for none; and whether
     /// anything was logged here.
     pub fn end_transaction(&mut self) -> (Lsn, bool) {
-        self.staging.end_transaction()
+        let ended = self.staging.end_transaction();
+        self.serve_held_back();
+        ended
     }
 }

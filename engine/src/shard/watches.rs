@@ -137,6 +137,9 @@ impl Shard {
             }
         }
         self.keyspace.swap(a, b);
+        // Clients that wait in one of them wait for what it holds now.
+        self.signal_all(a);
+        self.signal_all(b);
     }
 
     fn has_expired(&self, db: usize, key: &[u8], now_ms: i64) -> bool {

@@ -35,7 +35,7 @@ impl Core {
             return Taken::NotYet;
         }
         let taken = self.route(conn, spec, id, args);
-        if taken == Taken::Yes {
+        if taken != Taken::NotYet {
             self.show_monitors(conn, spec.flags, args);
         }
         taken

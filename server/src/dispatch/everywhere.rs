@@ -67,9 +67,13 @@ pub enum Task {
     Unwatch,
     /// A transaction on this shard alone.
     Transaction,
+    /// A command that may wait (see `blocking`).
+    Attempt,
+    /// A client waits here no longer.
+    StopWaiting,
 }
 
-const TASKS: [Task; 22] = [
+const TASKS: [Task; 24] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -92,6 +96,8 @@ const TASKS: [Task; 22] = [
     Task::Watch,
     Task::Unwatch,
     Task::Transaction,
+    Task::Attempt,
+    Task::StopWaiting,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -139,6 +145,7 @@ impl Task {
             }
             Task::Purge => allocator::flush_thread_cache(),
             Task::Transaction => return core.run_sent_work(db, args, out),
+            Task::StopWaiting => core.stop_waiting_here(args),
             _ => return self.run_on_shard(core, db, args, out),
         }
         0
@@ -216,7 +223,9 @@ impl Task {
             | Task::Purge
             | Task::Watch
             | Task::Unwatch
-            | Task::Transaction => Ok(0),
+            | Task::Transaction
+            | Task::Attempt
+            | Task::StopWaiting => Ok(0),
         };
         match result {
             Ok(gate) => gate,
@@ -258,7 +267,7 @@ impl Task {
             Task::Purge => families::memory::join_purge(out),
             Task::Watch => transaction::join_watched(conn, parts, out),
             // Asked for in other ways.
-            Task::Unwatch | Task::Transaction => {}
+            Task::Unwatch | Task::Transaction | Task::Attempt | Task::StopWaiting => {}
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
                 out.extend_from_slice(&parts[0]);
             }

@@ -38,6 +38,8 @@ pub enum Join {
     Draw(Vec<u64>, u64),
     /// A command in steps.
     Steps(Box<Steps>),
+    /// What streams have, in the order of the keys of this command (its number, its arguments).
+    Streams(u16, OwnedArgs),
     /// Answers of a task of every core.
     Task(super::everywhere::Task, OwnedArgs),
 }
@@ -257,6 +259,10 @@ impl Core {
                     return;
                 }
             }
+            Join::Streams(id, args) => match self.join_streams(conn, seq, (id, &args), &parts) {
+                Some(joined) => out = joined,
+                None => return,
+            },
             Join::Task(task, args) => {
                 task.join(self, conn, args.as_args(), &parts, &mut out);
             }
@@ -309,7 +315,7 @@ fn join_replies(join: &Join, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) 
             Some(part) => reply.raw(part),
             None => reply.null(),
         },
-        Join::Steps(_) | Join::Task(..) => {}
+        Join::Steps(_) | Join::Task(..) | Join::Streams(..) => {}
     }
 }
 

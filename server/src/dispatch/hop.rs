@@ -3,8 +3,9 @@
 //! One parcel in the mesh is a whole batch; its bytes hold many commands (or replies) one behind
 //! the other, so a hop costs no allocation per command and at most one doorbell per turn and
 //! peer. A request parcel is sent only with a credit, and credits are fewer than half the ring's
-//! slots, so a reply parcel always finds a slot: full rings cannot deadlock. One FIFO per pair of
-//! cores, hence commands of one connection for one shard execute in order.
+//! slots, so a reply parcel always finds a slot: full rings cannot deadlock. Replies to clients that
+//! have waited answer no parcel; they go as long as the slots for the others stay free. One FIFO
+//! per pair of cores, hence commands of one connection for one shard execute in order.
 
 use quire_engine::{
     aof::Lsn,
@@ -15,8 +16,9 @@ use std::{collections::VecDeque, time::Instant};
 
 /// Request parcels a core may have unanswered at one peer.
 pub const CREDITS: usize = 8;
-/// Slots of one ring: requests one way, replies to the other way's requests.
-pub const RING_SLOTS: usize = 2 * CREDITS;
+/// Slots of one ring: requests one way, replies to the other way's requests, and as many for
+/// what nobody has asked for just now.
+pub const RING_SLOTS: usize = 4 * CREDITS;
 /// Staged bytes above which connections that stage more have to wait.
 pub const STAGED_BYTES_MAX: usize = 1 << 20;
 
@@ -28,6 +30,8 @@ pub enum Parcel {
     Requests(Vec<u8>),
     /// Their replies, in order; gives the credit back.
     Replies(Vec<u8>),
+    /// Replies to clients that have waited.
+    Served(Vec<u8>),
 }
 
 /// Which reply slot a command's reply belongs to.
@@ -69,14 +73,34 @@ pub struct ReplyHead {
     pub gate: Lsn,
     /// The command logged something.
     pub wrote: bool,
-    /// No reply but a note that the command was slow.
-    pub is_slow: bool,
+    /// What it is.
+    pub kind: Kind,
     /// How long a part of a split command took, ticks (a multiple of 16).
     pub ticks: u64,
 }
 
+/// What kind of answer a reply is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u16)]
+pub enum Kind {
+    /// That of the command.
+    #[default]
+    Answer = 0,
+    /// A note that the command was slow.
+    Slow,
+    /// There is nothing: the client waits on the shard.
+    Waits,
+    /// Somebody else has answered the client.
+    Lost,
+    /// The reply to a client that has waited.
+    Served,
+}
+
+const KINDS: [Kind; 5] = [Kind::Answer, Kind::Slow, Kind::Waits, Kind::Lost, Kind::Served];
+
 const WROTE: u16 = 1;
-const SLOW: u16 = 2;
+/// Above the flags.
+const KIND_SHIFT: u32 = 1;
 /// Bytes of a reply's head.
 const REPLY_HEAD_BYTES: usize = 32;
 
@@ -167,8 +191,8 @@ impl<'a> BatchReader<'a> {
         let ticks = u64::from(self.word()) * 16;
         let reply = &self.bytes[self.at..self.at + len];
         self.at += len;
-        let (wrote, is_slow) = (flags & WROTE != 0, flags & SLOW != 0);
-        Some((ReplyHead { to, gate, wrote, is_slow, ticks }, reply))
+        let (wrote, kind) = (flags & WROTE != 0, KINDS[usize::from(flags >> KIND_SHIFT)]);
+        Some((ReplyHead { to, gate, wrote, kind, ticks }, reply))
     }
 }
 
@@ -181,15 +205,17 @@ pub struct Written {
     pub wrote: bool,
     /// How long a part of a split command took, ticks.
     pub ticks: u64,
+    /// What the bytes are.
+    pub kind: Kind,
 }
 
 /// Appends a reply: `write` puts its bytes behind the head and says the rest.
 pub fn put_reply(out: &mut Vec<u8>, to: Return, write: impl FnOnce(&mut Vec<u8>) -> Written) {
     let start = out.len();
     put(out, &[to.conn, to.generation, to.seq, u32::from(to.part) << 16, 0, 0, 0, 0]);
-    let Written { gate, wrote, ticks } = write(out);
+    let Written { gate, wrote, ticks, kind } = write(out);
     let len = (out.len() - start - REPLY_HEAD_BYTES) as u32;
-    let flags = if wrote { WROTE } else { 0 };
+    let flags = (u16::from(wrote) * WROTE) | ((kind as u16) << KIND_SHIFT);
     // To 16 ticks, so that half a minute fits.
     let ticks = u32::try_from(ticks / 16).unwrap_or(u32::MAX);
     let head = &mut out[start..start + REPLY_HEAD_BYTES];
@@ -202,16 +228,14 @@ pub fn put_reply(out: &mut Vec<u8>, to: Return, write: impl FnOnce(&mut Vec<u8>)
 /// Appends a note that a command was slow: how long it took, and its arguments.
 #[cold]
 pub fn put_slow(out: &mut Vec<u8>, to: Return, us: u64, args: impl Iterator<Item: AsRef<[u8]>>) {
-    let start = out.len();
     put_reply(out, to, |out| {
         out.extend_from_slice(&us.to_ne_bytes());
         for arg in args {
             put(out, &[arg.as_ref().len() as u32]);
             out.extend_from_slice(arg.as_ref());
         }
-        Written::default()
+        Written { kind: Kind::Slow, ..Written::default() }
     });
-    out[start + 12..start + 14].copy_from_slice(&SLOW.to_ne_bytes());
 }
 
 /// Reads such a note's bytes: us, arguments.
@@ -243,6 +267,8 @@ pub struct Peer {
     pub sent_at: VecDeque<Instant>,
     /// Request parcels received while this core is frozen.
     pub deferred: Vec<Vec<u8>>,
+    /// Replies to its clients that have waited, not yet sent.
+    pub served: Vec<u8>,
 }
 
 impl Peer {
@@ -255,6 +281,7 @@ impl Peer {
             credits: CREDITS,
             sent_at: VecDeque::with_capacity(CREDITS),
             deferred: Vec::new(),
+            served: Vec::new(),
         }
     }
 }
@@ -356,18 +383,18 @@ mod tests {
         let mut batch = Vec::new();
         put_reply(&mut batch, to, |out| {
             out.extend_from_slice(b"+OK\r\n");
-            Written { gate: 1 << 40, wrote: true, ticks: 80 }
+            Written { gate: 1 << 40, wrote: true, ticks: 80, kind: Kind::Served }
         });
         put_slow(&mut batch, to, 1 << 33, parts.iter());
         put_reply(&mut batch, to, |_| Written { ticks: 1 << 40, ..Written::default() });
         let mut reader = BatchReader::new(&batch);
-        let expected = ReplyHead { to, gate: 1 << 40, wrote: true, is_slow: false, ticks: 80 };
+        let expected = ReplyHead { to, gate: 1 << 40, wrote: true, kind: Kind::Served, ticks: 80 };
         assert_eq!(reader.next_reply(), Some((expected, &b"+OK\r\n"[..])));
         let (head, note) = reader.next_reply().unwrap();
-        assert!(head.is_slow);
+        assert_eq!(head.kind, Kind::Slow);
         assert_eq!(read_slow(note), (1 << 33, parts.map(<[u8]>::to_vec).to_vec()));
         let ticks = u64::from(u32::MAX) * 16;
-        let expected = ReplyHead { to, gate: 0, wrote: false, is_slow: false, ticks };
+        let expected = ReplyHead { to, gate: 0, wrote: false, kind: Kind::Answer, ticks };
         assert_eq!(reader.next_reply(), Some((expected, &b""[..])));
         assert!(reader.next_reply().is_none());
     }

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod attend;
+pub mod blocking;
 pub mod everywhere;
 pub mod foresight;
 pub mod gather;
@@ -16,6 +17,7 @@ pub mod parcels;
 pub mod redact;
 pub mod route;
 pub mod steps;
+mod streams;
 pub mod table;
 pub mod transaction;
 
@@ -216,6 +218,8 @@ impl Core {
         id: u16,
         args: Args<'_>,
     ) -> Taken {
+        // What commands have done for clients that waited is done, to everybody's eyes.
+        self.deliver_served();
         // Barriers: they see, and are seen by, everything before and after them.
         if conn.outstanding > 0 || !conn.slots.is_empty() {
             conn.parked = Parked::Order(None);

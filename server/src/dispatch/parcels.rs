@@ -2,7 +2,7 @@
 
 use super::{
     everywhere,
-    hop::{BatchReader, Parcel, ReplyHead, Written, put_reply, read_slow},
+    hop::{BatchReader, CREDITS, Kind, Parcel, ReplyHead, Written, put_reply, read_slow},
     is_write,
 };
 use crate::{
@@ -38,6 +38,10 @@ impl Core {
                         self.deliver_batch(peer as u16, &batch);
                         self.mesh.recycle(batch);
                     }
+                    Parcel::Served(batch) => {
+                        self.deliver_batch(peer as u16, &batch);
+                        self.mesh.recycle(batch);
+                    }
                 }
             }
         }
@@ -63,9 +67,13 @@ impl Core {
             count += 1;
             let args = Args::new(bytes, &spans);
             if let Some(task) = everywhere::task_of(head.what) {
+                if task == everywhere::Task::Attempt {
+                    self.attempt_for(from, head, args, &mut replies);
+                    continue;
+                }
                 put_reply(&mut replies, head.to, |out| {
                     let gate = task.run(self, None, head.db as usize, args, out);
-                    Written { gate, wrote: false, ticks: self.timings.lap() }
+                    Written { gate, ticks: self.timings.lap(), ..Written::default() }
                 });
                 continue;
             }
@@ -80,7 +88,8 @@ impl Core {
                 let gate = shard.execute(spec, db, now, head.resp3, args, out);
                 ticks = timings.lap();
                 let part_ticks = if head.is_part { ticks } else { 0 };
-                Written { gate, wrote: gate != 0 && is_write(spec), ticks: part_ticks }
+                let wrote = gate != 0 && is_write(spec);
+                Written { gate, wrote, ticks: part_ticks, kind: Kind::Answer }
             });
             if !head.is_part {
                 self.account_for(head.to, head.what, args, ticks, &mut replies);
@@ -100,14 +109,21 @@ impl Core {
         let mut reader = BatchReader::new(batch);
         while let Some((head, reply)) = reader.next_reply() {
             let index = head.to.conn as usize;
-            if self.generations.get(index) != Some(&head.to.generation) {
+            // What one is served with names its wait, which no other has.
+            let is_known = head.kind == Kind::Served
+                || self.generations.get(index) == Some(&head.to.generation);
+            let Some(mut conn) =
+                self.conns.get_mut(index).filter(|_| is_known).and_then(Option::take)
+            else {
+                self.nobody_waits(from, head, reply);
                 continue;
-            }
-            let Some(mut conn) = self.conns[index].take() else { continue };
-            if head.is_slow {
+            };
+            if head.kind == Kind::Slow {
                 let (us, args) = read_slow(reply);
                 self.push_slow(&conn, us, args);
-            } else if !conn.closing {
+            } else if conn.closing {
+                self.nobody_waits(from, head, reply);
+            } else {
                 self.deliver(&mut conn, from, head, reply);
             }
             self.put_back(conn);
@@ -115,11 +131,19 @@ impl Core {
     }
 
     fn deliver(&mut self, conn: &mut Connection, from: u16, head: ReplyHead, reply: &[u8]) {
+        if head.kind == Kind::Served {
+            return self.served_elsewhere(conn, from, head, reply);
+        }
         conn.outstanding = conn.outstanding.saturating_sub(1);
         if head.wrote {
             conn.wrote(from, head.gate);
         }
         let seq = head.to.seq;
+        if (conn.blocked.is_some() || head.kind != Kind::Answer)
+            && self.attempt_answered(conn, from, head, reply)
+        {
+            return self.go_on(conn);
+        }
         self.charge(conn, seq, head.ticks);
         match conn.slot(seq).and_then(|s| s.gather.take()) {
             Some(gather) => {
@@ -127,6 +151,11 @@ impl Core {
             }
             None => conn.fill_slot(seq, (from, head.gate), reply, self.turn),
         }
+        self.go_on(conn);
+    }
+
+    /// A reply has come: input that waited for it is looked at again.
+    pub(super) fn go_on(&mut self, conn: &mut Connection) {
         let go = match conn.parked {
             Parked::Order(None) => conn.outstanding == 0 && conn.slots.is_empty(),
             Parked::Order(Some(shard)) => conn.outstanding_only_on(shard),
@@ -153,9 +182,19 @@ impl Core {
             }
             rang |= 1 << (to % 64);
         }
+        self.has_served = false;
         for to in 0..self.shards() {
             let Some(peer) = self.mesh.peers[to].as_mut() else { continue };
             let mut sent = rang >> (to % 64) & 1 == 1;
+            // Unless requests and replies might not find places: then it is tried again.
+            if !peer.served.is_empty() {
+                if peer.tx.has_room(2 * CREDITS + 1) {
+                    let batch = std::mem::take(&mut peer.served);
+                    sent |= peer.tx.push(Parcel::Served(batch)).is_ok();
+                } else {
+                    self.has_served = true;
+                }
+            }
             if !peer.staged.is_empty() && peer.credits > 0 {
                 peer.credits -= 1;
                 peer.sent_at.push_back(self.now);

@@ -10,7 +10,7 @@ use crate::{
     runtime::core::Core,
 };
 use quire_engine::{
-    command::{Args, CommandSpec, Fanout, KeySpec},
+    command::{Args, CommandSpec, Fanout, Flags, KeySpec},
     slot::{group_of_slot, shard_of_group, slot_of},
 };
 
@@ -35,7 +35,7 @@ impl Core {
             self.stalled.push(conn.index);
             return Taken::NotYet;
         }
-        if self.shards() == 1 {
+        if self.shards() == 1 && (!spec.flags.has(Flags::BLOCKING) || self.executing) {
             return self.run_here(conn, spec, id, args);
         }
         if spec.keys == KeySpec::ONE {
@@ -79,6 +79,9 @@ impl Core {
         id: u16,
         args: Args<'_>,
     ) -> Taken {
+        if spec.flags.has(Flags::BLOCKING) {
+            return self.run_blocking(conn, spec, id, args);
+        }
         match spec.fanout {
             Fanout::EveryShardSum | Fanout::EveryShardJoin | Fanout::EveryShardDraw => {
                 return self.split_everywhere(conn, spec, id, args);

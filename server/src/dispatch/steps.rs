@@ -45,7 +45,7 @@ pub enum Steps {
 }
 
 /// There is no way over several shards.
-const CROSS_SHARD: CommandError = CommandError::new(
+pub(super) const CROSS_SHARD: CommandError = CommandError::new(
     "CROSSSHARD Keys of this command are on different shards: give them the same {hash tag}",
 );
 

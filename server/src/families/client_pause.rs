@@ -88,7 +88,8 @@ pub fn unblock_here(core: &mut Core, args: Args<'_>, out: &mut Vec<u8>) {
     if let Ok((id, is_error)) = unblock_of(args) {
         let index = core.conns.iter().position(|c| c.as_ref().is_some_and(|c| c.session.id == id));
         if let Some(mut conn) = index.and_then(|index| core.conns[index].take()) {
-            unblocked = core.end_wait(&mut conn, is_error);
+            unblocked =
+                core.end_wait(&mut conn, is_error) || core.end_key_wait(&mut conn, is_error);
             core.put_back(conn);
         }
     }

@@ -6,7 +6,7 @@
 
 use super::outbuf::OutBuf;
 use crate::{
-    dispatch::{account::Call, gather::Gather, transaction::Multi},
+    dispatch::{account::Call, blocking::Blocked, gather::Gather, transaction::Multi},
     resp::RequestParser,
     session::Session,
 };
@@ -29,7 +29,7 @@ pub enum Parked {
     BackPressure(u16),
     /// More is staged for the log than it has room for.
     LogFull,
-    /// A command of this connection is being carried out elsewhere (global, WAITAOF ..).
+    /// A command of this connection is being carried out elsewhere (global, WAITAOF, BLPOP ..).
     Blocked,
     /// Nothing executes until a global operation is published.
     Frozen,
@@ -140,6 +140,8 @@ pub struct Connection {
     pub last_writes: Vec<(u16, Lsn)>,
     /// WAITAOF in progress.
     pub aof_wait: Option<AofWait>,
+    /// A command that waits for keys, or asks shards whether it has to.
+    pub blocked: Option<Box<Blocked>>,
     /// Since when the output is above the soft limit.
     pub soft_limit_since: Option<Instant>,
     /// Bytes it stands for in the account of clients.

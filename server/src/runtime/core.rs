@@ -36,6 +36,7 @@ use quire_engine::{
     shard::Shard,
 };
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{Ordering, fence},
@@ -130,6 +131,10 @@ pub struct Core {
     pub stalled: Vec<u32>,
     /// Connections in WAITAOF.
     pub waiting_aof: Vec<u32>,
+    /// When clients that wait for keys give up: time, connection, ticket.
+    pub wait_ends: BTreeSet<(Instant, u32, u64)>,
+    /// Replies to clients that have waited are yet to be sent to other cores.
+    pub has_served: bool,
     released_seen: Vec<u64>,
     /// Replies for peers, sent after the log was pumped.
     pub parcels_out: Vec<(u16, Vec<u8>)>,
@@ -222,6 +227,8 @@ impl Core {
             syncs_seen: 0,
             stalled: Vec::new(),
             waiting_aof: Vec::new(),
+            wait_ends: BTreeSet::new(),
+            has_served: false,
             released_seen: vec![0; n],
             parcels_out: Vec::new(),
             evicting: false,
@@ -305,6 +312,8 @@ impl Core {
             self.tick();
         }
         self.resume_parked();
+        self.end_waits();
+        self.deliver_served();
         self.keep_limit();
         self.free_trash();
         self.pump_log();

@@ -86,6 +86,7 @@ impl Core {
         shard.keyspace = keyspace;
         shard.limits = self.live.limits;
         shard.lazy = self.live.lazyfree;
+        shard.share_claims(std::sync::Arc::clone(&self.shared.claims));
         self.shard = Some(shard);
         self.limit_shard();
         self.publish_key_counts();

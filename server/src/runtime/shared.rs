@@ -16,6 +16,7 @@ use crate::{
 };
 use quire_engine::{
     aof::{Durations, Frontier, Lsn},
+    claims::Claims,
     command::ErrorCounts,
     error::StorageError,
     mesh::Doorbell,
@@ -297,6 +298,8 @@ pub struct Shared {
     pub loading: AtomicBool,
     /// How far recovery is.
     pub progress: Arc<Progress>,
+    /// Who ends clients' waits for keys.
+    pub claims: Arc<Claims>,
     /// Next client id.
     pub next_client: AtomicU64,
     /// Why the log refuses writes, if it does (first failure wins).
@@ -379,6 +382,7 @@ impl Shared {
             config: LiveConfig::new(config),
             loading: AtomicBool::new(true),
             progress: Arc::new(Progress::default()),
+            claims: Arc::new(Claims::new(n)),
             next_client: AtomicU64::new(1),
             log_failure: Mutex::new(None),
             failure_generation: AtomicU64::new(0),

@@ -24,6 +24,9 @@ impl Core {
         if let Some(wait) = self.waits_until {
             wake = wake.min(wait);
         }
+        if let Some((end, ..)) = self.wait_ends.first() {
+            wake = wake.min(*end);
+        }
         if let Some(pause) = self.watch.pause {
             wake = wake.min(pause.until);
         }
@@ -85,6 +88,10 @@ impl Core {
     }
 
     fn has_work(&mut self) -> bool {
-        !self.resume.is_empty() || self.evicting || self.has_trash() || self.mesh.has_mail()
+        !self.resume.is_empty()
+            || self.evicting
+            || self.has_served
+            || self.has_trash()
+            || self.mesh.has_mail()
     }
 }

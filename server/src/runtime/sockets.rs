@@ -174,6 +174,7 @@ impl Core {
             closing: false,
             last_writes: Vec::new(),
             aof_wait: None,
+            blocked: None,
             soft_limit_since: None,
             counted: 0,
         });
@@ -395,6 +396,7 @@ impl Core {
         conn.closing = true;
         conn.out.discard();
         conn.aof_wait = None;
+        self.abandon_wait(conn);
         self.set_monitor(conn, false);
         self.discard(conn);
         if matches!(conn.parked, Parked::Blocked | Parked::Paused) {

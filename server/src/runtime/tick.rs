@@ -164,6 +164,7 @@ impl Core {
                 largest_client = bytes.max(largest_client);
             }
             timed += u64::from(conn.aof_wait.as_ref().is_some_and(|w| w.deadline.is_some()));
+            timed += u64::from(conn.blocked.as_ref().is_some_and(|b| b.has_deadline()));
             largest_input = largest_input.max(input);
             largest_output = largest_output.max(out);
         }

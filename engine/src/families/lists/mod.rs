@@ -1,5 +1,6 @@
 //! Commands on lists.
 
+pub mod blocking;
 pub mod ends;
 pub mod middle;
 pub mod read;

@@ -51,7 +51,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "7.0.0",
         complexity: "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
         summary: "Pop elements from a list",
-        fanout: Fanout::Whole,
+        fanout: Fanout::FirstOf,
         examples: &["LMPOP 2 nokey l LEFT", "LMPOP 1 l RIGHT COUNT 2"],
         run: lmpop,
     },
@@ -69,7 +69,7 @@ fn push_name(end: End) -> &'static [u8] {
 }
 
 /// From one list's end to another's; replies with the element, or null when there is none.
-fn transfer(
+pub(super) fn transfer(
     cx: &mut Ctx<'_>,
     (from, from_end): (Key<'_>, End),
     (to, to_end): (Key<'_>, End),
@@ -139,16 +139,16 @@ fn rpoplpush(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 /// What LMPOP asks for.
-struct Wish {
+pub(super) struct Wish {
     /// Positions of the keys among the arguments.
-    keys: std::ops::Range<usize>,
-    end: End,
-    count: usize,
+    pub(super) keys: std::ops::Range<usize>,
+    pub(super) end: End,
+    pub(super) count: usize,
 }
 
 impl Wish {
     /// From `numkeys key .. LEFT|RIGHT [COUNT n]`, `numkeys` at a position.
-    fn parse(args: Args<'_>, at: usize) -> Result<Self, CommandError> {
+    pub(super) fn parse(args: Args<'_>, at: usize) -> Result<Self, CommandError> {
         let keys = parse_from(args.get(at), 1, TOO_FEW_KEYS)?;
         let end_at = usize::try_from(keys).ok().and_then(|keys| keys.checked_add(at + 1));
         let end_at = end_at.filter(|&at| at < args.len()).ok_or(CommandError::SYNTAX)?;
@@ -169,7 +169,12 @@ impl Wish {
 
 /// Takes up to `count` elements from a list, replies with its name and them; false when there
 /// is no such list.
-fn pop_some(cx: &mut Ctx<'_>, key: Key<'_>, end: End, count: usize) -> Result<bool, CommandError> {
+pub(super) fn pop_some(
+    cx: &mut Ctx<'_>,
+    key: Key<'_>,
+    end: End,
+    count: usize,
+) -> Result<bool, CommandError> {
     let popped = cx.edit_replying(key, false, |list: &mut List, reply| {
         let popped = list.as_ref().len().min(count);
         reply.array(2);

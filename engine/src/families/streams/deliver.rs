@@ -23,7 +23,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "5.0.0",
         complexity: "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
         summary: "Return new entries from a stream using a consumer group, or access the history of the pending entries for a given consumer. Can block.",
-        fanout: Fanout::Whole,
+        fanout: Fanout::Streams,
         examples: &["XREADGROUP GROUP g c STREAMS x >", "XREADGROUP GROUP g c NOACK STREAMS x >"],
         run: xreadgroup,
     },
@@ -160,6 +160,11 @@ fn plan<'a>(
         let stream = cx.view::<&Stream>(key)?.0;
         let found = stream.and_then(|stream| Some((stream, stream.group(name)?)));
         let Some((stream, group)) = found else {
+            if cx.is_again() {
+                return Err(CommandError::new(
+                    "NOGROUP the consumer group this client was blocked on no longer exists",
+                ));
+            }
             let (key, name) = (shown(key.bytes), shown(name));
             return Err(CommandError::owned(format!(
                 "NOGROUP No such key '{key}' or consumer group '{name}' in XREADGROUP with GROUP option"
@@ -201,8 +206,10 @@ fn xreadgroup(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     };
     let served = plan(cx, args, &request, name, consumer)?;
     if served.is_empty() {
-        return request.nothing(cx);
+        request.nothing(cx, None);
+        return Ok(());
     }
+    cx.claim()?;
     let place = |key: &'_ [u8], cx: &Ctx<'_>| cx.key(key).bytes.len() + name.len() + consumer.len();
     let bytes = served.iter().map(|(key, _, count)| (count + 2) * (place(key, cx) + 320));
     cx.admit(bytes.sum())?;

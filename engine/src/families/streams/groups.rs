@@ -244,6 +244,7 @@ fn destroy(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     last_id(cx, key, false)?;
     let removed = cx.edit(key, false, |stream: &mut Stream| stream.remove_group(args.get(3)))?;
     if removed == Some(true) {
+        cx.signal(key);
         cx.effect(key.hash, Effect::Verbatim { args });
     }
     cx.reply.int(i64::from(removed == Some(true)));

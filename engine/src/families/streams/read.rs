@@ -2,8 +2,14 @@
 
 use super::arguments::{all_if_zero, end, id, integer, start, write_entry, write_range};
 use crate::{
-    command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},
-    types::stream::{Id, Stream},
+    command::{
+        Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec, OwnedArgs, Wanted,
+    },
+    families::timeout,
+    types::{
+        ValueType,
+        stream::{Id, Stream},
+    },
 };
 
 /// Rows.
@@ -60,7 +66,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "5.0.0",
         complexity: "For each stream mentioned: O(N) with N being the number of elements being returned, it means that XREAD-ing with a fixed COUNT is O(1). Note that when the BLOCK option is used, XADD will pay O(M) time in order to serve the M clients blocked on the stream getting new data.",
         summary: "Return never seen elements in multiple streams, with IDs greater than the ones reported by the caller for each stream. Can block.",
-        fanout: Fanout::Whole,
+        fanout: Fanout::Streams,
         examples: &["XREAD COUNT 1 STREAMS x 0"],
         run: xread,
     },
@@ -122,7 +128,7 @@ pub(super) struct Request<'a> {
     /// Most entries of each stream; 0: all.
     pub(super) count: i64,
     /// Wait so long for entries, ms.
-    pub(super) block_ms: Option<i64>,
+    pub(super) block_ms: Option<u64>,
     /// Group and consumer.
     pub(super) group: Option<(&'a [u8], &'a [u8])>,
     /// Nothing becomes pending.
@@ -143,7 +149,7 @@ impl<'a> Request<'a> {
             let more = args.len() - 1 - at;
             if is("block") && more > 0 {
                 at += 1;
-                request.block_ms = Some(timeout_ms(args.get(at))?);
+                request.block_ms = Some(timeout::milliseconds(args.get(at))?);
             } else if is("count") && more > 0 {
                 at += 1;
                 request.count = integer(args.get(at))?.max(0);
@@ -182,31 +188,27 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// Nothing can be read: the client would wait, or gets nothing.
-    pub(super) fn nothing(&self, cx: &mut Ctx<'_>) -> Result<(), CommandError> {
-        if self.block_ms.is_some() {
-            return Err(CommandError::new(
-                "ERR nothing to read now, and BLOCK is not supported by this version",
-            ));
+    /// Nothing can be read: the client waits, or gets nothing. `args` if it is to wait with others.
+    pub(super) fn nothing(&self, cx: &mut Ctx<'_>, args: Option<OwnedArgs>) {
+        let may_wait = self.block_ms.is_some_and(|timeout_ms| {
+            let wanted = Wanted::new(ValueType::Stream, timeout_ms);
+            cx.block(Wanted { in_group: self.group.is_some(), args, ..wanted })
+        });
+        if !may_wait {
+            cx.reply.null_array();
         }
-        cx.reply.null_array();
-        Ok(())
     }
-}
-
-fn timeout_ms(text: &[u8]) -> Result<i64, CommandError> {
-    let ms = crate::keyspace::canonical_int(text)
-        .ok_or(CommandError::new("ERR timeout is not an integer or out of range"))?;
-    if ms < 0 {
-        return Err(CommandError::new("ERR timeout is negative"));
-    }
-    Ok(ms)
 }
 
 fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let request = Request::parse(args, false)?;
     // Where each stream that has something to read is read from.
     let mut served = Vec::new();
+    // What a client that waits goes by: the last ids of now.
+    let mut resolved = OwnedArgs::new();
+    if request.block_ms.is_some() {
+        args.iter_from(0).take(request.first + request.streams).for_each(|arg| resolved.push(arg));
+    }
     for index in 0..request.streams {
         let at = request.first + index;
         let key = cx.key(args.get(at));
@@ -220,13 +222,18 @@ fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
             }
             text => id(text)?,
         };
+        if request.block_ms.is_some() {
+            resolved.push(after.text().as_bytes());
+        }
         if stream.is_some_and(|stream| stream.length() > 0 && stream.top_id() > after) {
             served.push((key, after));
         }
     }
     if served.is_empty() {
-        return request.nothing(cx);
+        request.nothing(cx, Some(resolved));
+        return Ok(());
     }
+    cx.claim()?;
     if cx.reply.is_resp3() {
         cx.reply.map(served.len());
     } else {

@@ -203,6 +203,9 @@ fn xadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         cx.reply.null();
         return Ok(());
     };
+    if added.is_ok() {
+        cx.signal(key);
+    }
     let (id, left) = added.map_err(|why| match why {
         NotAdded::Low => CommandError::new(
             "ERR The ID specified in XADD is equal or smaller than the target stream top item",

@@ -2,6 +2,7 @@
 
 mod bounds;
 pub mod join;
+pub mod pop;
 pub mod range;
 pub mod read;
 pub mod write;

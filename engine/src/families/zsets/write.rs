@@ -2,15 +2,12 @@
 //!
 //! They are logged as they came: sums of 64-bit floats come out alike everywhere.
 
-use super::{
-    bounds,
-    range::{begin, reply_member},
-};
+use super::bounds;
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},
     effect::Effect,
-    number::{canonical_int, parse_double},
-    types::{Zset, ZsetRef, packed::Item},
+    number::parse_double,
+    types::{Zset, ZsetRef},
 };
 
 /// Rows.
@@ -98,48 +95,6 @@ pub const SPECS: &[CommandSpec] = &[
         fanout: Fanout::Whole,
         examples: &["ZREMRANGEBYLEX z [a [b"],
         run: zremrangebylex,
-    },
-    CommandSpec {
-        name: "zpopmin",
-        arity: -2,
-        flags: Flags::WRITE.with(Flags::FAST),
-        keys: KeySpec::ONE,
-        group: Group::SortedSet,
-        acl: &[],
-        since: "5.0.0",
-        complexity: "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped.",
-        summary: "Remove and return members with the lowest scores in a sorted set",
-        fanout: Fanout::Whole,
-        examples: &["ZPOPMIN z", "ZPOPMIN z 2"],
-        run: zpopmin,
-    },
-    CommandSpec {
-        name: "zpopmax",
-        arity: -2,
-        flags: Flags::WRITE.with(Flags::FAST),
-        keys: KeySpec::ONE,
-        group: Group::SortedSet,
-        acl: &[],
-        since: "5.0.0",
-        complexity: "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped.",
-        summary: "Remove and return members with the highest scores in a sorted set",
-        fanout: Fanout::Whole,
-        examples: &["ZPOPMAX z"],
-        run: zpopmax,
-    },
-    CommandSpec {
-        name: "zmpop",
-        arity: -4,
-        flags: Flags::WRITE.with(Flags::MOVABLEKEYS),
-        keys: KeySpec::Counted { count: 1 },
-        group: Group::SortedSet,
-        acl: &[],
-        since: "7.0.0",
-        complexity: "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
-        summary: "Remove and return members with scores in a sorted set",
-        fanout: Fanout::FirstOf,
-        examples: &["ZMPOP 2 nokey z MIN", "ZMPOP 1 z MAX COUNT 2"],
-        run: zmpop,
     },
 ];
 
@@ -327,109 +282,4 @@ fn zremrangebyscore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError
 fn zremrangebylex(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (min, max) = (bounds::text(args.get(2))?, bounds::text(args.get(3))?);
     remove_range(cx, args, |zset| zset.ranks_by_text(min, max))
-}
-
-/// Members taken off one end, in the order in which they went.
-fn pop(zset: &mut Zset, count: usize, highest: bool) -> Vec<(Vec<u8>, f64)> {
-    let len = zset.as_ref().len();
-    let count = count.min(len);
-    let mut popped = Vec::with_capacity(count);
-    let mut take = |member: Item<'_>, score: f64| popped.push((member.to_vec(), score));
-    if highest {
-        zset.as_ref().downwards(len - 1, count, &mut take);
-        zset.remove_ranks(len - count, count);
-    } else {
-        zset.as_ref().upwards(0, count, &mut take);
-        zset.remove_ranks(0, count);
-    }
-    popped
-}
-
-fn zpopmin(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    zpop(cx, args, false)
-}
-
-fn zpopmax(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    zpop(cx, args, true)
-}
-
-fn zpop(cx: &mut Ctx<'_>, args: Args<'_>, highest: bool) -> Result<(), CommandError> {
-    if args.len() > 3 {
-        return Err(CommandError::SYNTAX);
-    }
-    let count = match args.try_get(2) {
-        None => 1,
-        Some(text) => {
-            let n = canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER)?;
-            usize::try_from(n)
-                .map_err(|_| CommandError::new("ERR value is out of range, must be positive"))?
-        }
-    };
-    let key = cx.key(args.get(1));
-    let popped = cx.edit(key, false, |zset: &mut Zset| pop(zset, count, highest))?;
-    let popped = popped.unwrap_or_default();
-    if !popped.is_empty() {
-        cx.effect(key.hash, Effect::Verbatim { args });
-    }
-    if cx.reply.is_resp3() && args.len() == 2 {
-        // Without a count: one pair, flat.
-        cx.reply.array(2 * popped.len());
-        for (member, score) in &popped {
-            cx.reply.bulk(member);
-            cx.reply.double(*score);
-        }
-        return Ok(());
-    }
-    begin(&mut cx.reply, popped.len(), true);
-    for (member, score) in &popped {
-        reply_member(&mut cx.reply, Item::Bytes(member), Some(*score));
-    }
-    Ok(())
-}
-
-fn zmpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let keys = canonical_int(args.get(1))
-        .and_then(|n| usize::try_from(n).ok())
-        .filter(|&n| n > 0)
-        .ok_or(CommandError::new("ERR numkeys should be greater than 0"))?;
-    let Some(side) = keys.checked_add(2).and_then(|at| args.try_get(at)) else {
-        return Err(CommandError::SYNTAX);
-    };
-    let highest = match side {
-        _ if side.eq_ignore_ascii_case(b"min") => false,
-        _ if side.eq_ignore_ascii_case(b"max") => true,
-        _ => return Err(CommandError::SYNTAX),
-    };
-    let mut count = None;
-    let mut at = 3 + keys;
-    while let Some(option) = args.try_get(at) {
-        if count.is_some() || !option.eq_ignore_ascii_case(b"count") || args.len() == at + 1 {
-            return Err(CommandError::SYNTAX);
-        }
-        let n = canonical_int(args.get(at + 1)).and_then(|n| usize::try_from(n).ok());
-        let n = n.filter(|&n| n > 0);
-        count = Some(n.ok_or(CommandError::new("ERR count should be greater than 0"))?);
-        at += 2;
-    }
-    let count = count.unwrap_or(1);
-    for name in args.iter_from(2).take(keys) {
-        let key = cx.key(name);
-        let popped = cx.edit(key, false, |zset: &mut Zset| pop(zset, count, highest))?;
-        let Some(popped) = popped else { continue };
-        let mut digits = itoa::Buffer::new();
-        let command: &[u8] = if highest { b"ZPOPMAX" } else { b"ZPOPMIN" };
-        let parts = [command, name, digits.format(popped.len()).as_bytes()];
-        cx.effect(key.hash, Effect::Parts { parts: &parts });
-        cx.reply.array(2);
-        cx.reply.bulk(name);
-        cx.reply.array(popped.len());
-        for (member, score) in &popped {
-            cx.reply.array(2);
-            cx.reply.bulk(member);
-            cx.reply.double(*score);
-        }
-        return Ok(());
-    }
-    cx.reply.null_array();
-    Ok(())
 }

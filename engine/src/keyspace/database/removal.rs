@@ -38,6 +38,9 @@ impl Database {
     /// Takes an entry out.
     pub fn take(&mut self, key: Key<'_>) -> Option<OwnedEntry> {
         let place = self.find(key)?;
+        if self.watch.is_some() {
+            self.signal(key);
+        }
         let entry = self.detach(usize::from(key.group()), key.hash, place);
         // SAFETY: the table has forgotten the entry.
         Some(unsafe { OwnedEntry::dissolve(entry) })
@@ -70,6 +73,9 @@ impl Database {
     /// now, if it is worth it.
     #[inline]
     pub(super) fn spare(&mut self, group: usize, place: Place) {
+        if self.watch.is_some() {
+            self.signal_going(place.entry());
+        }
         if self.round.is_some() {
             self.give_out(group, place);
             if self.rescue(place.entry()) {

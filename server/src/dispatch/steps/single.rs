@@ -8,7 +8,7 @@ use super::{
     Steps,
 };
 use crate::{net::connection::Connection, runtime::core::Core};
-use quire_engine::command::{Args, CommandSpec, OwnedArgs, Reply};
+use quire_engine::command::{Args, CommandSpec, KeySpec, OwnedArgs, Reply};
 
 /// SMOVE.
 #[derive(Debug)]
@@ -98,18 +98,16 @@ impl FirstOf {
     /// `None`: the number of keys is not what it says.
     pub fn new(spec: &'static CommandSpec, id: u16, args: Args<'_>) -> Option<Self> {
         let keys: Vec<usize> = spec.keys.positions(args).collect();
-        let (first, last) = (*keys.first()?, *keys.last()?);
-        if args.get(first - 1) != keys.len().to_string().as_bytes() {
+        let says = match spec.keys {
+            KeySpec::Counted { count } => {
+                args.get(usize::from(count)) == keys.len().to_string().as_bytes()
+            }
+            _ => true,
+        };
+        if keys.is_empty() || !says {
             return None;
         }
-        let one = |at: &usize| {
-            let mut own = OwnedArgs::new();
-            args.iter_from(0).take(first - 1).for_each(|arg| own.push(arg));
-            own.push(b"1");
-            own.push(args.get(*at));
-            args.iter_from(last + 1).for_each(|arg| own.push(arg));
-            own
-        };
+        let one = |at: &usize| spec.keys.narrowed(args, &[*at]);
         Some(Self { id, spec, left: keys.iter().rev().map(one).collect() })
     }
 
