@@ -86,7 +86,10 @@ fn categories(spec: &CommandSpec) -> BTreeSet<&'static str> {
     match spec.group {
         Group::String => categories.insert("@string"),
         // A container has no categories of its own.
-        Group::Generic if !table::is_container(spec) => categories.insert("@keyspace"),
+        // SORT is about what keys hold.
+        Group::Generic if !table::is_container(spec) && !spec.name.starts_with("sort") => {
+            categories.insert("@keyspace")
+        }
         Group::List => categories.insert("@list"),
         Group::Set => categories.insert("@set"),
         Group::SortedSet => categories.insert("@sortedset"),

@@ -7,6 +7,7 @@ mod commands_driver; // a shard as a client sees it: names, arity, SELECT, RESP 
 mod commands_generator; // random command lines over few keys
 mod commands_lists; // random commands on lists, long ones among them, compared with redis-server
 mod commands_oracle; // a redis-server of the test's own
+mod commands_sorting; // SORT, compared with redis-server
 mod commands_streams; // streams: random commands answer as redis-server does, and the log makes them again
 mod commands_table; // rows of the table, compared with what redis-server says of itself
 mod crash; // acknowledged writes of one log survive every crash of the simulated disk

@@ -63,4 +63,5 @@ pub const ALL: &[&[CommandSpec]] = &[
     keys::iterate::SPECS,
     keys::object::SPECS,
     keys::dump::SPECS,
+    keys::sort::SPECS,
 ];

@@ -178,11 +178,12 @@ impl Entry {
                     "@bitmap" => self.group == Group::Bitmap,
                     "@hyperloglog" => self.group == Group::Hyperloglog,
                     "@geo" => self.group == Group::Geo,
-                    // WAITAOF is of the group, but about the connection.
+                    // WAITAOF is of the group, but about the connection; SORT about what keys hold.
                     "@keyspace" => {
                         is_leaf
                             && self.group == Group::Generic
                             && !self.acl.contains(&"@connection")
+                            && !self.acl.contains(&"@list")
                     }
                     "@connection" => is_leaf && self.group == Group::Connection,
                     "@transaction" => self.group == Group::Transactions,

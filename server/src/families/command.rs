@@ -141,9 +141,39 @@ fn write_names(names: &[&str], reply: &mut Reply<'_>) {
     }
 }
 
+const BY_AND_GET: &str = "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort";
+const SORTED_TO: &str = "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array";
+
+/// Keys that no rule finds.
+fn write_unknown_spec(note: &str, words: &[&str], reply: &mut Reply<'_>) {
+    reply.map(4);
+    reply.bulk(b"notes");
+    reply.bulk(note.as_bytes());
+    reply.bulk(b"flags");
+    write_names(words, reply);
+    for part in ["begin_search", "find_keys"] {
+        reply.bulk(part.as_bytes());
+        reply.map(2);
+        reply.bulk(b"type");
+        reply.bulk(b"unknown");
+        reply.bulk(b"spec");
+        reply.map(0);
+    }
+}
+
 /// One key specification; two where the command does different things with its keys.
 fn write_key_specs(entry: Entry, reply: &mut Reply<'_>) {
     let (first_words, other_words) = key_flags::of(&entry);
+    if let "sort" | "sort_ro" = entry.name {
+        let stores = entry.name == "sort";
+        reply.set(2 + usize::from(stores));
+        write_spec_of(KeySpec::ONE, first_words, reply);
+        write_unknown_spec(BY_AND_GET, first_words, reply);
+        if stores {
+            write_unknown_spec(SORTED_TO, other_words, reply);
+        }
+        return;
+    }
     if first_words == other_words || entry.keys == KeySpec::None {
         return write_key_spec(entry.keys, first_words, reply);
     }

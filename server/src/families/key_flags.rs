@@ -145,6 +145,7 @@ const FIRST_AND_OTHERS: &[(&str, Words, Words)] = &[
     ("sdiffstore", &["OW", "update"], &["RO", "access"]),
     ("sinterstore", &["RW", "update"], &["RO", "access"]),
     ("smove", &["RW", "access", "delete"], &["RW", "insert"]),
+    ("sort", READS, &["OW", "update"]),
     ("sunionstore", &["OW", "update"], &["RO", "access"]),
     ("zdiffstore", &["OW", "update"], &["RO", "access"]),
     ("zinterstore", &["OW", "update"], &["RO", "access"]),

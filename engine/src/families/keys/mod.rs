@@ -5,4 +5,5 @@ pub mod dump;
 pub mod expiry;
 pub mod iterate;
 pub mod object;
+pub mod sort;
 pub mod transfer;

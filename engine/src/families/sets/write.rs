@@ -104,9 +104,9 @@ fn spop(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return Err(CommandError::SYNTAX);
     }
     let Some(text) = args.try_get(2) else { return spop_one(cx, args) };
-    let count = canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER)?;
-    let count = usize::try_from(count)
-        .map_err(|_| CommandError::new("ERR value is out of range, must be positive"))?;
+    let count = canonical_int(text)
+        .and_then(|count| usize::try_from(count).ok())
+        .ok_or(CommandError::new("ERR value is out of range, must be positive"))?;
     let key = cx.key(args.get(1));
     let len = cx.view::<SetRef<'_>>(key)?.0.map_or(0, SetRef::len);
     let count = count.min(len);

@@ -130,9 +130,8 @@ fn zpop(cx: &mut Ctx<'_>, args: Args<'_>, highest: bool) -> Result<(), CommandEr
     let count = match args.try_get(2) {
         None => 1,
         Some(text) => {
-            let n = canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER)?;
-            usize::try_from(n)
-                .map_err(|_| CommandError::new("ERR value is out of range, must be positive"))?
+            let n = canonical_int(text).and_then(|n| usize::try_from(n).ok());
+            n.ok_or(CommandError::new("ERR value is out of range, must be positive"))?
         }
     };
     let key = cx.key(args.get(1));
