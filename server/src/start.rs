@@ -11,9 +11,10 @@ use crate::{
     options::Options,
     process::{kernel, notify, pidfile::PidFile},
     runtime::{
-        control::{Control, Opening},
+        control::{Control, Opening, Wish},
         core::Core,
         librarian::{self, Librarian},
+        scribe::{self, Scribe},
         shared::Shared,
     },
 };
@@ -66,17 +67,23 @@ pub fn run(
     let librarian =
         if shared.options.appendonly { Librarian::new(requests) } else { Librarian::none() };
     *shared.listeners() = listeners;
+    let (scribe, notes) = Scribe::new();
+    scribe::remove_leftovers(&shared.options.dir);
+    let scribe_thread = scribe::spawn(Arc::clone(&shared), notes)
+        .map_err(|e| format!("cannot start a thread: {e}"))?;
     let mut threads = Vec::new();
     for (id, mesh) in Mesh::connect(shared.shards()).into_iter().enumerate() {
         let shared = Arc::clone(&shared);
         let librarian = librarian.clone();
+        let scribe = scribe.clone();
         let mut waker = waker.try_clone().map_err(|e| format!("dup: {e}"))?;
         let thread = thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
             account::claim(id);
             if let Some(cpu) = shared.options.cpus.get(id).copied().flatten() {
                 core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
             }
-            let mut core = match Core::new(id as u16, Arc::clone(&shared), mesh, librarian) {
+            let mut core = match Core::new(id as u16, Arc::clone(&shared), mesh, librarian, scribe)
+            {
                 Ok(core) => core,
                 Err(e) => {
                     tracing::error!("Cannot set up io_uring: {e}");
@@ -91,6 +98,7 @@ pub fn run(
         threads.push(thread.map_err(|e| format!("cannot start a thread: {e}"))?);
     }
     drop(librarian);
+    drop(scribe);
     // After the sockets: who reads it finds a server that listens.
     let pidfile = PidFile::write(&shared.config.load().pidfile)?;
     let keeper = {
@@ -117,6 +125,7 @@ pub fn run(
         let _ = thread.join();
     }
     let _ = keeper.join();
+    let _ = scribe_thread.join();
     drop(pidfile);
     tracing::info!("Quire is now ready to exit, bye bye...");
     Ok(shared.exit_code.load(Ordering::Acquire))
@@ -175,11 +184,8 @@ fn wait_for_the_end(shared: &Shared, pipe: &mut UnixStream, signal: &AtomicUsize
                     ("SIGTERM", config.shutdown_on_sigterm)
                 };
                 tracing::warn!("Received {name} scheduling shutdown...");
-                notify::stopping();
-                if options.force {
-                    shared.forced.store(true, Ordering::Release);
-                }
-                shared.shut_down();
+                let wish = Wish::Leave { save: options.save(), force: options.force };
+                shared.cores[0].mailbox.post(Control::Wish(wish, None));
             }
             Ok(_) => {}
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}

@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 /// Puts `unshare` and a mount in front of a server's command.
-fn on_small_disk(server: &Command, dir: &Path, mebibytes: u32) -> Command {
+pub fn on_small_disk(server: &Command, dir: &Path, mebibytes: u32) -> Command {
     let script = format!(
         "mount -t tmpfs -o size={mebibytes}m quire-test '{}' && exec \"$@\"",
         dir.display()
@@ -31,7 +31,7 @@ fn on_small_disk(server: &Command, dir: &Path, mebibytes: u32) -> Command {
 }
 
 /// The server's own view of `dir`.
-fn seen_by(server: &ServerProcess, dir: &Path) -> PathBuf {
+pub fn seen_by(server: &ServerProcess, dir: &Path) -> PathBuf {
     let root = PathBuf::from(format!("/proc/{}/root", server.pid()));
     root.join(dir.strip_prefix("/").expect("test directories are absolute"))
 }

@@ -77,7 +77,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn both(dir: &std::path::Path) -> [ServerProcess; 2] {
-    let no_log = ["--appendonly", "no"];
+    let no_log = ["--appendonly", "no", "--save", ""];
     let redis_dir = dir.join("redis");
     std::fs::create_dir(&redis_dir).expect("the directory is fresh");
     [
@@ -214,7 +214,9 @@ fn replies_can_be_switched_off() {
 #[test]
 fn clients_of_all_shards_are_listed_and_killed() {
     let dir = fresh_dir();
-    let server = Launch::quire(dir.path()).with(&["--appendonly", "no", "--shards", "2"]).start();
+    let server = Launch::quire(dir.path())
+        .with(&["--appendonly", "no", "--save", "", "--shards", "2"])
+        .start();
     let mut clients: Vec<Client> = (0..6).map(|_| server.client()).collect();
     let mut ids = Vec::new();
     for (index, client) in clients.iter_mut().enumerate() {
@@ -251,7 +253,9 @@ fn clients_of_all_shards_are_listed_and_killed() {
 #[test]
 fn info_counts_what_this_client_did_a_moment_ago() {
     let dir = fresh_dir();
-    let server = Launch::quire(dir.path()).with(&["--appendonly", "no", "--shards", "2"]).start();
+    let server = Launch::quire(dir.path())
+        .with(&["--appendonly", "no", "--save", "", "--shards", "2"])
+        .start();
     let mut client = server.client();
     for key in ["a", "b", "c", "d", "e"] {
         assert!(client.ask(&["set", key, "1"]).is_ok());

@@ -13,7 +13,7 @@ use crate::support::{
     run,
 };
 
-fn digest(client: &mut Client) -> String {
+pub fn digest(client: &mut Client) -> String {
     client.ask(&["DEBUG", "DIGEST"]).text()
 }
 
@@ -33,7 +33,7 @@ pub fn stock_redis_agrees(server: ServerProcess, data: &Path) {
 }
 
 /// A data set with every kind of string, deadlines, two databases.
-fn fill(client: &mut Client) {
+pub fn fill(client: &mut Client) {
     let commands = [
         "SELECT 0",
         "SET plain value",

@@ -80,6 +80,7 @@ fn nothing_acknowledged_is_lost(policy: &[&str], readers: u64) {
         assert!(done > 0, "nothing was written in round {round}: nothing was tested");
         println!("round {round}: {done} acknowledged");
         server = next;
+        crate::saving::no_orphans(&dir.path().join("data/appendonlydir"));
         if round % STOCK_EVERY == 0 {
             // Stock Redis loads a copy of what was recovered, and this server goes on.
             let data = dir.path().join("data");
@@ -109,6 +110,15 @@ fn no_loses_no_acknowledged_write() {
 fn small_segments_that_rotate_all_the_time_lose_no_acknowledged_write() {
     let small = ["--appendfsync", "always", "--aof-segment-size", "1mb"];
     nothing_acknowledged_is_lost(&small, 1);
+}
+
+#[test]
+fn checkpoints_all_the_time_lose_no_acknowledged_write() {
+    let always = ["--appendfsync", "always", "--hz", "200"];
+    let rewrites = ["--auto-aof-rewrite-percentage", "1", "--auto-aof-rewrite-min-size", "0"];
+    nothing_acknowledged_is_lost(&[&always[..], &rewrites].concat(), 1);
+    let everysec = ["--appendfsync", "everysec", "--hz", "200"];
+    nothing_acknowledged_is_lost(&[&everysec[..], &rewrites].concat(), 0);
 }
 
 /// The test of the test: stock Redis passes it..

@@ -67,6 +67,15 @@ impl FsyncPolicy {
         }
     }
 
+    /// The policy while a snapshot is written and `no-appendfsync-on-rewrite` is set: the disk is
+    /// spared syncs that no reply waits for. What replies promise stays.
+    pub fn sparing(self) -> Self {
+        match self {
+            FsyncPolicy::Always => FsyncPolicy::Always,
+            FsyncPolicy::EverySec | FsyncPolicy::No => FsyncPolicy::No,
+        }
+    }
+
     /// How segments are written under it.
     pub fn method(self) -> Method {
         match self {
@@ -163,6 +172,15 @@ impl Ages {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_that_spares_syncs_promises_no_less_than_before() {
+        for policy in FsyncPolicy::ALL {
+            assert_eq!(policy.sparing().level(), policy.level());
+            assert_eq!(policy.sparing().method(), policy.method());
+        }
+        assert_eq!(FsyncPolicy::EverySec.sparing().sync_due_us(Some(1)), None);
+    }
 
     #[test]
     fn names_are_those_of_the_directive() {

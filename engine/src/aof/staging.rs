@@ -11,6 +11,7 @@ use super::{
     header::HEADER_BYTES,
 };
 use crate::{command::CommandError, effect::Effect, limits::LOG_BLOCK_BYTES};
+use std::collections::VecDeque;
 
 /// No database selected yet: none of the 65536 numbers.
 const NO_DB: u32 = u32::MAX;
@@ -58,6 +59,8 @@ pub struct Staging {
     next_lsn: Lsn,
     /// Commits in `buf` behind the first.
     starts: Vec<Start>,
+    /// What a cut has parted from what is gathered now: goes to the writer first, alone.
+    before_cut: VecDeque<Gathered>,
     /// Transactions over several shards that the writer has not taken over.
     marks: Vec<Mark>,
     /// The last transaction over several shards that this one took part in; 0: none.
@@ -79,6 +82,10 @@ pub struct Staging {
     /// Why no more space can be prepared; while set, only reserved space is given away.
     space_error: Option<String>,
     failed: Option<String>,
+    /// Why writes are refused for another reason than the log.
+    refusal: Option<&'static str>,
+    /// One of the three is set.
+    in_trouble: bool,
 }
 
 impl Staging {
@@ -98,6 +105,7 @@ impl Staging {
             first_lsn: 1,
             next_lsn: 1,
             starts: Vec::new(),
+            before_cut: VecDeque::new(),
             marks: Vec::new(),
             last_transaction: 0,
             stable_below: 0,
@@ -111,6 +119,8 @@ impl Staging {
             reserved: 0,
             space_error: None,
             failed: None,
+            refusal: None,
+            in_trouble: false,
         }
     }
 
@@ -322,7 +332,14 @@ impl Staging {
     /// Bytes waiting to be taken by the writer; 0 when there are none.
     #[inline]
     pub fn staged_bytes(&self) -> usize {
-        self.buf.len()
+        let before: usize = self.before_cut.iter().map(|gathered| gathered.buf.len()).sum();
+        before + self.buf.len()
+    }
+
+    /// Bytes of what the writer gets next; 0 when there is nothing.
+    #[inline]
+    pub(super) fn next_bytes(&self) -> usize {
+        self.before_cut.front().map_or(self.buf.len(), |gathered| gathered.buf.len())
     }
 
     /// The commit being gathered, as it stands: whole batches behind room for the header line.
@@ -333,7 +350,7 @@ impl Staging {
     /// True when more waits than the prepared space takes: a loop does well to stop reading from
     /// its clients until the writer has caught up.
     pub fn is_backlogged(&self) -> bool {
-        self.enabled && self.buf.len() as u64 > self.reserved.max(BACKLOG_BYTES_MIN)
+        self.enabled && self.staged_bytes() as u64 > self.reserved.max(BACKLOG_BYTES_MIN)
     }
 
     /// Whether a write that logs at most `bytes` ([`super::logged_bytes_max`]) may be executed.
@@ -343,10 +360,7 @@ impl Staging {
     /// reserved does not suffice.
     #[inline]
     pub fn admit(&self, bytes: usize) -> Result<(), CommandError> {
-        if self.failed.is_none() && self.space_error.is_none() {
-            return Ok(());
-        }
-        self.admit_in_trouble(bytes)
+        if self.in_trouble { self.admit_in_trouble(bytes) } else { Ok(()) }
     }
 
     #[cold]
@@ -354,7 +368,10 @@ impl Staging {
         if let Some(reason) = &self.failed {
             return Err(misconf(reason));
         }
-        let needed = (self.buf.len() + bytes + HEADER_BYTES).next_multiple_of(LOG_BLOCK_BYTES)
+        if let Some(text) = self.refusal {
+            return Err(CommandError::new(text));
+        }
+        let needed = (self.staged_bytes() + bytes + HEADER_BYTES).next_multiple_of(LOG_BLOCK_BYTES)
             + LOG_BLOCK_BYTES;
         match &self.space_error {
             Some(reason) if needed as u64 > self.reserved => Err(misconf(reason)),
@@ -384,6 +401,9 @@ impl Staging {
     /// Takes what was gathered; `spare` becomes the next commit's buffer.
     pub(super) fn take(&mut self, mut spare: AlignedBuf) -> Gathered {
         debug_assert!(!self.in_batch, "a commit holds whole batches only");
+        if let Some(gathered) = self.before_cut.pop_front() {
+            return gathered;
+        }
         spare.clear();
         let mut buf = std::mem::replace(&mut self.buf, spare);
         if buf.is_empty() {
@@ -401,6 +421,17 @@ impl Staging {
         self.first_lsn = self.next_lsn;
         self.db = NO_DB;
         gathered
+    }
+
+    /// What has been gathered so far is committed apart from what follows.
+    pub(super) fn cut(&mut self) {
+        if self.buf.is_empty() {
+            return;
+        }
+        let before = std::mem::take(&mut self.before_cut);
+        let gathered = self.take(AlignedBuf::new());
+        self.before_cut = before;
+        self.before_cut.push_back(gathered);
     }
 
     /// Transactions the writer has not taken over.
@@ -439,11 +470,24 @@ impl Staging {
     /// Why no more space can be prepared, or that it can again.
     pub(crate) fn set_space_error(&mut self, reason: Option<String>) {
         self.space_error = reason;
+        self.look_for_trouble();
     }
 
     /// The log has failed: nothing is admitted any more.
     pub fn set_failed(&mut self, reason: String) {
         self.failed = Some(reason);
+        self.look_for_trouble();
+    }
+
+    /// From now on writes are refused with this text, or are not.
+    pub fn set_refusal(&mut self, text: Option<&'static str>) {
+        self.refusal = text;
+        self.look_for_trouble();
+    }
+
+    fn look_for_trouble(&mut self) {
+        self.in_trouble =
+            self.failed.is_some() || self.space_error.is_some() || self.refusal.is_some();
     }
 }
 

@@ -63,6 +63,8 @@ pub struct LogWriter {
     /// Nothing but an empty commit followed the last one, or there was none.
     idle_closed: bool,
     rotate_after: Option<Lsn>,
+    /// What the rotation ends is synced before the log goes on.
+    rotate_synced: bool,
     finishing: bool,
     finished: bool,
     space_error: Option<StorageError>,
@@ -94,6 +96,7 @@ impl LogWriter {
             lingering_us: None,
             idle_closed: true,
             rotate_after: None,
+            rotate_synced: true,
             finishing: false,
             finished: false,
             space_error: None,
@@ -181,9 +184,20 @@ impl LogWriter {
     /// log goes on in the next one. Later batches wait meanwhile.
     pub fn rotate(&mut self, staging: &Staging) {
         self.rotate_after = Some(staging.last_lsn());
+        self.rotate_synced = true;
     }
 
-    /// True until a [`LogWriter::rotate`] is done.
+    /// The cut of a checkpoint: what has been gathered so far ends the current segment, what comes
+    /// now begins the next one. Nobody waits: neither for a sync, which the old segment gets as
+    /// any other that was left, nor for a write. A cut before the last one has parted the log
+    /// takes its place.
+    pub fn cut(&mut self, staging: &mut Staging) {
+        staging.cut();
+        self.rotate_after = Some(staging.last_lsn());
+        self.rotate_synced = false;
+    }
+
+    /// True until a [`LogWriter::rotate`] or [`LogWriter::cut`] is done.
     pub fn is_rotating(&self) -> bool {
         self.rotate_after.is_some()
     }

@@ -92,8 +92,8 @@ impl<S: Storage> Librarian<S> {
             Request::NewGeneration { positions } => {
                 self.new_generation(&positions, &mut doomed).await
             }
-            Request::Checkpoint { draft, positions } => {
-                self.checkpoint(&draft, &positions, &mut doomed).await
+            Request::Checkpoint { draft, positions, epoch } => {
+                self.checkpoint(&draft, &positions, epoch, &mut doomed).await
             }
         };
         match done {

@@ -63,6 +63,8 @@ pub enum Request {
         /// snapshot, and the segment that holds the next one. No global command began between the
         /// first flip and the last.
         positions: Vec<Position>,
+        /// The epoch at the cut.
+        epoch: u64,
     },
 }
 

@@ -264,6 +264,56 @@ fn a_rotation_ends_the_segment_synced_and_holds_later_batches_back() {
 }
 
 #[test]
+fn a_cut_parts_the_log_at_once_whatever_is_in_flight_and_waits_for_no_sync() {
+    for policy in FsyncPolicy::ALL {
+        for in_flight in [false, true] {
+            let mut rig = Rig::new(policy);
+            rig.serve();
+            rig.set(10);
+            if in_flight {
+                rig.pump();
+            }
+            let last = rig.set(10);
+            rig.writer.cut(&mut rig.staging);
+            // Later batches come at once and are not mixed with what is before the cut.
+            let first_later = rig.set(10);
+            assert_eq!(first_later, last + 1);
+            while rig.writer.is_rotating() {
+                rig.pump();
+                assert!(!rig.ring.is_syncing() || !rig.writer.is_rotating(), "no sync is awaited");
+                rig.complete_write();
+            }
+            assert_eq!(rig.writer.current().seq, 2);
+            rig.settle_down();
+            let context = format!("{}, {in_flight}", policy.name());
+            assert_eq!(headers(&rig.disk, 1).last().unwrap().last_lsn(), last, "{context}");
+            assert_eq!(headers(&rig.disk, 2)[0].first_lsn, first_later, "{context}");
+            rig.writer.request_sync(&rig.staging);
+            rig.settle_down();
+            assert_eq!((rig.writer.synced(), rig.retired.len()), (3, 1), "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_takes_the_place_of_one_that_has_not_parted_the_log_yet() {
+    let mut rig = Rig::new(FsyncPolicy::Always);
+    rig.serve();
+    rig.set(10);
+    rig.pump();
+    for _ in 0..3 {
+        rig.set(10);
+        rig.writer.cut(&mut rig.staging);
+    }
+    let later = rig.set(10);
+    rig.settle_down();
+    assert_eq!(rig.writer.current().seq, 2);
+    assert_eq!(headers(&rig.disk, 1).last().unwrap().last_lsn(), later - 1);
+    assert_eq!(headers(&rig.disk, 2)[0].first_lsn, later);
+    assert_eq!(recovered(&rig.disk), later);
+}
+
+#[test]
 fn a_rotation_waits_for_the_next_segment() {
     let mut rig = Rig::new(FsyncPolicy::Always);
     rig.writer.rotate(&rig.staging);

@@ -200,8 +200,10 @@ impl Rig {
         if dice.one_in(25) {
             self.writer.request_sync(&self.staging);
         }
-        if dice.one_in(40) {
-            self.writer.rotate(&self.staging);
+        match dice.below(40) {
+            0 => self.writer.rotate(&self.staging),
+            1 => self.writer.cut(&mut self.staging),
+            _ => {}
         }
         if mixed && dice.one_in(15) {
             let policy = FsyncPolicy::ALL[dice.below(3)];

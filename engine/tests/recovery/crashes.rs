@@ -153,7 +153,12 @@ impl Life {
     }
 
     /// Writes what the keys were at the cut into a base.
-    fn checkpoint(&mut self, keys: &Keys, positions: Vec<Position>) -> Result<(), Crashed> {
+    fn checkpoint(
+        &mut self,
+        keys: &Keys,
+        positions: Vec<Position>,
+        epoch: u64,
+    ) -> Result<(), Crashed> {
         let draft = Names::default().draft();
         let written = run(async {
             let options =
@@ -168,7 +173,7 @@ impl Life {
             file.finish(&facts).await.map(drop)
         });
         written.map_err(|_: StorageError| Crashed)?;
-        self.ask(Request::Checkpoint { draft, positions })
+        self.ask(Request::Checkpoint { draft, positions, epoch })
     }
 
     fn tidy_up(&mut self, shard: usize, retired: RetiredSegment) -> Result<(), Crashed> {
@@ -265,6 +270,7 @@ fn steps(disk: &SimDisk, method: Method, other: Method, legal: &mut Legal) -> Re
     write(&mut life, legal)?;
     life.rotate(1)?;
     // A checkpoint beside writes, a rotation and a global command behind its cut.
+    let epoch = life.librarian.manifest().epoch;
     let (retired, positions, at_cut) = life.cut();
     for (shard, retired) in retired.into_iter().enumerate() {
         life.tidy_up(shard, retired)?;
@@ -276,7 +282,7 @@ fn steps(disk: &SimDisk, method: Method, other: Method, legal: &mut Legal) -> Re
     life.at_barrier(|positions| Request::Global { commands, positions }, &swap)?;
     legal.before.clone_from(&life.keys);
     write(&mut life, legal)?;
-    life.checkpoint(&at_cut, positions)?;
+    life.checkpoint(&at_cut, positions, epoch)?;
     write(&mut life, legal)?;
     drop(life);
     // A restart, with another number of shards and another method.
@@ -287,8 +293,9 @@ fn steps(disk: &SimDisk, method: Method, other: Method, legal: &mut Legal) -> Re
     legal.before.clear();
     write(&mut life, legal)?;
     // Segments left at the cut are retired when they are listed no more.
+    let epoch = life.librarian.manifest().epoch;
     let (retired, positions, at_cut) = life.cut();
-    life.checkpoint(&at_cut, positions)?;
+    life.checkpoint(&at_cut, positions, epoch)?;
     for (shard, retired) in retired.into_iter().enumerate() {
         life.tidy_up(shard, retired)?;
     }

@@ -47,10 +47,10 @@ fn positions(opened: &Opened) -> Vec<Position> {
 }
 
 /// A snapshot without keys becomes the base.
-fn checkpoint(disk: &SimDisk, positions: Vec<Position>) -> Request {
+fn checkpoint(disk: &SimDisk, positions: Vec<Position>, epoch: u64) -> Request {
     let draft = Names::default().draft();
     disk.put(&draft, &[b"REDIS0010\xFF".as_slice(), &[0; 8]].concat());
-    Request::Checkpoint { draft, positions }
+    Request::Checkpoint { draft, positions, epoch }
 }
 
 /// The names of the files without what they have in common.
@@ -148,7 +148,7 @@ fn whatever_fails_the_directory_stays_recoverable_and_the_answer_true() {
                     "global" => {
                         Request::Global { commands: super::builder::resp("SWAPDB 0 1"), positions }
                     }
-                    "checkpoint" => checkpoint(&disk, positions),
+                    "checkpoint" => checkpoint(&disk, positions, 1),
                     _ => Request::NewGeneration { positions },
                 };
                 disk.fail(op, nth, libc::EIO);
@@ -254,13 +254,13 @@ fn a_checkpoint_lists_the_base_what_the_shards_went_on_in_and_nothing_else() {
     let request = Request::Global { commands, positions: vec![next(0, 5), next(1, 6)] };
     ask(&mut opened.librarian, request);
     assert_eq!(short(listed(&disk)), ["1.s0", "2.s1", "3.s0", "4.s1", "7.g", "5.s0", "6.s1"]);
-    let done = ask(&mut opened.librarian, checkpoint(&disk, at_cut));
+    let done = ask(&mut opened.librarian, checkpoint(&disk, at_cut, 1));
     let Event::CheckpointDone { base } = done else { panic!("{done:?}") };
     assert_eq!(base, "appendonly.aof.10.all.base.rdb");
     let expected = ["10.all.base.rdb", "3.s0", "4.s1", "7.g", "5.s0", "6.s1"];
     assert_eq!(short(listed(&disk)), expected);
     // The next one drops the global command and the base of the first.
-    let request = checkpoint(&disk, vec![next(0, 5), next(1, 6)]);
+    let request = checkpoint(&disk, vec![next(0, 5), next(1, 6)], 2);
     ask(&mut opened.librarian, request);
     assert_eq!(short(listed(&disk)), ["11.all.base.rdb", "5.s0", "6.s1"]);
     let files = run(disk.list()).unwrap();
@@ -290,7 +290,7 @@ fn files_of_a_stock_server_are_history_until_they_are_gone() {
             let (disk, mut running) = taken_over();
             let positions = positions(&running);
             let request = match what {
-                "checkpoint" => checkpoint(&disk, positions),
+                "checkpoint" => checkpoint(&disk, positions, 1),
                 _ => Request::NewGeneration { positions },
             };
             disk.crash_after(operation);
@@ -313,4 +313,27 @@ fn files_of_a_stock_server_are_history_until_they_are_gone() {
         }
         assert!(operation > 8, "{what}: only {operation} operations");
     }
+}
+
+#[test]
+fn what_was_gone_on_in_at_the_cut_may_have_been_left_empty_and_gone() {
+    let disk = SimDisk::new();
+    let mut opened = opened(&disk);
+    let at_cut: Vec<Position> =
+        positions(&opened).into_iter().map(|p| Position { last_lsn: 7, ..p }).collect();
+    ask(&mut opened.librarian, prepare(0));
+    ask(&mut opened.librarian, prepare(1));
+    let next = |shard, next| Position { shard, last_lsn: 7, next };
+    let commands = super::builder::resp("SWAPDB 0 1");
+    let request = Request::Global { commands, positions: vec![next(0, 5), next(1, 6)] };
+    ask(&mut opened.librarian, request);
+    for (shard, (_, segment)) in (0..).zip(opened.segments.clone()) {
+        let segment = RetiredSegment { segment, end: 0, last_lsn: 7 };
+        ask(&mut opened.librarian, Request::Retire { shard, segment });
+    }
+    ask(&mut opened.librarian, checkpoint(&disk, at_cut, 1));
+    assert_eq!(short(listed(&disk)), ["10.all.base.rdb", "7.g", "5.s0", "6.s1"]);
+    let (manifest, _) = run(load(&disk, &Names::default())).unwrap().unwrap();
+    let first: Vec<_> = manifest.files.iter().map(|entry| entry.first_lsn).collect();
+    assert_eq!(first, [None, None, Some(8), Some(8)]);
 }

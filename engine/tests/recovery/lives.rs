@@ -129,8 +129,10 @@ impl Server {
             }
             shard.pump(self.now_us);
             shard.complete(self.now_us, dice.one_in(2), dice.one_in(5));
-            if dice.one_in(40) {
-                shard.writer.rotate(&shard.staging);
+            match dice.below(40) {
+                0 => shard.writer.rotate(&shard.staging),
+                1 => shard.writer.cut(&mut shard.staging),
+                _ => {}
             }
             if dice.one_in(60) {
                 let policy = FsyncPolicy::ALL[dice.below(3)];

@@ -98,6 +98,7 @@ macro_rules! choice {
 mod latency;
 mod memory;
 mod process;
+mod snapshot;
 
 fn any_text(_: &str) -> Result<(), &'static str> {
     Ok(())
@@ -169,6 +170,7 @@ pub(super) static GROUPS: &[(&str, &[Directive])] = &[
     ("Cores", CORES),
     ("Memory", memory::MEMORY),
     ("Persistence", PERSISTENCE),
+    ("Snapshots", snapshot::SNAPSHOTS),
     ("Latency", latency::LATENCY),
     ("Values", VALUES),
     ("Log for operators", process::LOG),

@@ -42,15 +42,6 @@ const fn fixed(name: &'static str, value: &'static [&'static str], why: &'static
     Foreign { when: When::Startup, ..only(name, value, why) }
 }
 
-/// The same; CONFIG SET takes it from clients that `enable-protected-configs` allows.
-const fn protected(
-    name: &'static str,
-    value: &'static [&'static str],
-    why: &'static str,
-) -> Foreign {
-    Foreign { when: When::Protected, ..only(name, value, why) }
-}
-
 /// The same; CONFIG GET shows it only by its whole name.
 const fn hidden(name: &'static str, value: &'static [&'static str], why: &'static str) -> Foreign {
     Foreign { is_hidden: true, ..only(name, value, why) }
@@ -68,8 +59,6 @@ const fn refused(name: &'static str, why: &'static str) -> Foreign {
 }
 
 const NO_REPLICATION: &str = "Quire does not replicate yet";
-const NO_SNAPSHOTS: &str = "Quire writes no RDB snapshots yet, its log is what persists";
-const NO_REWRITE: &str = "Quire does not rewrite its log by itself yet";
 const NO_ACL: &str = "Quire knows one user, `requirepass` sets its password";
 const NO_MODULES: &str = "Quire loads no modules";
 const NO_CLUSTER: &str = "Quire has no cluster mode yet";
@@ -83,21 +72,11 @@ const OWN_THREADS: &str = "each shard serves its own connections: set `shards`";
 
 pub(super) static TABLE: &[Foreign] = &[
     // Snapshots
-    only("save", &[""], NO_SNAPSHOTS),
-    only("stop-writes-on-bgsave-error", &["yes"], NO_SNAPSHOTS),
-    only("rdbcompression", &["yes"], NO_SNAPSHOTS),
-    fixed("rdbchecksum", &["yes"], NO_SNAPSHOTS),
-    protected("dbfilename", &["dump.rdb"], NO_SNAPSHOTS),
-    only("rdb-del-sync-files", &["no"], NO_SNAPSHOTS),
-    only("rdb-save-incremental-fsync", &["yes"], NO_SNAPSHOTS),
-    only("sanitize-dump-payload", &["no"], NO_SNAPSHOTS),
+    only("rdb-del-sync-files", &["no"], NO_REPLICATION),
+    only("sanitize-dump-payload", &["no"], "payloads are always checked whole"),
     // Log
-    only("auto-aof-rewrite-percentage", &["0"], NO_REWRITE),
-    only("auto-aof-rewrite-min-size", &["67108864"], NO_REWRITE),
-    only("no-appendfsync-on-rewrite", &["no"], NO_REWRITE),
-    only("aof-rewrite-incremental-fsync", &["yes"], NO_REWRITE),
-    only("aof-use-rdb-preamble", &["yes"], NO_REWRITE),
-    only("aof-disable-auto-gc", &["no"], NO_REWRITE),
+    only("aof-use-rdb-preamble", &["yes"], "a base is always an RDB"),
+    only("aof-disable-auto-gc", &["no"], "files that a checkpoint has replaced go at once"),
     only("aof-load-truncated", &["yes"], "an unsynced tail is always cut, and said to be"),
     only("aof-timestamp-enabled", &["no"], "Quire's log carries no timestamps"),
     // Process

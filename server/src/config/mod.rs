@@ -24,6 +24,7 @@ mod process;
 mod reference;
 mod rename;
 mod rewrite;
+mod save_points;
 pub mod title;
 
 pub use cli::{Invocation, parse_arguments};
@@ -42,6 +43,7 @@ pub use quire_engine::{aof::FsyncPolicy, shard::EvictionPolicy};
 pub use reference::{markdown, usage};
 pub use rename::{CommandNames, names as command_names};
 pub use rewrite::{replace_file, rewritten};
+pub use save_points::{SavePoint, SavePoints};
 
 use quire_engine::{
     keyspace::LazyFree,
@@ -73,6 +75,16 @@ pub struct Config {
     pub appendfsync: FsyncPolicy,
     pub appendfsync_shard: Vec<ShardPolicy>,
     pub aof_segment_size: u64,
+    pub save: SavePoints,
+    pub dbfilename: String,
+    pub rdbcompression: bool,
+    pub rdbchecksum: bool,
+    pub stop_writes_on_bgsave_error: bool,
+    pub rdb_save_incremental_fsync: bool,
+    pub aof_rewrite_incremental_fsync: bool,
+    pub auto_aof_rewrite_percentage: u32,
+    pub auto_aof_rewrite_min_size: u64,
+    pub no_appendfsync_on_rewrite: bool,
     /// 0 until [`Config::resolve`]: one per CPU.
     pub shards: u32,
     /// True when the number of shards was left to [`Config::resolve`].
@@ -164,6 +176,11 @@ impl Config {
         Ok(())
     }
 
+    /// The save points in force.
+    pub fn save_points(&self) -> &[SavePoint] {
+        self.save.in_force(self.appendonly)
+    }
+
     /// The fsync policy of every shard. Needs the number of shards, so [`Self::resolve`] first.
     pub fn fsync_policies(&self) -> Vec<FsyncPolicy> {
         policy::of_each_shard(self.appendfsync, &self.appendfsync_shard, self.shards)
@@ -192,6 +209,16 @@ impl Default for Config {
             appendfsync: FsyncPolicy::EverySec,
             appendfsync_shard: Vec::new(),
             aof_segment_size: 64 << 20,
+            save: SavePoints::default(),
+            dbfilename: "dump.rdb".to_owned(),
+            rdbcompression: true,
+            rdbchecksum: true,
+            stop_writes_on_bgsave_error: true,
+            rdb_save_incremental_fsync: true,
+            aof_rewrite_incremental_fsync: true,
+            auto_aof_rewrite_percentage: 100,
+            auto_aof_rewrite_min_size: 64 << 20,
+            no_appendfsync_on_rewrite: false,
             shards: 0,
             shards_by_cpus: false,
             storage_threads: 1,

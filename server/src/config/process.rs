@@ -108,7 +108,9 @@ choices! {
 /// How a signal ends the server: SHUTDOWN's options.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShutdownOptions {
-    /// Say nothing about snapshots: none is written.
+    /// Write an RDB file although there are no save points.
+    pub save: bool,
+    /// Write none although there are.
     pub nosave: bool,
     /// Wait for no replica: there is none.
     pub now: bool,
@@ -123,11 +125,10 @@ impl ShutdownOptions {
     /// Redis' text.
     pub(super) fn parse(words: &[&str]) -> Result<Self, String> {
         let mut options = Self::default();
-        let mut is_save = false;
         for word in words {
             match word.to_ascii_lowercase().as_str() {
                 "default" => {}
-                "save" => is_save = true,
+                "save" => options.save = true,
                 "nosave" => options.nosave = true,
                 "now" => options.now = true,
                 "force" => options.force = true,
@@ -140,20 +141,25 @@ impl ShutdownOptions {
                 }
             }
         }
-        match (is_save, options.nosave) {
-            (true, true) => {
-                Err("shutdown options SAVE and NOSAVE can't be used simultaneously".to_owned())
-            }
-            (true, false) => Err("save is not supported: Quire writes no RDB snapshots yet, its \
-                                  log is what persists"
-                .to_owned()),
-            _ => Ok(options),
+        if options.save && options.nosave {
+            return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".to_owned());
         }
+        Ok(options)
+    }
+
+    /// Whether it says anything about saving.
+    pub fn save(self) -> Option<bool> {
+        if self.save { Some(true) } else { self.nosave.then_some(false) }
     }
 
     /// As CONFIG GET shows it.
     pub(super) fn show(self) -> String {
-        let named = [(self.nosave, "nosave"), (self.now, "now"), (self.force, "force")];
+        let named = [
+            (self.save, "save"),
+            (self.nosave, "nosave"),
+            (self.now, "now"),
+            (self.force, "force"),
+        ];
         let words: Vec<&str> =
             named.into_iter().filter(|(is_set, _)| *is_set).map(|(_, word)| word).collect();
         if words.is_empty() { "default".to_owned() } else { words.join(" ") }

@@ -45,8 +45,13 @@ pub fn rewritten(old: &[u8], config: &Config, all: bool) -> Vec<u8> {
             state.rewrite(row.name, Vec::new());
             continue;
         }
+        if row.name == "save" && !config.save.are_said() {
+            // Their default hangs on `appendonly`.
+            state.rewrite(row.name, Vec::new());
+            continue;
+        }
         let lines = lines.into_iter().enumerate().map(|(index, line)| {
-            // `save` without a line means Redis' own save points, even where ours has none.
+            // Whoever says something about save points says it to Redis, too.
             let force = all || row.name == "save" || usual.get(index) != Some(&line);
             (line, force)
         });

@@ -67,7 +67,7 @@ fn default_sample_spells_out_the_defaults() {
         .filter(|row| !lines.iter().any(|line| line.words[0] == row.name.as_bytes()))
         .map(|row| row.name)
         .collect();
-    let commented = ["unixsocket", "unixsocketperm", "requirepass", "appendfsync-shard"];
+    let commented = ["unixsocket", "unixsocketperm", "requirepass", "appendfsync-shard", "save"];
     assert_eq!(missing, commented);
 }
 
@@ -142,10 +142,10 @@ fn errors_name_the_place_the_directive_and_what_is_allowed() {
             volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, \
             allkeys-random, noeviction",
         ),
+        ("save 900", "standard input:1: save: Invalid save parameters"),
         (
-            "save 900 1",
-            "standard input:1: save: only \"\" is accepted: Quire writes no RDB \
-            snapshots yet, its log is what persists",
+            "aof-use-rdb-preamble no",
+            "standard input:1: aof-use-rdb-preamble: only yes is accepted: a base is always an RDB",
         ),
         (
             "replicaof h 1",

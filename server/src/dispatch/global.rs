@@ -9,7 +9,7 @@
 use crate::{
     net::connection::{Connection, Parked},
     runtime::{
-        control::{Control, GlobalOp, Origin},
+        control::{Control, GlobalOp, Origin, Wish},
         core::Core,
         desk::Turn,
     },
@@ -19,7 +19,7 @@ use quire_engine::{
     error::StorageError,
     manifest::{Position, Request},
 };
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::atomic::Ordering};
 
 /// Keys up to which a flush is deletions instead of a manifest switch.
 const SMALL_FLUSH_KEYS: u64 = 10_000;
@@ -46,13 +46,23 @@ struct Running {
 impl Core {
     /// A connection asks for a global operation: it waits, core 0 gets the request.
     pub fn start_global(&mut self, conn: &mut Connection, op: GlobalOp) {
-        let seq = conn.open_slot(self.id);
         // ORDER: nothing later of this connection executes before the change: what follows
         // SWAPDB means the other database, what follows a flush must survive it.
-        conn.parked = Parked::Order(None);
-        let origin =
-            Origin { core: self.id as usize, conn: conn.index, client: conn.session.id, seq };
+        let origin = self.await_answer(conn);
         self.shared.cores[0].mailbox.post(Control::Global(op, origin));
+    }
+
+    /// A connection wants something of snapshots: core 0 sees to it and answers.
+    pub fn start_wish(&mut self, conn: &mut Connection, wish: Wish) {
+        let origin = self.await_answer(conn);
+        self.shared.cores[0].mailbox.post(Control::Wish(wish, Some(origin)));
+    }
+
+    /// The connection executes nothing more until its next reply has come.
+    fn await_answer(&mut self, conn: &mut Connection) -> Origin {
+        let seq = conn.open_slot(self.id);
+        conn.parked = Parked::Order(None);
+        Origin { core: self.id as usize, conn: conn.index, client: conn.session.id, seq }
     }
 
     /// Core 0: a request has come.
@@ -81,6 +91,11 @@ impl Core {
             positions: Vec::new(),
             error: None,
         });
+        if matches!(op, GlobalOp::FlushAll { .. }) {
+            // ORDER: before the data set goes: a base of it that was completed afterwards would
+            // bring it back.
+            self.give_up_checkpoint(None);
+        }
         let keys = |db: usize| self.shared.sum(|s| &s.keys[db]);
         let small = match op {
             GlobalOp::FlushAll { .. } => {
@@ -196,7 +211,7 @@ impl Core {
             }
         }
         self.publish_key_counts();
-        self.frozen = false;
+        self.frozen = self.stopping;
         self.freeze_reported = false;
         self.execute_deferred();
         for index in std::mem::take(&mut self.resume_later) {
@@ -209,10 +224,14 @@ impl Core {
     }
 
     fn finish_global(&mut self) {
-        if let Some(Running { origin, gates, error, .. }) = self.globals.running.take() {
+        if let Some(Running { op, origin, gates, error, .. }) = self.globals.running.take() {
             let result = error.map_or(Ok(()), Err);
             let done = Control::GlobalDone { origin, result, gates };
             self.shared.cores[origin.core].mailbox.post(done);
+            if matches!(op, GlobalOp::FlushAll { .. }) && !self.live.save_points().is_empty() {
+                // As in Redis: the old RDB file would bring all keys back.
+                self.shared.saving.dumps.scheduled.store(true, Ordering::Relaxed);
+            }
         }
         // Transactions that wait get their turn before the next operation does.
         self.globals.has_asked = !self.globals.queue.is_empty();
@@ -230,6 +249,16 @@ impl Core {
         result: Result<(), String>,
         gates: Vec<(u16, u64)>,
     ) {
+        let mut reply = Vec::new();
+        match result {
+            Ok(()) => Reply::new(&mut reply, false).ok(),
+            Err(text) => Reply::new(&mut reply, false).error(&text),
+        }
+        self.answer(origin, &reply, gates);
+    }
+
+    /// The origin: the reply that a connection waits for has come.
+    pub fn answer(&mut self, origin: Origin, reply: &[u8], gates: Vec<(u16, u64)>) {
         let Some(mut conn) = self.conns[origin.conn as usize].take() else { return };
         if conn.session.id == origin.client && !conn.closing {
             for &(shard, lsn) in &gates {
@@ -238,12 +267,7 @@ impl Core {
             if let Some(slot) = conn.slot(origin.seq) {
                 slot.more_gates = gates;
             }
-            let mut reply = Vec::new();
-            match result {
-                Ok(()) => Reply::new(&mut reply, false).ok(),
-                Err(text) => Reply::new(&mut reply, false).error(&text),
-            }
-            conn.fill_slot(origin.seq, (0, 0), &reply, self.turn);
+            conn.fill_slot(origin.seq, (0, 0), reply, self.turn);
             if conn.parked == Parked::Order(None) && conn.outstanding == 0 && conn.slots.is_empty()
             {
                 self.unpark(&mut conn);

@@ -265,8 +265,8 @@ pub struct Peer {
     pub credits: usize,
     /// When those that are unanswered were sent, oldest first.
     pub sent_at: VecDeque<Instant>,
-    /// Request parcels received while this core is frozen.
-    pub deferred: Vec<Vec<u8>>,
+    /// Parcels received while this core is frozen.
+    pub deferred: Vec<Parcel>,
     /// Replies to its clients that have waited, not yet sent.
     pub served: Vec<u8>,
 }

@@ -8,6 +8,8 @@
 pub mod account;
 pub mod attend;
 pub mod blocking;
+pub mod checkpoint;
+pub mod cut;
 pub mod everywhere;
 pub mod foresight;
 pub mod gather;
@@ -16,6 +18,7 @@ pub mod hop;
 pub mod parcels;
 pub mod redact;
 pub mod route;
+mod saving_rules;
 pub mod steps;
 mod streams;
 pub mod table;
@@ -285,6 +288,10 @@ impl Core {
             Step::Everywhere(task) => self.run_everywhere(conn, task, args),
             Step::Global(op) => {
                 self.start_global(conn, op);
+                taken = Taken::Waits;
+            }
+            Step::Wish(wish) => {
+                self.start_wish(conn, wish);
                 taken = Taken::Waits;
             }
             Step::RewriteConfig { all } => self.start_rewrite(conn, all),

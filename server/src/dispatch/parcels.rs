@@ -17,32 +17,50 @@ impl Core {
     pub fn receive_parcels(&mut self) {
         for peer in 0..self.shards() {
             while let Some(parcel) = self.mesh.peers[peer].as_mut().and_then(|p| p.rx.pop()) {
+                let waits = match parcel {
+                    Parcel::Requests(_) => self.frozen || self.shard.is_none(),
+                    // ORDER: the reply to one step of a command lets the next one execute here,
+                    // which a frozen core does not. Who leaves delivers what is still to come.
+                    Parcel::Replies(_) | Parcel::Served(_) => self.frozen && !self.stopping,
+                };
+                match self.mesh.peers[peer].as_mut() {
+                    Some(p) if waits => p.deferred.push(parcel),
+                    _ => self.take_parcel(peer as u16, parcel),
+                }
+            }
+        }
+    }
+
+    /// Delivers the replies that came while this core was frozen, for it will not go on.
+    pub fn deliver_deferred(&mut self) {
+        for peer in 0..self.shards() {
+            let deferred = self.mesh.peers[peer].as_mut().map(|p| std::mem::take(&mut p.deferred));
+            for parcel in deferred.into_iter().flatten() {
                 match parcel {
-                    Parcel::Requests(batch) => {
-                        if self.frozen || self.shard.is_none() {
-                            if let Some(p) = self.mesh.peers[peer].as_mut() {
-                                p.deferred.push(batch);
-                            }
-                        } else {
-                            self.execute_batch(peer as u16, batch);
-                        }
-                    }
-                    Parcel::Replies(batch) => {
-                        if let Some(p) = self.mesh.peers[peer].as_mut() {
-                            p.credits += 1;
-                            if let Some(sent_at) = p.sent_at.pop_front() {
-                                let time = self.now.saturating_duration_since(sent_at);
-                                self.note_latency(Event::Hop, time);
-                            }
-                        }
-                        self.deliver_batch(peer as u16, &batch);
-                        self.mesh.recycle(batch);
-                    }
-                    Parcel::Served(batch) => {
-                        self.deliver_batch(peer as u16, &batch);
-                        self.mesh.recycle(batch);
+                    Parcel::Replies(_) | Parcel::Served(_) => self.take_parcel(peer as u16, parcel),
+                    Parcel::Requests(_) => {}
+                }
+            }
+        }
+    }
+
+    fn take_parcel(&mut self, peer: u16, parcel: Parcel) {
+        match parcel {
+            Parcel::Requests(batch) => self.execute_batch(peer, batch),
+            Parcel::Replies(batch) => {
+                if let Some(p) = self.mesh.peers[usize::from(peer)].as_mut() {
+                    p.credits += 1;
+                    if let Some(sent_at) = p.sent_at.pop_front() {
+                        let time = self.now.saturating_duration_since(sent_at);
+                        self.note_latency(Event::Hop, time);
                     }
                 }
+                self.deliver_batch(peer, &batch);
+                self.mesh.recycle(batch);
+            }
+            Parcel::Served(batch) => {
+                self.deliver_batch(peer, &batch);
+                self.mesh.recycle(batch);
             }
         }
     }
@@ -51,8 +69,8 @@ impl Core {
     pub fn execute_deferred(&mut self) {
         for peer in 0..self.shards() {
             let deferred = self.mesh.peers[peer].as_mut().map(|p| std::mem::take(&mut p.deferred));
-            for batch in deferred.into_iter().flatten() {
-                self.execute_batch(peer as u16, batch);
+            for parcel in deferred.into_iter().flatten() {
+                self.take_parcel(peer as u16, parcel);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! WAITAOF, WAIT and SHUTDOWN: what a client can ask about, and of, durability.
+//! WAITAOF and WAIT: what a client can ask about, and of, durability.
 
 use super::{ServerSpec, Step, client_pause::timeout_ms};
 use crate::{
@@ -40,24 +40,6 @@ pub(super) const SPECS: &[ServerSpec] = &[
         summary: "Wait until replicas have acknowledged the connection's earlier writes",
         subcommands: &[],
         run: wait,
-    },
-    ServerSpec {
-        name: "shutdown",
-        arity: -1,
-        flags: Flags::ADMIN
-            .with(Flags::NOSCRIPT)
-            .with(Flags::LOADING)
-            .with(Flags::STALE)
-            .with(Flags::NO_MULTI)
-            .with(Flags::ALLOW_BUSY),
-        keys: KeySpec::None,
-        group: Group::Server,
-        acl: &["@admin", "@dangerous"],
-        since: "1.0.0",
-        complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
-        summary: "Synchronously save the dataset to disk and then shut down the server",
-        subcommands: &[],
-        run: shutdown,
     },
 ];
 
@@ -225,44 +207,4 @@ impl Core {
             self.put_back(conn);
         }
     }
-}
-
-fn shutdown(
-    core: &mut Core,
-    _conn: &mut Connection,
-    args: Args<'_>,
-    _out: &mut Vec<u8>,
-) -> Result<Step, CommandError> {
-    let (mut save, mut nosave, mut force) = (false, false, false);
-    for option in args.iter_from(1) {
-        match option.to_ascii_lowercase().as_slice() {
-            b"save" => save = true,
-            b"nosave" => nosave = true,
-            // There are no replicas to wait for.
-            b"now" => {}
-            b"force" => force = true,
-            b"abort" if args.len() == 2 => {
-                return Err(CommandError::new("ERR No shutdown in progress."));
-            }
-            _ => return Err(CommandError::SYNTAX),
-        }
-    }
-    if save && nosave {
-        return Err(CommandError::SYNTAX);
-    }
-    if save {
-        return Err(CommandError::new(
-            "ERR SHUTDOWN SAVE needs snapshots, which this version does not write; the append-only log is complete without it",
-        ));
-    }
-    let failed = core.shared.cores.iter().any(|c| c.failed.load(Ordering::Acquire));
-    tracing::info!("User requested shutdown...");
-    crate::process::notify::stopping();
-    // After a failed log the process ends with a code that is not 0, unless told otherwise.
-    if failed && force {
-        core.shared.forced.store(true, Ordering::Release);
-    }
-    core.shared.stopping.store(true, Ordering::Release);
-    core.shared.shut_down();
-    Ok(Step::Blocked)
 }

@@ -6,7 +6,10 @@ use crate::{
     config::Allowed,
     dispatch::everywhere::Task,
     net::connection::Connection,
-    runtime::{control::GlobalOp, core::Core},
+    runtime::{
+        control::{GlobalOp, Wish},
+        core::Core,
+    },
     session::Peer,
 };
 use quire_engine::command::{Args, CommandError, Flags, Group, KeySpec};
@@ -30,6 +33,8 @@ pub enum Step {
     Exec,
     /// Watch the keys that the arguments name.
     Watch,
+    /// Have core 0 see to snapshots, or to the end.
+    Wish(Wish),
     /// Rewrite the configuration file, with every directive if `all`.
     RewriteConfig {
         /// Defaults too.
@@ -132,6 +137,7 @@ const FAMILIES: &[&[ServerSpec]] = &[
     monitor::SPECS,
     slowlog::SPECS,
     transactions::SPECS,
+    snapshot::SPECS,
 ];
 
 mod catalog;
@@ -152,6 +158,7 @@ pub mod latency;
 pub mod memory;
 mod monitor;
 mod slowlog;
+mod snapshot;
 mod transactions;
 
 pub use connection::REDIS_VERSION;

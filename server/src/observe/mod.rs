@@ -12,6 +12,7 @@ pub mod memory;
 pub mod over_limit;
 pub mod progress;
 pub mod rates;
+pub mod saving;
 pub mod slowlog;
 pub mod ticks;
 pub mod timings;

@@ -4,7 +4,13 @@
 //! ever comes this way.
 
 use super::librarian::{Retirement, Segments};
-use quire_engine::{aof::OpenSegment, error::StorageError, keyspace::Keyspace, manifest::Position};
+use quire_engine::{
+    aof::OpenSegment,
+    error::StorageError,
+    keyspace::Keyspace,
+    manifest::Position,
+    snapshot::{WalkStats, Written},
+};
 use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
@@ -28,6 +34,58 @@ pub enum GlobalOp {
     },
     /// Exchange two databases.
     SwapDb(u16, u16),
+}
+
+/// What a snapshot is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// An RDB file (`dbfilename`).
+    Dump,
+    /// The base of the log.
+    Base,
+}
+
+/// Every core is to cut.
+#[derive(Debug, Clone, Copy)]
+pub struct CutOrder {
+    /// The snapshot's number in this process.
+    pub id: u64,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Nothing executes until the snapshot is written: the server leaves with it.
+    pub stays_closed: bool,
+}
+
+/// A core has cut.
+#[derive(Debug, Clone, Copy)]
+pub struct CutReport {
+    /// Its shard.
+    pub shard: u16,
+    /// Last LSN before the cut.
+    pub lsn: u64,
+    /// Where its log went on, for a base.
+    pub position: Option<Position>,
+}
+
+/// What somebody wants of snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// SAVE: an RDB file, and the reply when it is there.
+    Save,
+    /// BGSAVE.
+    BgSave {
+        /// Later, if a base is being written.
+        schedule: bool,
+    },
+    /// BGREWRITEAOF.
+    BgRewriteAof,
+    /// SHUTDOWN, or a signal.
+    Leave {
+        /// Save, do not save; None: as the save points say.
+        save: Option<bool>,
+        /// Leave although saving, or the log, has failed.
+        force: bool,
+    },
 }
 
 /// Who waits for a global operation: a reply slot of a connection.
@@ -112,6 +170,27 @@ pub enum Control {
         /// Gates: shard and LSN.
         gates: Vec<(u16, u64)>,
     },
+    /// To core 0: somebody wants something of snapshots; nobody waits when it was a signal.
+    Wish(Wish, Option<Origin>),
+    /// To core 0: its turn to have every core cut has come.
+    CutTurn,
+    /// To every core: cut and walk.
+    Cut(CutOrder),
+    /// To every core: all have cut the snapshot of this number, go on.
+    GateOpen(u64),
+    /// To core 0: a core has cut the snapshot of this number (and its log has gone on).
+    CutDone(u64, CutReport),
+    /// To core 0: a core has sent all chunks of the snapshot of this number; or it has given up,
+    /// because all keys were deleted or (with a reason) because something cannot be written.
+    Walked(u64, Result<WalkStats, Option<String>>),
+    /// To core 0: the scribe has written the snapshot of this number.
+    Scribed(u64, Result<Written, StorageError>),
+    /// To core 0: the librarian has put a base in force.
+    Checkpointed(Result<(), StorageError>),
+    /// To every core: nobody wants the snapshot of this number any more.
+    GiveUpWalk(u64),
+    /// To the origin: the whole reply.
+    Answer(Origin, Vec<u8>),
     /// Lines for the monitors of this core.
     Monitored(Vec<u8>),
     /// Something in the shared state has changed: look.

@@ -14,11 +14,14 @@ use super::{
     librarian::Librarian,
     log_io::{InjectedFault, RingLogIo, WriteInFlight},
     ring::{Completion, Op, Ring, Token},
+    scribe::Scribe,
     shared::Shared,
 };
 use crate::{
     config::Config,
     dispatch::{
+        checkpoint::Checkpoints,
+        cut::Walking,
         foresight::{self, Foreseen},
         global::Globals,
         hop::Mesh,
@@ -152,6 +155,12 @@ pub struct Core {
     pub freeze_reported: bool,
     /// Global operations (core 0 only).
     pub globals: Globals,
+    /// Snapshots (core 0 only).
+    pub checkpoints: Checkpoints,
+    /// What it does for a snapshot.
+    pub walking: Walking,
+    /// Where its chunks go.
+    pub scribe: Scribe,
     /// Shutdown has been asked for.
     pub stopping: bool,
     /// The log has been handed to the librarian for sealing.
@@ -178,6 +187,7 @@ impl Core {
         shared: Arc<Shared>,
         mesh: Mesh,
         librarian: Librarian,
+        scribe: Scribe,
     ) -> std::io::Result<Self> {
         let ring = Ring::new()?;
         shared.cores[id as usize].ring_fd.store(ring.fd(), Ordering::Release);
@@ -238,6 +248,9 @@ impl Core {
             frozen: false,
             freeze_reported: false,
             globals: Globals::default(),
+            checkpoints: Checkpoints::default(),
+            walking: Walking::default(),
+            scribe,
             stopping: false,
             sealing: false,
             sealing_number: 0,
@@ -316,6 +329,7 @@ impl Core {
         self.deliver_served();
         self.keep_limit();
         self.free_trash();
+        self.walk_on();
         self.pump_log();
         self.after_pump();
         self.send_monitor_lines();
@@ -500,24 +514,6 @@ impl Core {
         }
     }
 
-    /// Wakes core `peer` if it sleeps: one operation, part of the next `enter`.
-    pub fn ring_doorbell(&mut self, peer: usize) {
-        let cell = &self.shared.cores[peer];
-        if !cell.doorbell.ring() {
-            return;
-        }
-        let fd = cell.ring_fd.load(Ordering::Acquire);
-        if fd < 0 {
-            return;
-        }
-        let data = Token::new(Op::Doorbell, u32::from(self.id)).to_user_data();
-        let entry = opcode::MsgRingData::new(types::Fd(fd), 0, data, None)
-            .build()
-            .flags(io_uring::squeue::Flags::SKIP_SUCCESS);
-        // SAFETY: the operation points to no memory.
-        unsafe { self.ring.push(entry, Token::new(Op::Ignore, 0)) };
-    }
-
     fn arm_mailbox(&mut self) {
         if self.mailbox_armed {
             return;
@@ -543,12 +539,7 @@ impl Core {
             self.live_generation = generation;
             self.adopt_settings();
             self.settings_changed();
-            let policy = self.live.fsync_policies()[self.id as usize];
-            self.with_log(|log, staging, _, _| {
-                if log.policy() != policy {
-                    log.set_policy(policy, staging);
-                }
-            });
+            self.adopt_policy();
         }
         if self.is_attentive || self.attention_generation != self.shared.attention.generation() {
             self.refresh_attention();

@@ -1,7 +1,7 @@
 //! Who may act on all shards at once: one at a time in the whole server.
 //!
 //! Owns the turn. A lending session (transactions over several shards), a global operation
-//! (FLUSHALL ..) and the end of the server exclude each other here, so none of them ever finds a
+//! (FLUSHALL ..), the cut of a snapshot and the end of the server exclude each other here, so none of them ever finds a
 //! shard that another holds, and transactions have one order on all shards. Turns are given out in
 //! the order in which they were asked for. Knows nothing of what is done in a turn.
 
@@ -17,6 +17,8 @@ pub enum Turn {
     Lend(u16),
     /// Core 0 runs a global operation.
     Global,
+    /// Core 0 has every core cut for a snapshot.
+    Cut,
 }
 
 #[derive(Debug, Default)]

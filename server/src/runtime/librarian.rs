@@ -52,9 +52,6 @@ impl Librarian {
     }
 }
 
-/// The name of a snapshot (`dbfilename`).
-const SNAPSHOT: &str = "dump.rdb";
-
 fn recovery_options(shared: &Shared) -> Result<recovery::Options, String> {
     let options = &shared.options;
     let names = Names::new(&options.append_file)
@@ -77,7 +74,8 @@ pub fn load_snapshot(shared: &Arc<Shared>) -> Result<Vec<Keyspace>, String> {
     let options = recovery_options(shared)?;
     let began = Instant::now();
     let watch = progress::watch(Arc::clone(shared));
-    let loaded = recovery::load_snapshot(&shared.options.dir, SNAPSHOT, &options, &shared.progress);
+    let name = &shared.config.load().dbfilename;
+    let loaded = recovery::load_snapshot(&shared.options.dir, name, &options, &shared.progress);
     watch.stop();
     let keyspaces = loaded.map_err(|e| e.to_string())?;
     let keys: usize = keyspaces.iter().map(Keyspace::len).sum();
@@ -111,13 +109,16 @@ pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Request>) -> 
     for line in started.summary.lines() {
         tracing::info!("{line}");
     }
-    if started.summary.files == 0 && shared.options.dir.join(SNAPSHOT).exists() {
+    let snapshot = &shared.config.load().dbfilename;
+    if started.summary.files == 0 && shared.options.dir.join(snapshot).exists() {
         tracing::warn!(
-            "There is a {SNAPSHOT}, but appendonly is yes and the log is new: it is not loaded, as \
+            "There is a {snapshot}, but appendonly is yes and the log is new: it is not loaded, as \
              in Redis. To begin with its keys, load it in Redis (appendonly no), run CONFIG SET \
              appendonly yes there, and start Quire on that directory"
         );
     }
+    shared.epoch.store(started.librarian.manifest().epoch, Ordering::Release);
+    shared.saving.set_base(started.summary.bytes, 0);
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
     let to = Arc::clone(shared);
@@ -149,7 +150,8 @@ fn tell(shared: &Shared, event: Event) {
         Event::Prepared { shard, segment } => post(shard, Control::SegmentReady(segment)),
         Event::PrepareFailed { shard, error } => post(shard, Control::SegmentFailed(error)),
         Event::Retired { number } => shared.broadcast(|| Control::Retired(number, None)),
-        Event::GlobalDone { .. } | Event::GenerationDone { .. } => {
+        Event::GlobalDone { epoch } | Event::GenerationDone { epoch } => {
+            shared.epoch.store(epoch, Ordering::Release);
             post(0, Control::Published(Ok(())));
         }
         Event::Refused { ref what, ref error } | Event::Failed { ref what, ref error } => {
@@ -162,10 +164,16 @@ fn tell(shared: &Shared, event: Event) {
                 Some(number) if what.starts_with("retire") => {
                     shared.broadcast(|| Control::Retired(number, Some(error.clone())));
                 }
+                _ if what.ends_with("checkpoint") => {
+                    post(0, Control::Checkpointed(Err(error.clone())));
+                }
                 _ => post(0, Control::Published(Err(error.clone()))),
             }
         }
-        Event::CheckpointDone { .. } => {}
+        Event::CheckpointDone { base } => {
+            tracing::debug!("{base} is the base now");
+            post(0, Control::Checkpointed(Ok(())));
+        }
         Event::LeftBehind { error } => {
             tracing::warn!("{error}. The file is listed nowhere and goes at the next start");
         }

@@ -55,6 +55,16 @@ impl Core {
             Control::GlobalDone { origin, result, gates } => {
                 self.global_done(origin, result, gates);
             }
+            Control::Wish(wish, origin) => self.wished(wish, origin),
+            Control::CutTurn => self.begin_cut(),
+            Control::Cut(order) => self.cut(order),
+            Control::GateOpen(id) => self.gate_open(id),
+            Control::CutDone(id, report) => self.cut_done(id, report),
+            Control::Walked(id, result) => self.walked(id, result),
+            Control::Scribed(id, result) => self.scribed(id, result),
+            Control::Checkpointed(result) => self.checkpointed(result),
+            Control::GiveUpWalk(id) => self.give_up_walk(id),
+            Control::Answer(origin, reply) => self.answer(origin, &reply, Vec::new()),
             Control::Monitored(lines) => self.monitored(&lines),
             Control::Look => {}
             Control::Listen => self.arm_listeners(),
@@ -112,6 +122,7 @@ impl Core {
         }
         self.stopping = true;
         self.frozen = true;
+        self.deliver_deferred();
         if self.id == 0 {
             self.shared.listeners().clear();
         }
@@ -124,6 +135,7 @@ impl Core {
     /// End of turn, after the log was pumped.
     pub fn after_pump(&mut self) {
         self.report_frozen();
+        self.after_cut();
         self.check_aof_waits();
         self.advance_stop();
     }

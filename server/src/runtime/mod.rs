@@ -15,6 +15,7 @@ pub mod log_io;
 pub mod mail;
 pub mod preflight;
 pub mod ring;
+pub mod scribe;
 pub mod shared;
 mod sleep;
 pub mod sockets;

@@ -7,11 +7,15 @@ use super::{
     control::{Control, Mailbox},
     desk::Desk,
     lending::Lending,
+    scribe::Lead,
 };
 use crate::{
     config::{Config, LiveConfig},
     net::listener::Listener,
-    observe::{latency::Monitor, over_limit::OverLimit, rates::Rates, slowlog::SlowLog, timings},
+    observe::{
+        latency::Monitor, over_limit::OverLimit, rates::Rates, saving::Saving, slowlog::SlowLog,
+        timings,
+    },
     options::Options,
 };
 use quire_engine::{
@@ -26,7 +30,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -150,6 +154,10 @@ pub struct CoreStats {
     pub reserved: Counter,
     /// Bytes staged for the next commit.
     pub staged: Counter,
+    /// Keys written of the snapshot that is being written.
+    pub walked: Counter,
+    /// Bytes that commands had to copy out for it.
+    pub copied_bytes: Counter,
 }
 
 /// Counts that CONFIG RESETSTAT sets back.
@@ -326,6 +334,14 @@ pub struct Shared {
     pub slowlog: SlowLog,
     /// What took long, by kind.
     pub latency: Monitor,
+    /// How far ahead of the scribe each shard is.
+    pub leads: Vec<Lead>,
+    /// The epoch of the log; changes only while a change of the whole data set is carried out.
+    pub epoch: AtomicU64,
+    /// Cores that have cut, at a snapshot's cut.
+    pub at_gate: AtomicUsize,
+    /// Snapshots and the log's bases.
+    pub saving: Saving,
     /// When the data set was last saved to an RDB file (or the process started), Unix time, s.
     pub last_save_s: AtomicI64,
     /// What counts stood at when they were last set back.
@@ -396,6 +412,10 @@ impl Shared {
             over_limit: OverLimit::default(),
             slowlog: SlowLog::default(),
             latency: Monitor::default(),
+            leads: (0..n).map(|_| Lead::default()).collect(),
+            epoch: AtomicU64::new(0),
+            at_gate: AtomicUsize::new(0),
+            saving: Saving::default(),
             last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),
             baseline: [const { AtomicU64::new(0) }; Counted::ALL.len()],
             started: Instant::now(),

@@ -1,8 +1,13 @@
-//! How a core sleeps: the one place, for how long, and for how many completions.
+//! How a core sleeps: the one place, for how long, and for how many completions; and how another
+//! is woken.
 //!
 //! Owns the order of announcing sleep and looking at the mesh. Knows nothing of what it wakes for.
 
-use super::core::Core;
+use super::{
+    core::Core,
+    ring::{Op, Token},
+};
+use io_uring::{opcode, types};
 use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},
@@ -87,10 +92,29 @@ impl Core {
         (missing / per_receive).clamp(1, WAKE_COMPLETIONS_MAX) as usize
     }
 
+    /// Wakes core `peer` if it sleeps: one operation, part of the next `enter`.
+    pub fn ring_doorbell(&mut self, peer: usize) {
+        let cell = &self.shared.cores[peer];
+        if !cell.doorbell.ring() {
+            return;
+        }
+        let fd = cell.ring_fd.load(Ordering::Acquire);
+        if fd < 0 {
+            return;
+        }
+        let data = Token::new(Op::Doorbell, u32::from(self.id)).to_user_data();
+        let entry = opcode::MsgRingData::new(types::Fd(fd), 0, data, None)
+            .build()
+            .flags(io_uring::squeue::Flags::SKIP_SUCCESS);
+        // SAFETY: the operation points to no memory.
+        unsafe { self.ring.push(entry, Token::new(Op::Ignore, 0)) };
+    }
+
     fn has_work(&mut self) -> bool {
         !self.resume.is_empty()
             || self.evicting
             || self.has_served
+            || self.walking.has_more()
             || self.has_trash()
             || self.mesh.has_mail()
     }

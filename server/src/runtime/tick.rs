@@ -7,13 +7,23 @@ use crate::{
     observe::{latency::Event, memory::note_peak},
 };
 use quire_engine::command::ErrorCounts;
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 /// Keys the active expiry may delete per tick and per round before clients get their turn.
 const EXPIRE_KEYS: usize = 400;
 
 /// Clients per tick above which `dynamic-hz` has ticks come more often, as in Redis.
 const CLIENTS_PER_TICK: usize = 200;
+/// What a write is refused with while RDB files cannot be written: Redis' text.
+const NOT_SAVED: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently \
+    unable to persist to disk. Commands that may modify the data set are disabled, because this \
+    instance is configured to report errors during writes if RDB snapshotting fails \
+    (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
+    error.";
+
 /// Most ticks a second.
 const HZ_MAX: u32 = 500;
 
@@ -48,9 +58,11 @@ impl Core {
         }
         self.check_clients();
         self.publish_figures();
+        self.check_saving();
         let cell = self.cell();
         cell.rates.sample(self.now, [cell.stats.commands.get(), cell.stats.commits.get()]);
         if self.id == 0 {
+            self.next_checkpoint();
             note_peak();
             let shared = &self.shared;
             let sums = [
@@ -59,6 +71,20 @@ impl Core {
                 shared.sum(|s| &s.net_out),
             ];
             shared.rates.sample(self.now, sums);
+        }
+    }
+
+    /// What snapshots mean for this core's log: writes are refused while they fail
+    /// (`stop-writes-on-bgsave-error`), syncs spared while one is written.
+    fn check_saving(&mut self) {
+        let refuses = self.live.stop_writes_on_bgsave_error
+            && !self.live.save_points().is_empty()
+            && self.shared.saving.dumps.failed.load(Ordering::Relaxed);
+        if let Some(shard) = self.shard.as_mut() {
+            shard.staging.set_refusal(refuses.then_some(NOT_SAVED));
+        }
+        if self.live.no_appendfsync_on_rewrite {
+            self.adopt_policy();
         }
     }
 

@@ -57,7 +57,7 @@ impl LogWriter {
             // What comes now belongs behind the rotation.
             return;
         }
-        if !self.make_room(staging.staged_bytes().max(HEADER_BYTES)) {
+        if !self.make_room(staging.next_bytes().max(HEADER_BYTES)) {
             // An empty commit is worth no segment of its own.
             self.idle_closed |= !body;
             return;

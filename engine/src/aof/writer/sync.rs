@@ -25,9 +25,8 @@ impl LogWriter {
         }
         if let Some(lsn) = self.rotate_after {
             // ORDER: what the rotation ends is synced before the log goes on behind it.
-            let ended = self.written >= lsn
-                && !self.segments.current.dirty
-                && self.segments.unsynced.is_empty();
+            let synced = !self.segments.current.dirty && self.segments.unsynced.is_empty();
+            let ended = self.written >= lsn && (synced || !self.rotate_synced);
             if ended && self.flip() {
                 self.rotate_after = None;
             }
@@ -63,7 +62,8 @@ impl LogWriter {
         }
         let asked = self.sync_asked.max(self.ledger.asked());
         let asked = asked > self.synced && self.written >= asked;
-        let ending = self.rotate_after.is_some_and(|lsn| self.written >= lsn)
+        let rotating = self.rotate_after.filter(|_| self.rotate_synced);
+        let ending = rotating.is_some_and(|lsn| self.written >= lsn)
             || (self.finishing && self.flight.is_none());
         let due = self.policy.sync_due_us(self.ages.oldest_us());
         asked || ending || due.is_some_and(|t| now_us >= t)

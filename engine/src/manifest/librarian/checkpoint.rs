@@ -8,8 +8,9 @@
 //! base.3 s0.4 s1.5 s0.6 | s1.7 s0.8 g.9 s0.10 s1.11     cut: s1 goes on in 7, s0 in 8
 //! base.12               | s1.7 s0.8 g.9 s0.10 s1.11
 //! ```
-//! Global commands behind the cut stand behind the segments it flipped to, those before it in front
-//! of them: whoever orders a cut lets no global command begin between the flips.
+//! A global command is behind the cut when its epoch is above the cut's: whoever orders a cut lets no
+//! global command begin between the flips. A segment that was flipped to at the cut and left again
+//! without a commit may be gone by now; what it said of LSNs is said by the shard's next one.
 
 use super::{Entry, Event, Kind, Librarian, Manifest, OurFile, Position, SwitchError};
 use crate::io::Storage;
@@ -20,6 +21,7 @@ impl<S: Storage> Librarian<S> {
         &mut self,
         draft: &str,
         positions: &[Position],
+        epoch: u64,
         doomed: &mut Vec<String>,
     ) -> Result<Event, SwitchError> {
         let number = self.take_number();
@@ -30,7 +32,7 @@ impl<S: Storage> Librarian<S> {
         }
         let base = Entry::new(name.clone(), number, Kind::Base);
         let mut new = self.manifest.clone();
-        let kept = self.since_cut(&new, positions);
+        let kept = self.since_cut(&new, positions, epoch);
         let old = std::mem::replace(&mut new.files, vec![base]);
         new.files.extend(kept);
         self.bury(&old, &mut new, doomed);
@@ -45,28 +47,27 @@ impl<S: Storage> Librarian<S> {
 
     /// What stays listed: of each shard the segment it went on in at the cut, with what follows,
     /// and global commands since.
-    fn since_cut(&self, manifest: &Manifest, positions: &[Position]) -> Vec<Entry> {
+    fn since_cut(&self, manifest: &Manifest, positions: &[Position], epoch: u64) -> Vec<Entry> {
         let mut kept = Vec::new();
-        let mut found = 0;
+        let mut missing: Vec<Position> = positions.to_vec();
         for entry in &manifest.files {
             let mut entry = entry.clone();
             match self.names.recognise(&entry.name) {
                 Some(OurFile::Segment { number, shard }) if entry.run == Some(self.run) => {
-                    let Some(cut) = positions.iter().find(|p| p.shard == shard) else { continue };
-                    if number < cut.next {
+                    let cut = positions.iter().find(|p| p.shard == shard);
+                    if cut.is_none_or(|cut| number < cut.next) {
                         continue;
                     }
-                    if number == cut.next {
-                        entry.first_lsn = Some(cut.last_lsn + 1);
-                        found += 1;
+                    if let Some(at) = missing.iter().position(|p| p.shard == shard) {
+                        entry.first_lsn = Some(missing.swap_remove(at).last_lsn + 1);
                     }
                 }
-                Some(OurFile::Global { .. }) if found > 0 => {}
+                Some(OurFile::Global { .. }) if entry.epoch > Some(epoch) => {}
                 _ => continue,
             }
             kept.push(entry);
         }
-        assert_eq!(found, positions.len(), "what a shard went on in is listed, once");
+        assert!(missing.is_empty(), "every shard goes on in a listed segment: {missing:?}");
         kept
     }
 

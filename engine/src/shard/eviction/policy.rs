@@ -59,6 +59,11 @@ impl EvictionPolicy {
         matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
     }
 
+    /// True when keys go by how, or how long ago, they were used.
+    pub fn goes_by_use(self) -> bool {
+        self.counts_uses() || matches!(self, Self::VolatileLru | Self::AllkeysLru)
+    }
+
     /// True when only keys with a deadline may go.
     pub fn is_volatile(self) -> bool {
         matches!(
@@ -106,6 +111,7 @@ mod tests {
             assert_eq!(policy.name(), name);
             assert_eq!(policy.is_volatile(), name.starts_with("volatile"));
             assert_eq!(policy.counts_uses(), name.ends_with("lfu"));
+            assert_eq!(policy.goes_by_use(), name.ends_with("lfu") || name.ends_with("lru"));
         }
     }
 }

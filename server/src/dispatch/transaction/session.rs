@@ -139,6 +139,7 @@ impl Core {
             Next::Turn(Turn::Lend(core)) => {
                 self.shared.cores[usize::from(core)].mailbox.post(Control::LendTurn);
             }
+            Next::Turn(Turn::Cut) => self.shared.cores[0].mailbox.post(Control::CutTurn),
             Next::Turn(Turn::Global) => self.shared.cores[0].mailbox.post(Control::GlobalTurn),
             Next::End => self.shared.broadcast(|| Control::Shutdown),
         }

@@ -1,0 +1,95 @@
+//! Rows about snapshots and the log's checkpoints.
+
+use super::super::Kind;
+use super::{
+    Directive,
+    When::{Anytime, Protected, Startup},
+    row,
+};
+
+fn file_name(name: &str) -> Result<(), &'static str> {
+    match name {
+        "" => Err("dbfilename can't be empty"),
+        _ if name.contains('/') => Err("dbfilename can't be a path, just a filename"),
+        _ => Ok(()),
+    }
+}
+
+pub(super) static SNAPSHOTS: &[Directive] = &[
+    row(
+        "save",
+        Anytime,
+        Kind::Words {
+            get: |c| {
+                let points: Vec<String> = c.save_points().iter().map(ToString::to_string).collect();
+                points.join(" ")
+            },
+            set: |c, words, add| c.save.set(words, add),
+        },
+        "<seconds> <changes> ..: write an RDB file when both have passed since the last one; lines \
+         add up, \"\" = never. Unless said otherwise: as in Redis without a log, never with one.",
+    ),
+    row(
+        "dbfilename",
+        Protected,
+        Kind::Text {
+            check: file_name,
+            get: |c| c.dbfilename.clone(),
+            set: |c, v| c.dbfilename = v,
+        },
+        "Name of the RDB file, in dir: written by SAVE, BGSAVE and save points, loaded at start \
+         without a log.",
+    ),
+    bool!(
+        "rdbcompression",
+        Anytime,
+        rdbcompression,
+        "Pack long strings in snapshots (LZF): smaller files for more CPU time."
+    ),
+    bool!(
+        "rdbchecksum",
+        Startup,
+        rdbchecksum,
+        "Checksums in snapshots: one of the file, and one of each of its chunks."
+    ),
+    bool!(
+        "stop-writes-on-bgsave-error",
+        Anytime,
+        stop_writes_on_bgsave_error,
+        "Refuse writes while there are save points and the last RDB file could not be written."
+    ),
+    bool!(
+        "rdb-save-incremental-fsync",
+        Anytime,
+        rdb_save_incremental_fsync,
+        "Sync an RDB file every 32 MiB while it is written, so that its end takes no longer."
+    ),
+    bool!(
+        "aof-rewrite-incremental-fsync",
+        Anytime,
+        aof_rewrite_incremental_fsync,
+        "The same with a base of the log."
+    ),
+    int!(
+        "auto-aof-rewrite-percentage",
+        Anytime,
+        0..=i32::MAX as i64,
+        auto_aof_rewrite_percentage,
+        "Write a new base when the log has grown by so many percent since the last; 0 = never."
+    ),
+    memory!(
+        "auto-aof-rewrite-min-size",
+        Anytime,
+        0,
+        i64::MAX as u64,
+        auto_aof_rewrite_min_size,
+        "Never by itself below this size of the log, bytes."
+    ),
+    bool!(
+        "no-appendfsync-on-rewrite",
+        Anytime,
+        no_appendfsync_on_rewrite,
+        "While a snapshot is written, sync the logs of shards under everysec as under no. \
+         Unlike in Redis shards under always go on syncing: a reply means what it says."
+    ),
+];

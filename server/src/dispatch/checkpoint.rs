@@ -1,0 +1,435 @@
+//! Core 0's part of snapshots: one at a time, from the wish to the file in its place.
+//!
+//! ```text
+//! wish -> Cut to every core -> CutDone, Walked of each -> the scribe completes the file -> Scribed
+//!      an RDB file: it has its name, done
+//!      a base:      the librarian switches the manifest -> Checkpointed, done
+//! ```
+//! A failure anywhere gives up the whole: nothing of the data or its files has changed, and what was
+//! logged goes on being logged. The cut takes a turn at the desk, so no transaction and no change of
+//! the whole data set (`global.rs`) is on both sides of it.
+//!
+//! What runs by itself (save points, growth of the log) is decided in `saving_rules.rs`.
+
+use super::saving_rules;
+use crate::{
+    families::REDIS_VERSION,
+    observe::{account, saving::Kind},
+    runtime::{
+        control::{Control, CutOrder, CutReport, Origin, Purpose, Wish},
+        core::Core,
+        desk::Turn,
+        scribe::{Note, Order, temporary_name},
+    },
+};
+use quire_engine::{
+    error::StorageError,
+    manifest::{Names, Position, Request},
+    snapshot::{DraftOptions, Facts, WalkStats, Written},
+};
+use std::{
+    collections::VecDeque,
+    sync::atomic::Ordering::{Acquire, Relaxed, Release},
+    time::Instant,
+};
+
+/// Core 0's snapshots.
+#[derive(Default)]
+pub struct Checkpoints {
+    last_id: u64,
+    running: Option<Running>,
+    /// SAVE and SHUTDOWN that wait for their turn.
+    waiting: VecDeque<(Wish, Option<Origin>)>,
+    /// When the last RDB file was tried.
+    pub dump_tried: Option<Instant>,
+    /// When the last base was tried.
+    pub base_tried: Option<Instant>,
+}
+
+struct Running {
+    id: u64,
+    purpose: Purpose,
+    /// Who waits for the end.
+    origin: Option<Origin>,
+    /// The server leaves when it is written.
+    leaves: Option<Leaving>,
+    /// It has the desk's turn.
+    has_turn: bool,
+    /// The turn has come: cores were told to cut.
+    has_begun: bool,
+    cuts_missing: usize,
+    walks_missing: usize,
+    positions: Vec<Position>,
+    /// The log's epoch at the cut.
+    epoch: u64,
+    /// Last LSN of each shard before the cut.
+    lsns: Vec<u64>,
+    stats: WalkStats,
+    /// Changes of keys, and bytes of the log, at the cut.
+    changes: u64,
+    log_bytes: u64,
+    written: Option<Written>,
+}
+
+#[derive(Clone, Copy)]
+struct Leaving {
+    force: bool,
+}
+
+impl Checkpoints {
+    /// True while a snapshot is being written.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+}
+
+impl Core {
+    /// Core 0: somebody wants something.
+    pub fn wished(&mut self, wish: Wish, origin: Option<Origin>) {
+        let running = self.checkpoints.running.as_ref().map(|running| running.purpose);
+        let saving = &self.shared.saving;
+        let reply: &[u8] = match (wish, running) {
+            (Wish::Save | Wish::BgSave { .. }, Some(Purpose::Dump)) => {
+                b"-ERR Background save already in progress\r\n"
+            }
+            (Wish::BgSave { schedule: true }, Some(Purpose::Base)) => {
+                saving.dumps.scheduled.store(true, Relaxed);
+                b"+Background saving scheduled\r\n"
+            }
+            (Wish::BgSave { schedule: false }, Some(Purpose::Base)) => {
+                b"-ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE \
+                  SCHEDULE in order to schedule a BGSAVE whenever possible.\r\n"
+            }
+            (Wish::BgSave { .. }, None) => {
+                self.start_or_schedule(Purpose::Dump);
+                b"+Background saving started\r\n"
+            }
+            (Wish::BgRewriteAof, Some(Purpose::Base)) => {
+                b"-ERR Background append only file rewriting already in progress\r\n"
+            }
+            (Wish::BgRewriteAof, Some(Purpose::Dump)) => {
+                saving.bases.scheduled.store(true, Relaxed);
+                b"+Background append only file rewriting scheduled\r\n"
+            }
+            (Wish::BgRewriteAof, None) => {
+                self.start_or_schedule(Purpose::Base);
+                b"+Background append only file rewriting started\r\n"
+            }
+            (Wish::Save | Wish::Leave { .. }, _) => {
+                if let Wish::Leave { .. } = wish {
+                    // What is being written now is not what it leaves with.
+                    self.give_up_checkpoint(None);
+                }
+                self.checkpoints.waiting.push_back((wish, origin));
+                self.next_checkpoint();
+                return;
+            }
+        };
+        if let Some(origin) = origin {
+            self.answer_later(origin, reply.to_vec());
+        }
+    }
+
+    fn kind(&self, purpose: Purpose) -> &Kind {
+        match purpose {
+            Purpose::Dump => &self.shared.saving.dumps,
+            Purpose::Base => &self.shared.saving.bases,
+        }
+    }
+
+    fn start_or_schedule(&mut self, purpose: Purpose) {
+        self.kind(purpose).scheduled.store(true, Relaxed);
+        self.next_checkpoint();
+    }
+
+    /// Core 0: begins what is due, if nothing stands in the way.
+    pub fn next_checkpoint(&mut self) {
+        let is_busy = self.checkpoints.is_running();
+        if self.id != 0 || is_busy || self.stopping || self.shard.is_none() {
+            return;
+        }
+        if let Some((wish, origin)) = self.checkpoints.waiting.pop_front() {
+            match wish {
+                Wish::Leave { save, force } => self.save_and_leave(save, force, origin),
+                _ => self.start_checkpoint(Purpose::Dump, origin, None),
+            }
+        } else if let Some(purpose) = saving_rules::due(self) {
+            self.start_checkpoint(purpose, None, None);
+        }
+    }
+
+    /// Saves, if that is wanted, and ends the server.
+    fn save_and_leave(&mut self, save: Option<bool>, force: bool, origin: Option<Origin>) {
+        let by_points = !self.live.save_points().is_empty();
+        if save.unwrap_or(by_points) {
+            tracing::info!("Saving the final RDB snapshot before exiting.");
+            self.start_checkpoint(Purpose::Dump, origin, Some(Leaving { force }));
+        } else {
+            self.leave_now(force);
+        }
+    }
+
+    fn leave_now(&mut self, force: bool) {
+        let has_failed = self.shared.cores.iter().any(|core| core.failed.load(Acquire));
+        // After a failed log the process ends with a code that is not 0, unless told otherwise.
+        if has_failed && force {
+            self.shared.forced.store(true, Release);
+        }
+        crate::process::notify::stopping();
+        self.shared.stopping.store(true, Release);
+        self.shared.shut_down();
+    }
+
+    fn start_checkpoint(
+        &mut self,
+        purpose: Purpose,
+        origin: Option<Origin>,
+        leaves: Option<Leaving>,
+    ) {
+        let shards = self.shards();
+        self.checkpoints.last_id += 1;
+        let id = self.checkpoints.last_id;
+        let now = Some(self.now);
+        let live = &self.live;
+        let (directory, draft, name, sync) = match purpose {
+            Purpose::Dump => {
+                self.checkpoints.dump_tried = now;
+                let salt = self.now_ms as u32 ^ id as u32;
+                let name = Some(live.dbfilename.clone());
+                let sync = live.rdb_save_incremental_fsync;
+                (live.dir.clone(), temporary_name(salt), name, sync)
+            }
+            Purpose::Base => {
+                self.checkpoints.base_tried = now;
+                let names = Names::new(&self.shared.options.append_file).unwrap_or_default();
+                let sync = live.aof_rewrite_incremental_fsync;
+                (self.shared.log_dir(), names.draft(), None, sync)
+            }
+        };
+        let options = DraftOptions {
+            shards,
+            databases: self.shared.options.databases,
+            summed: live.rdbchecksum,
+            sync_as_it_grows: sync,
+        };
+        match purpose {
+            Purpose::Dump => tracing::info!("Background saving started"),
+            Purpose::Base => tracing::info!("Background append only file rewriting started"),
+        }
+        self.checkpoints.running = Some(Running {
+            id,
+            purpose,
+            origin,
+            leaves,
+            has_turn: false,
+            has_begun: false,
+            cuts_missing: shards,
+            walks_missing: shards,
+            positions: Vec::new(),
+            epoch: 0,
+            lsns: vec![0; shards],
+            stats: WalkStats::default(),
+            changes: 0,
+            log_bytes: 0,
+            written: None,
+        });
+        self.kind(purpose).begin(self.since_start_ms());
+        let saving = &self.shared.saving;
+        for figure in [&saving.keys_total, &saving.bytes_written, &saving.last_cut_us] {
+            figure.store(0, Relaxed);
+        }
+        self.scribe.tell(Note::Begin(Order { id, directory, draft, name, options }));
+        if self.shared.desk.ask(Turn::Cut) {
+            self.begin_cut();
+        }
+    }
+
+    /// Core 0 has the desk's turn: every core cuts.
+    pub fn begin_cut(&mut self) {
+        let epoch = self.shared.epoch.load(Acquire);
+        let waiting = self.checkpoints.running.as_mut().filter(|running| !running.has_begun);
+        let Some(running) = waiting else {
+            // Nobody wants the snapshot any more that the turn was asked for.
+            self.end_turn();
+            return;
+        };
+        (running.has_turn, running.has_begun) = (true, true);
+        running.epoch = epoch;
+        let Running { id, purpose, leaves, .. } = *running;
+        self.shared.at_gate.store(0, Release);
+        let order = CutOrder { id, purpose, stays_closed: leaves.is_some() };
+        self.shared.broadcast(|| Control::Cut(order));
+    }
+
+    fn since_start_ms(&self) -> i64 {
+        self.shared.started.elapsed().as_millis() as i64
+    }
+
+    /// The snapshot of this number, if it is the one that runs.
+    fn running(&mut self, id: u64) -> Option<&mut Running> {
+        self.checkpoints.running.as_mut().filter(|running| running.id == id)
+    }
+
+    /// Core 0: a core has cut.
+    pub fn cut_done(&mut self, id: u64, report: CutReport) {
+        let shared = std::sync::Arc::clone(&self.shared);
+        let Some(running) = self.running(id) else { return };
+        running.cuts_missing -= 1;
+        running.lsns[usize::from(report.shard)] = report.lsn;
+        running.positions.extend(report.position);
+        if running.cuts_missing == 0 {
+            running.changes = shared.sum(|stats| &stats.changes);
+            running.log_bytes = shared.sum(|stats| &stats.log_bytes);
+            if running.leaves.is_none() {
+                // Who leaves keeps the turn: nothing executes until the end.
+                running.has_turn = false;
+                self.end_turn();
+            }
+            self.complete_when_walked(id);
+        }
+    }
+
+    /// Core 0: a core has walked.
+    pub fn walked(&mut self, id: u64, result: Result<WalkStats, Option<String>>) {
+        let Some(running) = self.running(id) else { return };
+        match result {
+            Ok(stats) => {
+                running.walks_missing -= 1;
+                running.stats.keys += stats.keys;
+                running.stats.copied_bytes += stats.copied_bytes;
+                self.complete_when_walked(id);
+            }
+            Err(Some(reason)) => self.give_up_checkpoint(Some(&reason)),
+            Err(None) => {
+                tracing::info!("All keys were deleted: the snapshot is given up");
+                self.give_up_checkpoint(None);
+            }
+        }
+    }
+
+    fn complete_when_walked(&mut self, id: u64) {
+        let created_s = self.now_ms / 1000;
+        let log_run = self.shard.as_ref().map(|shard| shard.staging.run());
+        let Some(running) = self.running(id) else { return };
+        if running.walks_missing > 0 || running.cuts_missing > 0 {
+            return;
+        }
+        let is_base = running.purpose == Purpose::Base;
+        let facts = Facts {
+            redis_version: REDIS_VERSION.to_owned(),
+            created_s,
+            used_memory: account::allocated(),
+            run: log_run.filter(|_| is_base),
+            cut: if is_base { running.lsns.clone() } else { Vec::new() },
+        };
+        self.scribe.tell(Note::Finish(id, facts));
+    }
+
+    /// Core 0: the scribe is done.
+    pub fn scribed(&mut self, id: u64, result: Result<Written, StorageError>) {
+        let draft = Names::new(&self.shared.options.append_file).unwrap_or_default().draft();
+        let Some(running) = self.running(id) else { return };
+        match result {
+            Err(error) => self.give_up_checkpoint(Some(&error.to_string())),
+            Ok(written) => {
+                running.written = Some(written);
+                if running.purpose == Purpose::Dump {
+                    self.dump_written();
+                    return;
+                }
+                let positions = std::mem::take(&mut running.positions);
+                let epoch = running.epoch;
+                self.librarian.send(Request::Checkpoint { draft, positions, epoch });
+            }
+        }
+    }
+
+    fn dump_written(&mut self) {
+        let Some(running) = self.checkpoints.running.take() else { return };
+        let saving = &self.shared.saving;
+        saving.changes_saved.store(running.changes, Relaxed);
+        self.shared.last_save_s.store(self.now_ms / 1000, Release);
+        let copied = running.stats.copied_bytes;
+        saving.dumps.end(self.since_start_ms(), Some(true), copied);
+        let written = running.written.unwrap_or(Written { bytes: 0, keys: 0 });
+        tracing::info!(
+            "DB saved on disk: {} keys, {} bytes, {copied} bytes copied out",
+            written.keys,
+            written.bytes
+        );
+        if let Some(Leaving { force }) = running.leaves {
+            self.leave_now(force);
+            self.end_turn();
+            return;
+        }
+        self.end_checkpoint(running.origin, b"+OK\r\n");
+    }
+
+    /// Core 0: the librarian has put the base in force, or could not.
+    pub fn checkpointed(&mut self, result: Result<(), StorageError>) {
+        if let Err(error) = result {
+            self.give_up_checkpoint(Some(&error.to_string()));
+            return;
+        }
+        let Some(running) = self.checkpoints.running.take() else { return };
+        let written = running.written.unwrap_or(Written { bytes: 0, keys: 0 });
+        let saving = &self.shared.saving;
+        saving.set_base(written.bytes, running.log_bytes);
+        saving.bases.end(self.since_start_ms(), Some(true), running.stats.copied_bytes);
+        tracing::info!(
+            "Background AOF rewrite finished successfully: {} keys, {} bytes",
+            written.keys,
+            written.bytes
+        );
+        self.end_checkpoint(running.origin, b"+OK\r\n");
+    }
+
+    /// Ends the snapshot that runs without a result; with a reason it has failed, otherwise nobody
+    /// wants it any more.
+    pub fn give_up_checkpoint(&mut self, reason: Option<&str>) {
+        let Some(running) = self.checkpoints.running.take() else { return };
+        let id = running.id;
+        if let Some(reason) = reason {
+            let what = match running.purpose {
+                Purpose::Dump => "Background saving error",
+                Purpose::Base => "Background AOF rewrite terminated with error",
+            };
+            tracing::warn!("{what}: {reason}. No data is lost, and the old files stay");
+        }
+        let kind = self.kind(running.purpose);
+        kind.end(self.since_start_ms(), reason.map(|_| false), running.stats.copied_bytes);
+        self.scribe.tell(Note::GiveUp(id));
+        self.shared.broadcast(|| Control::GiveUpWalk(id));
+        let has_turn = running.has_turn;
+        let reply = match running.leaves {
+            Some(Leaving { force: true }) => {
+                self.leave_now(true);
+                if has_turn {
+                    self.end_turn();
+                }
+                return;
+            }
+            Some(_) => {
+                self.shared.stopping.store(false, Release);
+                tracing::warn!("Error trying to save the DB, can't exit.");
+                b"-ERR Errors trying to SHUTDOWN. Check logs.\r\n".as_slice()
+            }
+            None => b"-ERR\r\n",
+        };
+        if has_turn {
+            self.end_turn();
+        }
+        self.end_checkpoint(running.origin, reply);
+    }
+
+    fn end_checkpoint(&mut self, origin: Option<Origin>, reply: &[u8]) {
+        if let Some(origin) = origin {
+            self.answer_later(origin, reply.to_vec());
+        }
+        self.next_checkpoint();
+    }
+
+    fn answer_later(&self, origin: Origin, reply: Vec<u8>) {
+        self.shared.cores[origin.core].mailbox.post(Control::Answer(origin, reply));
+    }
+}

@@ -1,0 +1,231 @@
+//! Every core's part of a snapshot: the cut, then the walk.
+//!
+//! At the cut a core executes nothing between its own and everybody's: so nobody sees or writes
+//! anything that is on both sides. What was logged before it is in the segment that the log leaves
+//! then, what comes later in the next one; neither waits for the disk. The last core to arrive opens the
+//! gate, unless the order says that it stays closed (a server that saves and leaves).
+//!
+//! The walk goes on in slices at the end of turns, as long as the scribe keeps up.
+
+use crate::runtime::{
+    control::{Control, CutOrder, CutReport, Purpose},
+    core::Core,
+};
+use quire_engine::{
+    manifest::Position,
+    snapshot::{ChunkOptions, Usage, WalkStats, Walked},
+};
+use std::{sync::atomic::Ordering, time::Instant};
+
+/// How long a turn walks, us.
+const SLICE_US: u64 = 100;
+
+/// What a core is doing for a snapshot.
+#[derive(Debug, Default)]
+pub struct Walking {
+    order: Option<CutOrder>,
+    /// When this core stopped executing; None: it executes.
+    stands_since: Option<Instant>,
+    /// The log has not gone on in its next segment yet.
+    is_parting: bool,
+    /// Last LSN before the cut.
+    lsn: u64,
+    /// The walk is not done.
+    walks: bool,
+    /// There is something to walk and room for it.
+    has_more: bool,
+}
+
+impl Walking {
+    /// True when the loop should not sleep.
+    #[inline]
+    pub fn has_more(&self) -> bool {
+        self.has_more
+    }
+}
+
+impl Core {
+    /// The cut.
+    pub fn cut(&mut self, order: CutOrder) {
+        let began = Instant::now();
+        let usage = self.usage();
+        let options = ChunkOptions { compress: self.live.rdbcompression, usage };
+        let (mut lsn, mut keys) = (0, 0);
+        if let Some(shard) = self.shard.as_mut() {
+            shard.begin_walk(&options);
+            lsn = shard.staging.last_lsn();
+            keys = shard.keyspace.len() as u64;
+        }
+        let parts = order.purpose == Purpose::Base;
+        if parts {
+            self.with_log(|log, staging, _, _| log.cut(staging));
+        }
+        let stats = &self.cell().stats;
+        stats.walked.set(0);
+        stats.copied_bytes.set(0);
+        if let Some(shard) = self.shard.as_ref() {
+            stats.changes.set(shard.stats.changes);
+        }
+        self.shared.saving.keys_total.fetch_add(keys, Ordering::Relaxed);
+        self.walking = Walking {
+            order: Some(order),
+            stands_since: Some(began),
+            is_parting: parts && self.log.is_some(),
+            lsn,
+            walks: true,
+            has_more: true,
+        };
+        if self.live.no_appendfsync_on_rewrite {
+            self.adopt_policy();
+        }
+        self.frozen = true;
+        // Nobody waits for a report of a synced log.
+        self.freeze_reported = true;
+        // ORDER: this core's keys are cut before it counts itself in, and it executes nothing
+        // until everybody has: an effect behind one core's cut cannot be the cause of one before
+        // another's.
+        let arrived = self.shared.at_gate.fetch_add(1, Ordering::AcqRel) + 1;
+        if arrived == self.shards() && !order.stays_closed {
+            for (peer, core) in self.shared.cores.iter().enumerate() {
+                if peer != usize::from(self.id) {
+                    core.mailbox.post(Control::GateOpen(order.id));
+                }
+            }
+            self.gate_open(order.id);
+        }
+        if !self.walking.is_parting {
+            self.report_cut(None);
+        }
+    }
+
+    /// How keys were used is worth its bytes when the policy goes by it.
+    fn usage(&self) -> Usage {
+        if !self.live.maxmemory_policy.goes_by_use() {
+            return Usage::Unsaid;
+        }
+        let clock = self.shard.as_ref().map(|shard| shard.keyspace.clock().clone());
+        Usage::By(clock.unwrap_or_default())
+    }
+
+    /// Goes by the policy that is in force now.
+    pub fn adopt_policy(&mut self) {
+        let policy = self.live.fsync_policies()[self.id as usize];
+        let saving = &self.shared.saving;
+        let is_saving = saving.dumps.is_running() || saving.bases.is_running();
+        let spares = self.live.no_appendfsync_on_rewrite && is_saving;
+        let policy = if spares { policy.sparing() } else { policy };
+        self.with_log(|log, staging, _, _| {
+            if log.policy() != policy {
+                log.set_policy(policy, staging);
+            }
+        });
+    }
+
+    /// All cores have cut: go on.
+    pub fn gate_open(&mut self, id: u64) {
+        if self.walking.order.is_none_or(|order| order.id != id) {
+            return;
+        }
+        let Some(since) = self.walking.stands_since.take() else { return };
+        let us = since.elapsed().as_micros() as u64;
+        let saving = &self.shared.saving;
+        saving.cuts().add(us);
+        saving.last_cut_us.fetch_max(us, Ordering::Relaxed);
+        self.thaw(None);
+    }
+
+    fn report_cut(&self, position: Option<Position>) {
+        let report = CutReport { shard: self.id, lsn: self.walking.lsn, position };
+        let Some(order) = self.walking.order else { return };
+        self.shared.cores[0].mailbox.post(Control::CutDone(order.id, report));
+    }
+
+    /// End of turn, after the log was pumped: says when the log has gone on in its next segment.
+    #[inline]
+    pub fn after_cut(&mut self) {
+        if self.walking.is_parting {
+            self.report_parted();
+        }
+    }
+
+    #[cold]
+    fn report_parted(&mut self) {
+        let Some(log) = self.log.as_ref() else { return };
+        if log.is_rotating() || log.failed().is_some() {
+            // A log that has failed is told of by others.
+            return;
+        }
+        let position =
+            Position { shard: self.id, last_lsn: self.walking.lsn, next: log.current().seq };
+        self.walking.is_parting = false;
+        self.report_cut(Some(position));
+    }
+
+    /// End of turn: walks on.
+    #[inline]
+    pub fn walk_on(&mut self) {
+        if self.walking.walks {
+            self.walk_a_slice();
+        }
+    }
+
+    #[cold]
+    fn walk_a_slice(&mut self) {
+        let Some(CutOrder { id, .. }) = self.walking.order else { return };
+        let Some(shard) = self.shard.as_mut() else { return };
+        let lead = &self.shared.leads[usize::from(self.id)];
+        self.walking.has_more = false;
+        if !lead.has_room() {
+            return;
+        }
+        let walked = shard.walk_slice(SLICE_US);
+        let mut is_empty = false;
+        while lead.has_room() {
+            match shard.take_chunk() {
+                Some(chunk) => self.scribe.chunk(&self.shared, id, chunk),
+                None => {
+                    is_empty = true;
+                    break;
+                }
+            }
+        }
+        let stats = shard.walk_stats().unwrap_or_default();
+        let own = &self.shared.cores[usize::from(self.id)].stats;
+        own.walked.set(stats.walked + stats.copied);
+        own.copied_bytes.set(stats.copied_bytes);
+        let result = match walked {
+            Walked::More | Walked::Full => {
+                self.walking.has_more = is_empty || walked == Walked::More;
+                return;
+            }
+            Walked::Done if !is_empty => {
+                // The scribe wakes this core.
+                return;
+            }
+            Walked::Done => Ok(stats),
+            Walked::GivenUp => Err(None),
+            Walked::Failed(unwritable) => Err(Some(unwritable.to_string())),
+        };
+        self.end_walk(id, result);
+    }
+
+    fn end_walk(&mut self, id: u64, result: Result<WalkStats, Option<String>>) {
+        if let Some(shard) = self.shard.as_mut() {
+            shard.abort_walk();
+        }
+        self.walking.walks = false;
+        self.shared.cores[0].mailbox.post(Control::Walked(id, result));
+    }
+
+    /// Nobody wants the snapshot any more.
+    pub fn give_up_walk(&mut self, id: u64) {
+        if self.walking.order.is_none_or(|order| order.id != id) {
+            return;
+        }
+        self.gate_open(id);
+        if let Some(shard) = self.shard.as_mut() {
+            shard.abort_walk();
+        }
+        self.walking = Walking::default();
+    }
+}
