@@ -20,6 +20,7 @@ use std::ops::Range;
 
 mod collections;
 mod eviction;
+mod foresight;
 mod removal;
 mod watch;
 
@@ -28,8 +29,6 @@ pub use eviction::Sampled;
 
 /// References that one call of [`Database::due`] resolves for each key it may remove.
 const LOOKS_PER_KEY: usize = 4;
-/// Bytes that the processor loads at a time.
-const CACHE_LINE: usize = 64;
 /// Home buckets that one step of the deadline index's walk visits.
 const WALK_BUCKETS: usize = 16;
 
@@ -132,33 +131,6 @@ impl Database {
         self.groups.get(usize::from(key.group()))?.find(key)
     }
 
-    /// Starts loading the key's bucket into the cache.
-    #[inline]
-    pub fn prefetch(&self, key: Key<'_>) {
-        if let Some(segment) = self.segment(key) {
-            prefetch(segment.addresses(key.hash).0);
-        }
-    }
-
-    /// Starts loading the key's entry into the cache, if its bucket has one that looks like it:
-    /// its first two lines, which hold a short key and a short value. Best some time after
-    /// [`Database::prefetch`].
-    #[inline]
-    pub fn prefetch_entry(&self, key: Key<'_>) {
-        if let Some(segment) = self.segment(key)
-            && let Some(address) = segment.addresses(key.hash).1()
-        {
-            let entry: *const u8 = std::ptr::without_provenance(address as usize);
-            prefetch(entry);
-            prefetch(entry.wrapping_add(CACHE_LINE));
-        }
-    }
-
-    #[inline]
-    fn segment(&self, key: Key<'_>) -> Option<super::segment::Segment> {
-        self.groups.get(usize::from(key.group()))?.segment(key.hash)
-    }
-
     /// The entry of a key; expired entries are returned too.
     #[inline]
     pub fn get(&self, key: Key<'_>) -> Option<Entry<'_>> {
@@ -229,8 +201,8 @@ impl Database {
                 let deadline = deadline.resolve(entry.deadline());
                 let access = self.clock.used(entry.access());
                 let meta = Meta { deadline, access, raw: false };
-                // SAFETY: `change` forgets the old address.
-                self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
+                // SAFETY: `change_spared` forgets the old address.
+                self.change_spared(key, place, |entry| unsafe { entry.overwrite(value, meta) });
                 false
             }
             None => {
@@ -246,6 +218,17 @@ impl Database {
     #[inline]
     fn change(&mut self, key: Key<'_>, place: Place, edit: impl FnOnce(EntryPtr) -> EntryPtr) {
         self.preserve(usize::from(key.group()), place);
+        self.change_spared(key, place, edit);
+    }
+
+    /// As [`Database::change`], behind [`Database::spare`].
+    #[inline]
+    fn change_spared(
+        &mut self,
+        key: Key<'_>,
+        place: Place,
+        edit: impl FnOnce(EntryPtr) -> EntryPtr,
+    ) {
         let entry = place.entry();
         let (bytes, deadline) = (entry.memory_bytes(), entry.deadline());
         let moved = edit(entry);
@@ -348,8 +331,8 @@ impl Database {
         match self.find(key) {
             Some(place) => {
                 self.spare(usize::from(key.group()), place);
-                // SAFETY: `change` forgets the old address.
-                self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
+                // SAFETY: `change_spared` forgets the old address.
+                self.change_spared(key, place, |entry| unsafe { entry.overwrite(value, meta) });
             }
             None => self.insert(key, value, meta),
         }
@@ -578,19 +561,6 @@ impl Database {
 #[inline]
 fn parsed(value: &[u8]) -> NewValue<'_> {
     canonical_int(value).map_or(NewValue::Bytes(Form::Text, value), NewValue::Int)
-}
-
-/// Starts loading a cache line; any address will do.
-#[inline]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing and cannot fault.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }
 
 const _: fn() = || {

@@ -8,6 +8,7 @@ use crate::{
     elements,
     keyspace::{Copyist, Elements, Entry, Str},
     rdb::{Element, Kind, Text, Unwritable},
+    types::{ListRef, View, packed::Packed},
 };
 use std::sync::mpsc::Sender;
 
@@ -82,10 +83,14 @@ impl Copyist for Copier {
     }
 
     fn begin(&mut self, group: usize, entry: Entry<'_>) -> Box<dyn Elements> {
-        let (kind, count) = (elements::kind(entry.content()), elements::count(entry.content()));
+        let (value, kind) = (entry.content(), elements::kind(entry.content()));
         let mut writer = ChunkWriter::new(self.shard, &self.options).unreserved();
-        let about = (entry.deadline(), entry.access());
-        writer.begin(self.db, group as u16, (entry.key(), kind), about, count);
+        let (db, group, about) = (self.db, group as u16, (entry.deadline(), entry.access()));
+        if let Some(ListRef::Big(list)) = ListRef::of(value) {
+            writer.begin_list(db, group, entry.key(), about, list.nodes_len() as u64);
+        } else {
+            writer.begin(db, group, (entry.key(), kind), about, elements::count(value));
+        }
         self.values += 1;
         Box::new(ValueWriter {
             value: (self.db, self.values),
@@ -109,6 +114,16 @@ impl ValueWriter {
         if let Some(chunk) = self.writer.take() {
             let Self { value, is_attended, .. } = *self;
             let _ = self.to.send(Message::Part { value, chunk, is_attended });
+        }
+    }
+
+    fn add(&mut self, add: impl FnOnce(&mut ChunkWriter) -> Result<(), Unwritable>) {
+        // ORDER: before the element, so that something is left for the last part.
+        if self.writer.bytes() >= CHUNK_BYTES {
+            self.hand_over();
+        }
+        if let Err(error) = add(&mut self.writer) {
+            self.fail(error);
         }
     }
 
@@ -143,14 +158,12 @@ impl Elements for ValueWriter {
     }
 
     fn element(&mut self, entry: Entry<'_>) {
-        // ORDER: before the element, so that something is left for the last part.
-        if self.writer.bytes() >= CHUNK_BYTES {
-            self.hand_over();
-        }
-        let written = element(self.kind, entry).and_then(|element| self.writer.element(element));
-        if let Err(error) = written {
-            self.fail(error);
-        }
+        let element = element(self.kind, entry);
+        self.add(|writer| writer.element(element?));
+    }
+
+    fn node(&mut self, node: Packed<'_>) {
+        self.add(|writer| writer.list_node(node.as_bytes()));
     }
 
     fn finish(mut self: Box<Self>) {

@@ -12,6 +12,7 @@ use super::{
     packed::{self, Item, Packed, Wanted},
 };
 use crate::keyspace::Value;
+pub use deque::Frozen;
 use deque::{Deque, NodeLimit};
 
 /// Longest small list, bytes: what an entry holds in its own allocation.

@@ -142,8 +142,8 @@ impl Database {
         match self.find(key) {
             Some(place) => {
                 self.spare(usize::from(key.group()), place);
-                // SAFETY: `change` forgets the old address.
-                self.change(key, place, |entry| unsafe { entry.overwrite(value, meta) });
+                // SAFETY: `change_spared` forgets the old address.
+                self.change_spared(key, place, |entry| unsafe { entry.overwrite(value, meta) });
             }
             None => self.insert(key, value, meta),
         }

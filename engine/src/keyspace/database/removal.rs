@@ -11,9 +11,9 @@ use crate::keyspace::{
 };
 
 impl Database {
-    /// Takes the entry at a place out; the caller frees it.
+    /// Takes the entry at a place out, behind [`Database::spare`] or [`Database::preserve`]; the caller
+    /// frees it.
     pub(super) fn detach(&mut self, group: usize, hash: u64, place: Place) -> EntryPtr {
-        self.preserve(group, place);
         let group = &mut self.groups[group];
         let before = group.memory_bytes();
         let entry = group.remove(hash, place, &self.hasher);
@@ -41,6 +41,7 @@ impl Database {
         if self.watch.is_some() {
             self.signal(key);
         }
+        self.preserve(usize::from(key.group()), place);
         let entry = self.detach(usize::from(key.group()), key.hash, place);
         // SAFETY: the table has forgotten the entry.
         Some(unsafe { OwnedEntry::dissolve(entry) })
@@ -69,26 +70,31 @@ impl Database {
         }
     }
 
-    /// Saves the value of an entry that is about to be freed or overwritten from being freed
-    /// now, if it is worth it.
+    /// The entry at a place is about to be freed or overwritten: a walk may have to give it out
+    /// before, and its value is saved from being freed now if it is worth it.
     #[inline]
     pub(super) fn spare(&mut self, group: usize, place: Place) {
-        if self.watch.is_some() {
-            self.signal_going(place.entry());
-        }
-        if self.round.is_some() {
-            self.give_out(group, place);
-            if self.rescue(place.entry()) {
-                return;
-            }
-        }
-        if self.trash.is_some() {
-            self.spare_lazily(place.entry());
+        if self.round.is_some() | self.trash.is_some() | self.watch.is_some() {
+            self.spare_attended(group, place);
         }
     }
 
     #[cold]
-    fn spare_lazily(&mut self, entry: EntryPtr) {
+    #[inline(never)]
+    fn spare_attended(&mut self, group: usize, place: Place) {
+        let entry = place.entry();
+        if self.watch.is_some() {
+            self.signal_going(entry);
+        }
+        if self.round.is_some() {
+            self.give_out(group, place);
+            if self.rescue(entry) {
+                return;
+            }
+        }
+        if self.trash.is_none() {
+            return;
+        }
         let before = entry.memory_bytes();
         let Some(object) = hollow(entry) else { return };
         self.entry_bytes = self.entry_bytes - before + entry.memory_bytes();

@@ -5,7 +5,7 @@ use super::{
     super::{Copyist, Deadline, Elements, Entry, Given, KeyHasher, Keyspace, Str, Value},
     dice,
 };
-use crate::types::{Collection, Hash, HashRef, Limits, View};
+use crate::types::{Collection, Hash, HashRef, Limits, View, packed::Packed};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -84,6 +84,10 @@ impl Elements for Fields {
     fn element(&mut self, entry: Entry<'_>) {
         let value = entry.value().bytes(&mut itoa::Buffer::new()).to_vec();
         self.fields.push((entry.key().to_vec(), value));
+    }
+
+    fn node(&mut self, _: Packed<'_>) {
+        unreachable!("no lists here");
     }
 
     fn finish(mut self: Box<Self>) {
@@ -395,7 +399,7 @@ fn a_big_value_is_given_out_as_it_was_wherever_it_goes_meanwhile() {
         keyspace.databases[to.0].put(target, entry);
     };
     for walked in [0, 20, 100, 300] {
-        for end in 0..5 {
+        for end in 0..6 {
             let mut keyspace = filled();
             let cut = state(&keyspace);
             let given = Notebook::begin(&mut keyspace);
@@ -409,8 +413,16 @@ fn a_big_value_is_given_out_as_it_was_wherever_it_goes_meanwhile() {
             edit(&mut keyspace, 1, b"elsewhere", 3);
             keyspace.swap(0, 1);
             match end {
-                0 => drop(keyspace.empty(0, true)),
-                1 => drop(keyspace.databases[0].remove(KeyHasher::fixed().key(b"elsewhere"))),
+                0 => {
+                    keyspace.empty(0, true);
+                }
+                5 => {
+                    keyspace.empty(1, true);
+                    carry(&mut keyspace, (0, b"elsewhere"), (1, b"big"));
+                }
+                1 => {
+                    keyspace.databases[0].remove(KeyHasher::fixed().key(b"elsewhere"));
+                }
                 2 => {
                     let key = KeyHasher::fixed().key(b"elsewhere");
                     keyspace.databases[0].set(key, b"over", Deadline::None);
@@ -447,6 +459,11 @@ fn a_big_value_of_a_walk_that_was_given_up_is_whole_in_the_next() {
         if walked % 17 == 0 {
             given.finish(&mut keyspace);
         }
+        keyspace.give_up_walk();
+        keyspace.databases[0].check();
+        let entry = keyspace.databases[0].find(key).unwrap().entry();
+        let table = entry.object_mut().unwrap().table_mut().unwrap();
+        assert!(!table.is_walking(), "nothing is copied for nobody");
     }
     let cut = state(&keyspace);
     let given = Notebook::begin(&mut keyspace);

@@ -1,18 +1,26 @@
-//! A big value's part in a walk: the elements of its table given out one by one.
+//! A big value's part in a walk: its elements given out one by one, or node by node.
 //!
-//! The table is a group like a database's: its cut moves its stamp on, elements that are about to
+//! A list is frozen: what the walk gives out is a copy that shares its nodes with the list, until
+//! somebody changes those.
+//!
+//! A table is a group like a database's: its cut moves its stamp on, elements that are about to
 //! change or to go are given out first, new ones are out. So each element that the table had when
 //! its walk began is given out once, as it was then.
 
 use super::Visit;
-use crate::keyspace::{group::Place, table::Table, view::Entry};
+use crate::{
+    keyspace::{group::Place, table::Table, view::Entry},
+    types::{list::Frozen, packed::Packed},
+};
 
-/// Takes the elements of one big value, in no order, each once.
+/// Takes the elements of one big value, each once; those of a table in no order.
 pub trait Elements: Send {
     /// The walk has come to the value, and stays with it while it can.
     fn attend(&mut self);
     /// An element: text and value as the type keeps them in its table.
     fn element(&mut self, element: Entry<'_>);
+    /// The next node of a list, from the left.
+    fn node(&mut self, node: Packed<'_>);
     /// There are no more.
     fn finish(self: Box<Self>);
 }
@@ -24,6 +32,30 @@ pub(in crate::keyspace) struct TableWalk {
     to: Box<dyn Elements>,
 }
 
+/// A list on its way.
+pub(super) struct FrozenList {
+    /// What is left of it.
+    pub(super) rest: Frozen,
+    /// Who takes it.
+    pub(super) to: Box<dyn Elements>,
+}
+
+impl FrozenList {
+    /// Gives out nodes until `goes_on`, told their bytes, says false (then what is left).
+    pub(super) fn walk_on(mut self, goes_on: &mut dyn FnMut(usize) -> bool) -> Option<Self> {
+        self.to.attend();
+        loop {
+            let Some(bytes) = self.rest.next(&mut |node| self.to.node(node)) else {
+                self.to.finish();
+                return None;
+            };
+            if !goes_on(bytes) {
+                return Some(self);
+            }
+        }
+    }
+}
+
 impl Table {
     /// From now on, and until [`Table::walk_on`] says that it has come to the end, every entry there
     /// is now is given to `to`.
@@ -33,7 +65,7 @@ impl Table {
     }
 
     /// True until all entries are out.
-    pub(super) fn is_walking(&self) -> bool {
+    pub(in crate::keyspace) fn is_walking(&self) -> bool {
         self.walk.is_some()
     }
 

@@ -8,7 +8,7 @@
 //! **Every entry of the cut is given out exactly once, with key, value and deadline as they were.**
 //! 1. At the cut no word is out (stamps, below).
 //! 2. An entry that is not out is as it was at the cut: all changes and removals go through
-//!    `Database::change`, `spare`, `detach` and `get_mut`, which give it out first.
+//!    `Database::change`, `spare`, `take`, `get_mut` and `get_mut_used`, which give it out first.
 //! 3. An entry put in after the cut is out: inserting writes the group's stamp. Words keep their
 //!    stamp where they are moved: to other slots of a segment, to other segments (growing,
 //!    splitting, merging), to another address of the entry.
@@ -29,7 +29,7 @@
 //! be 15 a cut writes one stamp into all words of the group first: that takes seven walks given up
 //! in a row, and only an eighth of the groups are due at the same cut.
 //!
-//! **Big values** whose elements are in a table are given out element by element ([`Elements`]),
+//! **Big values** whose elements are in a table (hashes, sets, sorted sets) are given out element by element ([`Elements`]),
 //! so that nobody's work is more than an element's or a bucket's. Giving out such an entry is to
 //! begin that: its number of elements is told, its table's stamps move on, and from now on the table
 //! does for its elements what the database does for entries (`elements.rs`; the argument is the
@@ -40,6 +40,9 @@
 //!   the name;
 //! * among the orphans of its database, when it is removed or overwritten: `spare` takes it out of
 //!   the entry first. Orphans that are out go to the trash.
+//!
+//! Long lists are frozen when they are given out: their nodes are shared with a copy that the walk
+//! keeps, and whoever changes one copies it. Such a copy knows nothing of keys any more.
 //!
 //! **Databases.** A walk belongs to databases, not to their numbers: each keeps its number of the
 //! cut, wherever SWAPDB moves it. FLUSHDB detaches the database from its number; the walk goes on

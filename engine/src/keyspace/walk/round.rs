@@ -1,6 +1,6 @@
 //! A database's part in a walk: entries given out in order, or when they are about to change.
 
-use super::{Copyist, Emit, Given, Visit};
+use super::{Copyist, Emit, Given, Visit, elements::FrozenList};
 use crate::{
     keyspace::{
         cursor::{point_of, scan_group, scan_start},
@@ -9,13 +9,17 @@ use crate::{
         group::Place,
         key::Key,
         table::Table,
+        value::Value,
         view::Entry,
     },
-    types::Object,
+    types::{ListRef, Object, View, list::Frozen},
 };
 
 /// Values with fewer elements are given out whole; tests have few.
 const ELEMENTS_MIN: usize = if cfg!(test) { 12 } else { 256 };
+
+/// The same of lists and their nodes.
+const NODES_MIN: usize = if cfg!(test) { 2 } else { 4 };
 
 /// What a database knows of the walk that is under way.
 pub(in crate::keyspace) struct Round {
@@ -33,12 +37,23 @@ pub(in crate::keyspace) struct Round {
     orphans: Vec<Object>,
     /// Orphans that are out.
     freed: Vec<Object>,
+    /// Lists as they were.
+    lists: Vec<FrozenList>,
 }
 
 /// The table of a value that is given out element by element.
 fn big<'a>(entry: EntryPtr) -> Option<&'a mut Table> {
     let table = entry.object_mut()?.table_mut()?;
     (table.len() >= ELEMENTS_MIN).then_some(table)
+}
+
+/// A list that is given out node by node.
+fn long(entry: EntryPtr) -> Option<Frozen> {
+    let Value::Object(_) = entry.content() else { return None };
+    match ListRef::of(entry.content()) {
+        Some(ListRef::Big(deque)) if deque.nodes_len() >= NODES_MIN => Some(deque.freeze()),
+        _ => None,
+    }
 }
 
 /// The table of an unfinished value.
@@ -49,11 +64,17 @@ fn unfinished<'a>(entry: EntryPtr) -> Option<&'a mut Table> {
 impl Round {
     /// Gives a big value's entry out, if it is one.
     fn begin(&mut self, group: usize, entry: EntryPtr) -> bool {
-        let Some(copyist) = self.copyist.as_mut().filter(|_| big(entry).is_some()) else {
-            return false;
-        };
+        let Some(copyist) = &mut self.copyist else { return false };
         // SAFETY: the entry lives and does not change during the call.
-        let to = copyist.begin(group, unsafe { Entry::new(entry) });
+        let mut begin = || copyist.begin(group, unsafe { Entry::new(entry) });
+        if let Some(rest) = long(entry) {
+            self.lists.push(FrozenList { rest, to: begin() });
+            return true;
+        }
+        if big(entry).is_none() {
+            return false;
+        }
+        let to = begin();
         if let Some(table) = big(entry) {
             table.begin_walk(to);
         }
@@ -78,6 +99,7 @@ impl Database {
             unfinished: Vec::new(),
             orphans: Vec::new(),
             freed: Vec::new(),
+            lists: Vec::new(),
         }));
     }
 
@@ -89,7 +111,10 @@ impl Database {
     /// The database's number at the cut, if the walk has something to do here.
     pub(super) fn walks_as(&self) -> Option<usize> {
         let round = self.round.as_ref()?;
-        let is_done = round.is_passed && round.unfinished.is_empty() && round.orphans.is_empty();
+        let is_done = round.is_passed
+            && round.unfinished.is_empty()
+            && round.orphans.is_empty()
+            && round.lists.is_empty();
         (!is_done).then_some(round.db)
     }
 
@@ -189,6 +214,13 @@ impl Database {
                     return false;
                 }
                 round.freed.push(object);
+                continue;
+            }
+            if let Some(list) = round.lists.pop() {
+                if let Some(rest) = list.walk_on(&mut goes_on) {
+                    round.lists.push(rest);
+                    return false;
+                }
                 continue;
             }
             let Some(name) = round.unfinished.pop() else { break };

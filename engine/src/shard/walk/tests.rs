@@ -4,11 +4,12 @@ use super::super::{EvictionPolicy, Limit, Meter, Shard};
 use crate::{
     aof::Staging,
     command::OwnedArgs,
+    elements,
     families::table,
     keyspace::{Entry, KeyHasher, Keyspace, Tracking},
-    rdb::{RdbFile, RdbValue},
+    rdb::{Kind, RdbFile, RdbValue},
     snapshot::{Chunk, ChunkOptions, Usage, Walked},
-    types::{HashRef, ListRef, SetRef, View, ZsetRef},
+    types::{HashRef, ListRef, SetRef, Stream, View, ZsetRef},
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ const OPTIONS: ChunkOptions = ChunkOptions { compress: false, usage: Usage::Unsa
 enum Held {
     Text(Vec<u8>),
     List(Vec<Vec<u8>>),
+    /// Its entries and what else there is, as text.
+    Stream(String),
     Pairs(&'static str, BTreeMap<Vec<u8>, Vec<u8>>),
 }
 
@@ -59,6 +62,15 @@ fn held(entry: Entry<'_>) -> Held {
         let mut items = Vec::new();
         list.for_each(&mut |item| items.push(item.to_vec()));
         Held::List(items)
+    } else if let Some(stream) = <&Stream>::of(value) {
+        let mut read = RdbValue::new(Kind::Stream);
+        elements::show(value, &mut |element| {
+            assert!(read.take(element));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(elements::count(value), stream.blocks_len() as u64);
+        Held::Stream(format!("{read:?}"))
     } else {
         Held::Text(entry.value().bytes(&mut itoa::Buffer::new()).to_vec())
     }
@@ -95,7 +107,7 @@ fn read(chunks: &[Chunk]) -> State {
             RdbValue::Hash(fields) => {
                 pairs("hash", fields.into_iter().map(|(field, value, _)| (field, value)), count)
             }
-            RdbValue::Stream(_) => unreachable!("no streams are made here"),
+            stream @ RdbValue::Stream(_) => Held::Stream(format!("{stream:?}")),
         };
         let name = (key.head.db as usize, key.head.key);
         let before = state.insert(name.clone(), (held, key.head.expires_ms));
@@ -158,6 +170,7 @@ fn shard() -> Shard {
     shard.limits.hash_entries = 8;
     shard.limits.list_node = 16;
     shard.limits.zset_entries = 8;
+    shard.limits.stream_node_entries = 5;
     shard.lazy.user_del = true;
     shard.lazy.server_del = true;
     shard
@@ -166,7 +179,10 @@ fn shard() -> Shard {
 fn execute(shard: &mut Shard, db: usize, now_ms: i64, line: &[&str]) {
     let args = OwnedArgs::from_slices(line);
     let args = args.as_args();
-    let spec = table::lookup(args.get(0)).unwrap();
+    let mut spec = table::lookup(args.get(0)).unwrap();
+    if let Some(sub) = args.try_get(1).and_then(|sub| table::find_sub(spec, sub)) {
+        spec = table::SPECS[usize::from(sub)];
+    }
     assert!(spec.accepts(args.len()), "{line:?}");
     shard.execute(spec, db, now_ms, false, args, &mut Vec::new());
 }
@@ -378,6 +394,15 @@ fn line() -> impl Strategy<Value = String> {
         1 => number().prop_map(|n| format!("ZREMRANGEBYRANK 1 0 {n}")),
         1 => Just("ZUNIONSTORE 1 2 1 2".to_owned()),
     ];
+    let stream = prop_oneof![
+        6 => words(1..4).prop_map(|w| format!("XADD 1 * f {}", w.replace(' ', "."))),
+        2 => (1u8..30).prop_map(|n| format!("XTRIM 1 MAXLEN {n}")),
+        1 => Just("XGROUP CREATE 1 g 0 MKSTREAM".to_owned()),
+        3 => (1u8..5).prop_map(|n| format!("XREADGROUP GROUP g c{n} COUNT {n} STREAMS 1 >")),
+        1 => Just("XGROUP DELCONSUMER 1 g c1".to_owned()),
+        1 => Just("XSETID 1 9999999999999-0".to_owned()),
+        1 => Just("XGROUP DESTROY 1 g".to_owned()),
+    ];
     let any = prop_oneof![
         Just("DEL 1".to_owned()),
         Just("UNLINK 1".to_owned()),
@@ -405,6 +430,8 @@ fn line() -> impl Strategy<Value = String> {
                     "OBJECT" => at == 2,
                     "RENAME" | "COPY" | "LMOVE" | "SMOVE" | "SUNIONSTORE" => at < 4,
                     "ZUNIONSTORE" => at != 2,
+                    "XGROUP" => at == 2,
+                    "XREADGROUP" => at == 7,
                     _ => at == 1,
                 };
                 match word.as_str() {
@@ -422,7 +449,8 @@ fn line() -> impl Strategy<Value = String> {
         3 => on('l', list.boxed()),
         3 => on('s', set.boxed()),
         3 => on('z', zset.boxed()),
-        4 => prop::sample::select(vec!['t', 'h', 'l', 's', 'z'])
+        2 => on('x', stream.boxed()),
+        4 => prop::sample::select(vec!['t', 'h', 'l', 's', 'z', 'x'])
             .prop_flat_map(move |letter| on(letter, any.clone().boxed())),
     ]
 }
@@ -478,4 +506,53 @@ fn stamps_used_again_are_never_mistaken_whatever_walks_were_given_up() {
         (0..DATABASES).for_each(|db| pair.real.keyspace.db(db).check());
     }
     assert_eq!(pair.finished, 5);
+}
+
+#[test]
+fn a_walk_waits_for_its_chunks_to_be_taken_and_commands_do_not() {
+    let mut shard = shard();
+    for n in 0..500 {
+        execute(&mut shard, 0, START_MS, &["SET", &format!("k{n}"), &"v".repeat(100)]);
+    }
+    let cut = state(&shard);
+    shard.begin_walk(&OPTIONS);
+    while shard.walk_slice(20) != Walked::Full {}
+    let walked = shard.walk_stats().unwrap();
+    assert!(walked.walked < 100 && walked.waiting_bytes < 10_000, "{walked:?}");
+    for n in 0..500 {
+        execute(&mut shard, 0, START_MS, &["SET", &format!("k{n}"), "other"]);
+        assert_eq!(shard.walk_slice(20), Walked::Full);
+    }
+    let copied = shard.walk_stats().unwrap();
+    assert_eq!((copied.walked, copied.copied), (walked.walked, 500 - walked.walked));
+    let mut chunks = Vec::new();
+    loop {
+        chunks.extend(std::iter::from_fn(|| shard.take_chunk()));
+        if shard.walk_slice(20) == Walked::Done {
+            break;
+        }
+    }
+    chunks.extend(std::iter::from_fn(|| shard.take_chunk()));
+    same(&read(&chunks), &cut);
+    assert_eq!(shard.walk_stats().unwrap().waiting_bytes, 0);
+}
+
+/// A last element that fills a part: there is a last part all the same.
+#[test]
+fn the_last_part_of_a_value_is_told_whatever_its_length() {
+    for length in 1..80 {
+        let mut shard = shard();
+        for n in 0..20 {
+            let member = format!("{n:02}{}", "m".repeat(length));
+            execute(&mut shard, 0, START_MS, &["SADD", "s", &member, &format!("other{n}")]);
+        }
+        let cut = state(&shard);
+        shard.begin_walk(&OPTIONS);
+        while shard.walk_slice(1000) != Walked::Done {
+            assert!(shard.walk_stats().is_some());
+        }
+        let chunks: Vec<_> = std::iter::from_fn(|| shard.take_chunk()).collect();
+        assert!(!chunks.last().unwrap().continues);
+        same(&read(&chunks), &cut);
+    }
 }

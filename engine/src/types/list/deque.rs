@@ -9,16 +9,26 @@
 //! and of the chunks' arrays. Both ends are at hand; an index is found over the chunks' counts
 //! from the nearer end. A node splits when something must go into the middle of a full one, and
 //! neighbours in a chunk that fit into one node become one.
+//!
+//! Chunks and nodes may be shared with a [`Frozen`] list: what changes one of them copies it first, a
+//! chunk's array (not its nodes) and one node. So freezing takes a step per chunk, and whoever changes
+//! a frozen list does no more than a node's work.
+
+mod frozen;
+
+pub use frozen::Frozen;
 
 use super::End;
 use crate::{
-    keyspace::{Shed, size_class},
+    keyspace::size_class,
     types::packed::{self, At, Item, Packed, Wanted},
 };
-use std::{collections::VecDeque, mem::size_of};
+use std::{collections::VecDeque, mem::size_of, sync::Arc};
 
 /// Most nodes of a chunk.
 const CHUNK: usize = 64;
+/// Memory of a node besides its array's place and its elements.
+const NODE_BYTES: usize = size_class(2 * size_of::<usize>() + size_of::<Vec<u8>>());
 /// A node gives memory back when it uses less than one in so many of its bytes.
 const SLACK: usize = 4;
 
@@ -52,8 +62,9 @@ impl NodeLimit {
     }
 }
 
+#[derive(Clone)]
 struct Node {
-    packed: Vec<u8>,
+    packed: Arc<Vec<u8>>,
     len: usize,
 }
 
@@ -63,7 +74,18 @@ impl Node {
             Vec::with_capacity(size_class(packed::bytes_max(0, 0) + packed::encoded_bytes(text)));
         packed::clear(&mut packed);
         packed::push(&mut packed, text);
-        Self { packed, len: 1 }
+        Self { packed: Arc::new(packed), len: 1 }
+    }
+
+    /// The elements, to be changed: the node's own from now on.
+    #[inline]
+    fn packed_mut(&mut self) -> &mut Vec<u8> {
+        Arc::make_mut(&mut self.packed)
+    }
+
+    /// Memory besides its place in the array.
+    fn bytes(&self) -> usize {
+        NODE_BYTES + self.packed.capacity()
     }
 
     #[inline]
@@ -87,38 +109,33 @@ impl Node {
     #[inline]
     fn reserve(&mut self, bytes: usize) {
         let needed = self.packed.len() + bytes;
-        if needed > self.packed.capacity() {
-            self.packed.reserve_exact(size_class(needed) - self.packed.len());
+        let packed = self.packed_mut();
+        if needed > packed.capacity() {
+            packed.reserve_exact(size_class(needed) - packed.len());
         }
     }
 
     fn give_back(&mut self) {
         if self.packed.len() * SLACK < self.packed.capacity() {
-            self.packed.shrink_to(size_class(2 * self.packed.len()));
+            let least = size_class(2 * self.packed.len());
+            self.packed_mut().shrink_to(least);
         }
     }
 }
 
 #[derive(Default)]
 struct Chunk {
-    nodes: VecDeque<Node>,
+    nodes: Arc<VecDeque<Node>>,
     len: usize,
 }
 
-impl Shed for Deque {
-    /// Frees a node. Counts are not kept: nobody looks at the list any more.
-    fn shed(&mut self) -> bool {
-        if let Some(chunk) = self.chunks.back_mut() {
-            chunk.nodes.pop_back();
-            if chunk.nodes.is_empty() {
-                self.chunks.pop_back();
-            }
-        }
-        !self.chunks.is_empty()
-    }
-}
-
 impl Chunk {
+    /// The nodes, to be changed: the chunk's own from now on.
+    #[inline]
+    fn nodes_mut(&mut self) -> &mut VecDeque<Node> {
+        Arc::make_mut(&mut self.nodes)
+    }
+
     /// Memory of the array of nodes.
     fn array_bytes(&self) -> usize {
         self.nodes.capacity() * size_of::<Node>()
@@ -126,7 +143,7 @@ impl Chunk {
 
     /// Memory of array and nodes, counted.
     fn count_bytes(&self) -> usize {
-        self.array_bytes() + self.nodes.iter().map(|node| node.packed.capacity()).sum::<usize>()
+        self.array_bytes() + self.nodes.iter().map(Node::bytes).sum::<usize>()
     }
 
     fn count_len(&self) -> usize {
@@ -135,7 +152,7 @@ impl Chunk {
 
     /// Removes empty nodes and joins neighbours that are one node together.
     fn settle(&mut self, limit: NodeLimit) {
-        self.nodes.retain(|node| node.len > 0);
+        self.nodes_mut().retain(|node| node.len > 0);
         let mut n = 1;
         while n < self.nodes.len() {
             if !self.join(n - 1, limit) {
@@ -154,9 +171,10 @@ impl Chunk {
         if !limit.allows(elements, bytes) {
             return false;
         }
-        if let (Some(right), Some(left)) = (self.nodes.remove(n + 1), self.nodes.get_mut(n)) {
+        let nodes = self.nodes_mut();
+        if let (Some(right), Some(left)) = (nodes.remove(n + 1), nodes.get_mut(n)) {
             left.reserve(right.packed.len());
-            packed::append(&mut left.packed, right.view());
+            packed::append(left.packed_mut(), right.view());
             left.len += right.len;
         }
         true
@@ -278,13 +296,15 @@ impl Deque {
     /// Changes a node that does not become empty; counts stay true.
     fn edit<R>(&mut self, place: Place, edit: impl FnOnce(&mut Node) -> R) -> R {
         let chunk = &mut self.chunks[place.chunk];
-        let node = &mut chunk.nodes[place.node];
-        let (len, bytes) = (node.len, node.packed.capacity());
+        let array = chunk.array_bytes();
+        let node = &mut chunk.nodes_mut()[place.node];
+        let (len, bytes) = (node.len, node.bytes());
         let result = edit(node);
         debug_assert_eq!(node.len, node.view().len());
-        chunk.len = chunk.len + node.len - len;
-        self.len = self.len + node.len - len;
-        self.bytes = self.bytes + node.packed.capacity() - bytes;
+        let (len_now, bytes_now) = (node.len, node.bytes());
+        chunk.len = chunk.len + len_now - len;
+        self.len = self.len + len_now - len;
+        self.bytes = self.bytes + bytes_now - bytes + chunk.array_bytes() - array;
         result
     }
 
@@ -307,7 +327,7 @@ impl Deque {
                 && cut < CHUNK
             {
                 let before = full.array_bytes();
-                behind.nodes = full.nodes.split_off(cut);
+                behind.nodes = Arc::new(full.nodes_mut().split_off(cut));
                 behind.len = behind.count_len();
                 full.len -= behind.len;
                 self.bytes = self.bytes + full.array_bytes() + behind.array_bytes() - before;
@@ -320,17 +340,20 @@ impl Deque {
         }
         let chunk = &mut self.chunks[chunk];
         let before = chunk.array_bytes();
-        self.bytes += node.packed.capacity();
+        self.bytes += node.bytes();
         self.len += node.len;
         chunk.len += node.len;
-        chunk.nodes.insert(at, node);
+        chunk.nodes_mut().insert(at, node);
         self.bytes = self.bytes + chunk.array_bytes() - before;
     }
 
     fn remove_node(&mut self, place: Place) {
         let chunk = &mut self.chunks[place.chunk];
-        if let Some(node) = chunk.nodes.remove(place.node) {
-            self.bytes -= node.packed.capacity();
+        let array = chunk.array_bytes();
+        let removed = chunk.nodes_mut().remove(place.node);
+        self.bytes = self.bytes + chunk.array_bytes() - array;
+        if let Some(node) = removed {
+            self.bytes -= node.bytes();
             self.len -= node.len;
             chunk.len -= node.len;
         }
@@ -354,7 +377,7 @@ impl Deque {
         self.edit(outer, |node| {
             node.reserve(bytes);
             let at = if end == End::Left { node.view().first() } else { None };
-            packed::insert(&mut node.packed, at, &[text]);
+            packed::insert(node.packed_mut(), at, &[text]);
             node.len += 1;
         });
     }
@@ -372,7 +395,7 @@ impl Deque {
             self.edit(outer, |node| {
                 let first = if end == End::Left { 0 } else { len - count };
                 if let Some(at) = node.at(first) {
-                    packed::remove(&mut node.packed, at, count);
+                    packed::remove(node.packed_mut(), at, count);
                     node.len -= count;
                     node.give_back();
                 }
@@ -390,7 +413,7 @@ impl Deque {
         let fits = self.edit(place, |node| {
             node.reserve(packed::encoded_bytes(text));
             if let Some(at) = node.at(place.offset) {
-                packed::replace(&mut node.packed, at, text);
+                packed::replace(node.packed_mut(), at, text);
             }
             limit.allows(node.len, node.packed.len())
         });
@@ -412,7 +435,7 @@ impl Deque {
         }
         let behind = self.edit(place, |node| {
             let packed = match node.at(place.offset) {
-                Some(at) => packed::split_off(&mut node.packed, at),
+                Some(at) => Arc::new(packed::split_off(node.packed_mut(), at)),
                 None => return None,
             };
             let len = node.len - place.offset;
@@ -448,7 +471,7 @@ impl Deque {
             self.edit(place, |node| {
                 node.reserve(bytes);
                 let at = if place.offset < node.len { node.at(place.offset) } else { None };
-                packed::insert(&mut node.packed, at, &[text]);
+                packed::insert(node.packed_mut(), at, &[text]);
                 node.len += 1;
             });
         } else {
@@ -482,8 +505,7 @@ impl Deque {
                     break;
                 }
                 let n = if end == End::Left { step } else { chunk.nodes.len() - 1 - step };
-                let node = &mut chunk.nodes[n];
-                let packed = node.view();
+                let packed = chunk.nodes[n].view();
                 places.extend(packed.places().filter(|at| packed.get(*at).is(&wanted)));
                 let surplus = places.len().saturating_sub(left);
                 match end {
@@ -494,10 +516,11 @@ impl Deque {
                     continue;
                 }
                 left -= places.len();
+                let node = &mut chunk.nodes_mut()[n];
                 node.len -= places.len();
                 // From the back, so that the places before stay good.
                 while let Some(at) = places.pop() {
-                    packed::remove(&mut node.packed, at, 1);
+                    packed::remove(node.packed_mut(), at, 1);
                 }
                 node.give_back();
             }
@@ -526,7 +549,7 @@ impl Deque {
             if nodes == 0 {
                 self.chunks.remove(c);
             } else if sparse && let Some(mut behind) = self.chunks.remove(c + 1) {
-                self.chunks[c].nodes.append(&mut behind.nodes);
+                self.chunks[c].nodes_mut().append(behind.nodes_mut());
                 self.chunks[c].len += behind.len;
             } else {
                 c += 1;
@@ -545,24 +568,10 @@ impl Deque {
         for chunk in chunks {
             assert_eq!(chunk.len, chunk.count_len());
             assert!((1..=CHUNK).contains(&chunk.nodes.len()));
-            for node in &chunk.nodes {
+            for node in chunk.nodes.iter() {
                 assert!(node.len > 0 && node.len == node.view().len());
                 assert!(limit.is_none_or(|limit| limit.allows(node.len, node.packed.len())));
             }
         }
-    }
-}
-
-impl Clone for Deque {
-    /// A copy has its own capacities, so its memory is counted anew.
-    fn clone(&self) -> Self {
-        let copy = |node: &Node| Node { packed: node.packed.clone(), len: node.len };
-        let chunks: VecDeque<Chunk> = self
-            .chunks
-            .iter()
-            .map(|c| Chunk { nodes: c.nodes.iter().map(copy).collect(), len: c.len })
-            .collect();
-        let bytes = chunks.iter().map(Chunk::count_bytes).sum();
-        Self { chunks, len: self.len, bytes }
     }
 }

@@ -124,6 +124,40 @@ proptest! {
     }
 }
 
+/// The elements that a frozen list gives out.
+fn thawed(mut frozen: Frozen) -> Vec<Vec<u8>> {
+    let mut elements = Vec::new();
+    let mut see = |node: Packed<'_>| node.iter().for_each(|item| elements.push(item.to_vec()));
+    while frozen.next(&mut see).is_some() {}
+    elements
+}
+
+proptest! {
+    #[test]
+    fn a_frozen_list_stays_as_it_was_and_the_list_is_none_the_worse(
+        node in prop_oneof![Just(-1i64), Just(1), Just(3), 4i64..40],
+        before in prop::collection::vec(step(), 1..40),
+        after in prop::collection::vec(step(), 1..40),
+    ) {
+        let limits = Limits { list_node: node, ..Limits::default() };
+        let (mut list, mut model) = (List::empty(Vec::new()), Vec::new());
+        for step in before {
+            apply(&mut list, &mut model, step, &limits);
+        }
+        let List::Big(deque) = &list else { return Ok(()) };
+        let (mut frozen, was) = (deque.freeze(), model.clone());
+        let mut elements = Vec::new();
+        for step in after {
+            apply(&mut list, &mut model, step, &limits);
+            frozen.next(&mut |node| node.iter().for_each(|item| elements.push(item.to_vec())));
+            check(&list, &model, &limits);
+        }
+        elements.extend(thawed(frozen));
+        prop_assert_eq!(elements, was);
+        check(&list, &model, &limits);
+    }
+}
+
 #[test]
 fn many_chunks_come_and_go() {
     // One element per node, so that a few hundred elements are many chunks.
