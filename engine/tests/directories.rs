@@ -423,9 +423,21 @@ fn an_rdb_base_is_loaded_and_what_it_holds_that_is_not_is_refused_by_name() {
     let over = [rdb(b"\0\x01a\x01v\0\x01k\x01v"), resp("APPEND k w")].concat();
     with_base(&over).expect(&[("a", "1"), ("k", "vw")]);
     let base = "appendonly.aof.1.base.rdb";
-    with_base(&rdb(b"\x0f\x01s\0\0\0\0\0")).refused(&[base, "offset 11", "key 's' is a stream"]);
+    let twice = b"\0\x01k\x01v\0\x01k\x01w";
+    with_base(&rdb(twice)).refused(&[
+        base,
+        "offset 16",
+        "key 'k' of database 0 comes a second time",
+    ]);
+    let fields = b"\x18\x01\0\0\0\0\0\0\0\x01\x02\x01f\x01v";
+    with_base(&rdb(&[b"\x18\x01h", &fields[1..]].concat())).refused(&[
+        base,
+        "offset 11",
+        "deadlines of fields",
+    ]);
+    with_base(&rdb(b"\x02\x01s\x02\x01a\x01a")).refused(&[base, "offset 11", "comes twice"]);
     with_base(&rdb(b"\xfe\x10\0\x01k\x01v")).refused(&[base, "key 'k' is in database 16"]);
-    with_base(&rdb(b"\xf5\x01f")).refused(&[base, "a function library"]);
+    with_base(&rdb(b"\xf5\x0f#!lua name=mine")).refused(&[base, "a function library 'mine'"]);
     with_base(&rdb(b"\0\x01k")).refused(&[base, "not a readable RDB file", "value of type 0"]);
     with_base(&EMPTY_RDB[..20]).refused(&[base, "offset 20", "it ends where"]);
 }

@@ -1,5 +1,6 @@
 //! Recovery on the simulated disk: hand-built broken directories, crashes in the middle of it.
 
+mod bases; // snapshots of ours as a base: any number of shards and threads, every way to be broken
 pub mod builder; // what loading a hand-built directory gives
 mod check; // looking and repairing agree with recovery, whatever is mutated, wherever it crashes
 mod crashes; // a crash after every operation of a life, and of recovery

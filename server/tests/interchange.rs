@@ -32,7 +32,7 @@ pub fn stock_redis_agrees(server: ServerProcess, data: &Path) {
     assert_eq!(digest(&mut redis.client()), ours, "stock Redis has other data");
 }
 
-/// A data set with every kind of string, deadlines, two databases.
+/// A data set with every type and every kind of string, deadlines, two databases.
 pub fn fill(client: &mut Client) {
     let commands = [
         "SELECT 0",
@@ -50,6 +50,18 @@ pub fn fill(client: &mut Client) {
         "RENAME renamed new-name",
         "SET gone x",
         "DEL gone",
+        "HSET hash f v g 1",
+        "SADD ints 1 2 3",
+        "SADD set one two 3",
+        "ZADD zset 1.5 a -3 b inf c",
+        "RPUSH list a b 1",
+        "XADD stream 1-1 f v",
+        "XADD stream 2-1 f v g w",
+        "XADD stream 3-1 f v",
+        "XDEL stream 2-1",
+        "XGROUP CREATE stream group 0",
+        "XREADGROUP GROUP group alice COUNT 1 STREAMS stream >",
+        "XGROUP CREATECONSUMER stream group bob",
         "SELECT 3",
         "SET third database",
         "SETEX third-deadline 100000000 x",
@@ -131,6 +143,28 @@ fn a_base_file_of_stock_redis_loads_as_resp_and_as_rdb() {
     // And back: the base is still stock's own.
     let redis = Launch::redis(dir.path()).start();
     assert_eq!(digest(&mut redis.client()), theirs);
+}
+
+#[test]
+fn a_log_of_redis_before_version_7_is_taken_over_where_it_lies() {
+    let dir = fresh_dir();
+    let theirs = rewritten(dir.path(), "yes");
+    let log = dir.path().join("appendonlydir");
+    let mut parts: Vec<_> = std::fs::read_dir(&log)
+        .expect("stock has made it")
+        .map(|entry| entry.expect("it can be listed").path())
+        .filter(|path| !path.to_string_lossy().ends_with(".manifest"))
+        .collect();
+    parts.sort_by_key(|path| !path.to_string_lossy().contains(".base."));
+    let whole: Vec<u8> =
+        parts.iter().flat_map(|path| std::fs::read(path).expect("it can be read")).collect();
+    std::fs::write(dir.path().join("appendonly.aof"), whole).expect("the directory is ours");
+    std::fs::remove_dir_all(&log).expect("the directory is ours");
+    for shards in ["2", "3"] {
+        let quire = Launch::quire(dir.path()).with(&["--shards", shards]).start();
+        assert_eq!(digest(&mut quire.client()), theirs, "{shards} shards");
+        quire.stop();
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::streams::StreamBuilder;
 use crate::{
-    keyspace::KeyHasher,
+    keyspace::{Database, Key, KeyHasher, Origin},
     rdb::{Element, Kind, Text},
     types::{Collection, Hash, Limits, List, Set, Stream, Zset, list::End},
 };
@@ -28,6 +28,20 @@ pub enum Built {
     Hash(Hash),
     /// A stream.
     Stream(Box<Stream>),
+}
+
+impl Built {
+    /// Puts the value in under a key; false, and nothing is done, when there is such a key.
+    pub fn load(self, database: &mut Database, key: Key<'_>, origin: Origin) -> bool {
+        match self {
+            Built::Text(text) => database.load_text(key, &text, origin),
+            Built::List(list) => database.load_collection(key, list, origin),
+            Built::Set(set) => database.load_collection(key, set, origin),
+            Built::Zset(zset) => database.load_collection(key, zset, origin),
+            Built::Hash(hash) => database.load_collection(key, hash, origin),
+            Built::Stream(stream) => database.load_collection(key, *stream, origin),
+        }
+    }
 }
 
 /// Why elements make no value.

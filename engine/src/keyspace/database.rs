@@ -21,11 +21,13 @@ use std::ops::Range;
 mod collections;
 mod eviction;
 mod foresight;
+mod load;
 mod removal;
 mod watch;
 
 pub use collections::Edited;
 pub use eviction::Sampled;
+pub use load::Origin;
 
 /// References that one call of [`Database::due`] resolves for each key it may remove.
 const LOOKS_PER_KEY: usize = 4;

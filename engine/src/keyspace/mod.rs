@@ -35,7 +35,7 @@ mod tests;
 pub use crate::number::canonical_int;
 pub use access::{AccessClock, Tracking};
 pub use cursor::{scan_group, scan_start};
-pub use database::{Database, Edited, Sampled};
+pub use database::{Database, Edited, Origin, Sampled};
 pub use key::{Key, KeyHasher};
 pub use memory::size_class;
 pub use table::{Handle, Table};

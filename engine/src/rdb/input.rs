@@ -55,10 +55,22 @@ pub struct Window {
     /// The last step stopped for want of bytes up to here.
     need: usize,
     ended: bool,
+    /// No checksum is made.
+    unsummed: bool,
     crc: u64,
 }
 
 impl Window {
+    /// A window that begins at `base` of the file, whose checksum nobody asks for.
+    pub fn unsummed(base: u64) -> Self {
+        Self { base, unsummed: true, ..Self::default() }
+    }
+
+    /// True when everything is used up and nothing will follow.
+    pub fn is_used_up(&self) -> bool {
+        self.ended && self.at == self.bytes.len()
+    }
+
     /// Appends bytes of the file.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.at > 0 {
@@ -110,7 +122,9 @@ impl Window {
 
     /// Uses bytes up to an index up.
     pub fn commit(&mut self, to: usize) {
-        self.crc = crc64::update(self.crc, &self.bytes[self.at..to]);
+        if !self.unsummed {
+            self.crc = crc64::update(self.crc, &self.bytes[self.at..to]);
+        }
         self.at = to;
         self.need = 0;
     }

@@ -65,6 +65,8 @@ struct Parser {
     version: u32,
     valkey: bool,
     payload: bool,
+    /// It is a part of a file: it ends between two keys, where its bytes end.
+    part: bool,
     db: u64,
     ahead: Ahead,
     /// The key whose value is being read.
@@ -93,6 +95,7 @@ impl Reader {
             version,
             valkey: version == VALKEY_VERSION,
             payload: state == State::Payload,
+            part: false,
             db: 0,
             ahead: Ahead::default(),
             place: None,
@@ -111,6 +114,24 @@ impl Reader {
         let mut reader = Self::at(State::Payload, version);
         reader.feed(body);
         reader.end();
+        reader
+    }
+
+    /// The first part of a file: it ends between two keys, and no checksum is looked at.
+    pub fn head() -> Self {
+        Self::of_part(State::Magic, 0, 0)
+    }
+
+    /// A part of a file of this version that begins with whole keys at `offset` of it and ends
+    /// behind them. No checksum is looked at; the database is 0 until it says another.
+    pub fn part(version: u32, offset: u64) -> Self {
+        Self::of_part(State::Opcode, version, offset)
+    }
+
+    fn of_part(state: State, version: u32, offset: u64) -> Self {
+        let mut reader = Self::at(state, version);
+        reader.parser.part = true;
+        reader.window = Window::unsummed(offset);
         reader
     }
 
@@ -147,6 +168,9 @@ impl Reader {
         let event = loop {
             if self.window.is_short() {
                 break Event::More;
+            }
+            if self.parser.part && self.window.is_used_up() && self.parser.is_between_keys() {
+                break Event::End { bytes: self.window.offset() };
             }
             let mut cursor = self.window.cursor();
             match self.parser.step(&mut cursor, self.window.crc()) {
@@ -195,6 +219,12 @@ fn wrong<T>(offset: u64, expected: &'static str) -> Result<T, Stop> {
 }
 
 impl Parser {
+    /// Nothing has been said that a key must follow.
+    fn is_between_keys(&self) -> bool {
+        let Ahead { expires_ms, idle_s, freq } = self.ahead;
+        self.state == State::Opcode && (expires_ms, idle_s, freq) == (None, None, None)
+    }
+
     /// One thing of the file; `None`: it was none to show. Changes nothing when the window is
     /// short.
     fn step(&mut self, cursor: &mut Cursor<'_>, crc: u64) -> Result<Option<Event<Part>>, Stop> {
@@ -291,6 +321,7 @@ impl Parser {
                 );
             }
             opcode::DISPUTED => return unsupported(offset, "metadata of a key (Redis 8.6)"),
+            opcode::END if self.part => return wrong(offset, "a key, or the end of the part"),
             opcode::END if self.version < CHECKSUM_SINCE => self.state = State::Done,
             opcode::END => self.state = State::Footer,
             value_type => {

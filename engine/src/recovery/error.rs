@@ -78,6 +78,17 @@ pub enum Refusal {
     },
     /// An RDB file with something that is not loaded: what.
     RdbContent(String),
+    /// An RDB file with a value that cannot be: why.
+    RdbValue(String),
+    /// A key that an RDB file has although it is there already.
+    DuplicateKey {
+        /// The key.
+        key: Vec<u8>,
+        /// Its database.
+        db: usize,
+    },
+    /// A chunk of a snapshot is not what the snapshot's index says: how.
+    Chunk(String),
     /// An RDB file that cannot be read.
     Rdb(RdbError),
     /// A command that cannot be replayed.
@@ -180,7 +191,9 @@ impl Refusal {
             Refusal::Misplaced => "misplaced-commands",
             Refusal::StockOverTorn { .. } => "redis-over-torn",
             Refusal::RdbContent(_) => "rdb-content",
-            Refusal::Rdb(_) => "damaged-rdb",
+            Refusal::RdbValue(_) | Refusal::Rdb(_) => "damaged-rdb",
+            Refusal::DuplicateKey { .. } => "duplicate-key",
+            Refusal::Chunk(_) => "damaged-chunk",
             Refusal::Command(_) => "unknown-command",
             Refusal::Changed => "changed-meanwhile",
         }
@@ -217,6 +230,9 @@ impl Refusal {
             | Refusal::Between(_)
             | Refusal::Global(_)
             | Refusal::Misplaced
+            | Refusal::RdbValue(_)
+            | Refusal::DuplicateKey { .. }
+            | Refusal::Chunk(_)
             | Refusal::Rdb(_) => RESTORE.into(),
         }
     }
@@ -282,6 +298,13 @@ impl fmt::Display for Refusal {
                  the torn writes it had seen is unknown"
             ),
             Refusal::RdbContent(what) => write!(f, "{what}, which this version does not load"),
+            Refusal::RdbValue(what) => write!(f, "a value that cannot be, {what}"),
+            Refusal::DuplicateKey { key, db } => write!(
+                f,
+                "key '{}' of database {db} comes a second time, so which value it has is unknown",
+                key.escape_ascii()
+            ),
+            Refusal::Chunk(what) => write!(f, "a chunk of the snapshot is damaged, {what}"),
             Refusal::Rdb(error) => write!(f, "not a readable RDB file, {error}"),
             Refusal::Command(what) => write!(f, "{what}: this version cannot replay it"),
             Refusal::Changed => f.write_str("the file changed while it was being recovered"),

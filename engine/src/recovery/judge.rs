@@ -20,6 +20,8 @@ pub struct Scanned {
     pub file: PlannedFile,
     /// Where its commands begin: behind an RDB.
     pub from: u64,
+    /// The RDB in front of them has been loaded.
+    pub loaded: bool,
     /// What stands in it.
     pub scan: Scan,
 }
@@ -112,7 +114,11 @@ impl Judged {
 
 /// Judges every file.
 pub fn judge(plan: &Plan, files: &[Scanned]) -> Judged {
-    let last_listed = files.iter().rposition(|f| f.file.entry.kind == Kind::Incr);
+    // A base alone is the last file too, as in Redis.
+    let last_listed = files
+        .iter()
+        .rposition(|f| f.file.entry.kind == Kind::Incr)
+        .or_else(|| files.len().checked_sub(1));
     let mut judged = Judged {
         files: vec![None; files.len()],
         chains: Vec::new(),

@@ -5,14 +5,18 @@
 //! be split by key are split; for the others the keys are brought to one shard, the command runs
 //! there, and every key goes to the shard that owns it. Nothing expires meanwhile.
 
-use super::Options;
+use super::{
+    Options,
+    load::{Rules, Terms},
+};
 use crate::{
     aof::Staging,
     command::{Args, CommandSpec, Fanout, OwnedArgs},
     families::table,
-    keyspace::{Keyspace, canonical_int},
+    keyspace::{KeyHasher, Keyspace, canonical_int},
     shard::{ReplayError, Shard},
     slot::{group_of_slot, shard_of_group, slot_of},
+    types::Limits,
 };
 
 /// Every shard's keys, being loaded.
@@ -20,6 +24,8 @@ pub struct Keys {
     shards: Vec<Shard>,
     databases: usize,
     now_ms: i64,
+    hasher: KeyHasher,
+    limits: Limits,
 }
 
 /// The shard of `shards` that owns a key.
@@ -65,19 +71,33 @@ pub fn only_key<'a>(args: Args<'a>) -> Option<&'a [u8]> {
 impl Keys {
     /// No keys yet.
     pub fn new(options: &Options) -> Self {
-        let Options { shards, databases, now_ms, limits, ref hasher, .. } = *options;
+        let Options { shards, databases, now_ms, limits, tracking, ref hasher, .. } = *options;
         let shard = |id| {
             let staging = Staging::disabled();
             let mut shard = Shard::new(id, shards, databases, hasher.clone(), staging, id as u64);
             shard.limits = limits;
+            shard.track(tracking, now_ms);
             shard
         };
-        Self { shards: (0..shards).map(shard).collect(), databases, now_ms }
+        let (shards, hasher) = ((0..shards).map(shard).collect(), hasher.clone());
+        Self { shards, databases, now_ms, hasher, limits }
     }
 
     /// The shards, to be lent to the threads that fill them.
     pub fn shards_mut(&mut self) -> &mut [Shard] {
         &mut self.shards
+    }
+
+    /// What keys of an RDB file become values with.
+    pub fn terms(&self, rules: Rules) -> Terms {
+        let (shards, hasher, limits) = (self.shards.len(), self.hasher.clone(), self.limits);
+        Terms { rules, shards, hasher, limits }
+    }
+
+    /// What is loaded of a snapshot that a log builds on. Expired keys stay: the log behind it may
+    /// give them another deadline.
+    pub fn rules_of_base(&self) -> Rules {
+        Rules { databases: self.databases, alive_at_ms: None }
     }
 
     /// Number of databases.
@@ -200,7 +220,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{keyspace::KeyHasher, manifest::Names, types::Limits};
+    use crate::{keyspace::Tracking, manifest::Names};
 
     fn keys(shards: usize) -> Keys {
         Keys::new(&Options {
@@ -209,6 +229,7 @@ mod tests {
             databases: 16,
             hasher: KeyHasher::fixed(),
             limits: Limits::default(),
+            tracking: Tracking::Time,
             now_ms: 0,
         })
     }

@@ -1,7 +1,8 @@
 //! From a log directory to keys, or a refusal that says exactly what is missing.
 //!
 //! ```text
-//! manifest + listing -> plan.rs (what to read) -> scan.rs (what stands in it; rdb.rs)
+//! manifest + listing -> plan.rs (what to read) -> load/ (the snapshot the log builds on)
+//!   -> scan.rs (what stands in the logs; rdb.rs)
 //!   -> judge.rs (chain.rs: where each shard's log ends; foreign.rs: a stock server's files)
 //!   -> seal (cut, end-of-log line, sync: all logs, before anything else)
 //!   -> stages.rs (order) -> replay.rs / parallel.rs -> keys.rs
@@ -22,12 +23,14 @@
 //! transaction missing on a participant is cut on all of them, transitively, which narrows the
 //! chains' ends (`chain::judge` again, with a limit) until nothing changes.
 
+mod adopt;
 mod chain;
 pub mod check;
 mod error;
 mod foreign;
 mod judge;
 mod keys;
+mod load;
 mod open;
 mod parallel;
 mod plan;
@@ -44,7 +47,7 @@ pub use chain::Cut;
 pub use error::{Proof, RecoveryError, Refusal};
 pub use open::{Closed, Opened, Opening, open};
 pub use parallel::{Readers, Team};
-pub use progress::{Phase, Progress};
+pub use progress::{Pace, Phase, Progress};
 pub use scan::Fault;
 pub use snapshot::load_snapshot;
 pub use start::{Start, StartError, Started, start};
@@ -53,12 +56,13 @@ pub use summary::Summary;
 use crate::{
     aof::{header::END_BYTES, reader::Expect, seal_segment},
     io::{Method, Storage},
-    keyspace::{KeyHasher, Keyspace},
+    keyspace::{KeyHasher, Keyspace, Tracking},
     manifest::{self, Entry, GLOBAL_SHARD, LoadError, Manifest, Names},
     types::Limits,
 };
 use judge::{Scanned, Verdict, Verdicts};
 use keys::Keys;
+use load::Rules;
 use parallel::Alone;
 use plan::{Plan, PlannedFile, Role};
 use replay::{Part, Sealed, replay_file};
@@ -78,6 +82,8 @@ pub struct Options {
     /// When small collections become big: those of the server, or OBJECT ENCODING would change
     /// with a restart.
     pub limits: Limits,
+    /// What is kept about the use of keys.
+    pub tracking: Tracking,
     /// Unix time, ms. Nothing expires during replay; only relative deadlines need it.
     pub now_ms: i64,
 }
@@ -122,10 +128,13 @@ pub async fn recover_with<S: Storage, R: Readers>(
 ) -> Result<Recovered, RecoveryError> {
     progress.enter(Phase::Plan);
     let plan = read_plan(storage, &options.names).await?;
-    progress.enter(Phase::Scan);
     progress.set_total(plan.files.iter().map(|file| file.bytes).sum());
-    let rules = rdb::Rules { databases: options.databases, alive_at_ms: None };
-    let scanned = scan_files(storage, team, &plan, rules, progress).await?;
+    progress.enter(Phase::Load);
+    let mut keys = Keys::new(options);
+    let loaded = load_first(storage, team, &plan, &mut keys, progress).await?;
+    progress.enter(Phase::Scan);
+    let rules = keys.rules_of_base();
+    let scanned = scan_files(storage, team, &plan, loaded, rules, progress).await?;
     let verdicts = judge::judge(&plan, &scanned).strict()?;
     let contents: Vec<_> = verdicts.files.iter().map(|verdict| verdict.content).collect();
     let names: Vec<_> = scanned.iter().map(|s| s.file.entry.name.as_str()).collect();
@@ -136,7 +145,6 @@ pub async fn recover_with<S: Storage, R: Readers>(
     let sealed = seal_files(storage, &scanned, &verdicts.files).await?;
     progress.enter(Phase::Replay);
     progress.set_total(replay_bytes(&stages, &sealed));
-    let mut keys = Keys::new(options);
     for stage in &stages {
         replay_stage(storage, team, stage, &sealed, &mut keys, progress).await?;
     }
@@ -156,23 +164,45 @@ async fn read_plan<S: Storage>(storage: &S, names: &Names) -> Result<Plan, Recov
     plan::plan(names, &listing, manifest)
 }
 
+/// Loads the RDB that the first file begins with, which nothing comes before: so it is read once,
+/// not once to be verified and once to be loaded. Its length, `None` when there is none.
+async fn load_first<S: Storage, R: Readers>(
+    storage: &S,
+    team: Option<&Team<'_, R>>,
+    plan: &Plan,
+    keys: &mut Keys,
+    progress: &Progress,
+) -> Result<Option<u64>, RecoveryError> {
+    let Some(first) = plan.files.first() else { return Ok(None) };
+    let name = &first.entry.name;
+    let theirs = matches!(first.role, Role::Base | Role::Foreign);
+    if !theirs || !load::begins_as_rdb(storage, name).await? {
+        return Ok(None);
+    }
+    let rules = keys.rules_of_base();
+    load::load(storage, team, name, rules, keys, progress).await.map(Some)
+}
+
+/// `loaded`: how much of the first file is an RDB that has been loaded.
 async fn scan_files<S: Storage, R: Readers>(
     storage: &S,
     team: Option<&Team<'_, R>>,
     plan: &Plan,
-    rules: rdb::Rules,
+    loaded: Option<u64>,
+    rules: Rules,
     progress: &Progress,
 ) -> Result<Vec<Scanned>, RecoveryError> {
+    let loaded = |at| loaded.filter(|_| at == 0);
     if let Some(team) = team {
         return parallel::for_each(team, plan.files.len(), async |storage, at| {
             let last = at + 1 == plan.files.len();
-            scan_file(storage, &plan.files[at], last, rules, progress).await
+            scan_file(storage, &plan.files[at], loaded(at), last, rules, progress).await
         });
     }
     let mut scanned = Vec::with_capacity(plan.files.len());
     for (at, file) in plan.files.iter().enumerate() {
         let last = at + 1 == plan.files.len();
-        scanned.push(scan_file(storage, file, last, rules, progress).await?);
+        scanned.push(scan_file(storage, file, loaded(at), last, rules, progress).await?);
     }
     Ok(scanned)
 }
@@ -180,13 +210,21 @@ async fn scan_files<S: Storage, R: Readers>(
 async fn scan_file<S: Storage>(
     storage: &S,
     file: &PlannedFile,
+    loaded: Option<u64>,
     last: bool,
-    rules: rdb::Rules,
+    rules: Rules,
     progress: &Progress,
 ) -> Result<Scanned, RecoveryError> {
     let name = &file.entry.name;
     let ours = matches!(file.role, Role::Segment { .. } | Role::Global { .. });
-    let from = if ours { 0 } else { rdb::scan(storage, name, rules, progress).await? };
+    let from = match loaded {
+        Some(bytes) => {
+            progress.scanned(bytes);
+            bytes
+        }
+        None if ours => 0,
+        None => rdb::scan(storage, name, rules, progress).await?,
+    };
     let gap_max = if ours { scan::STOCK_ANNOTATION_BYTES_MAX } else { u64::MAX };
     let expect = expect(file.role, file.entry.run);
     let range = from..file.bytes;
@@ -195,7 +233,7 @@ async fn scan_file<S: Storage>(
         let made = file.entry.bytes.filter(|_| file.entry.method == Some(Method::Direct));
         scan::find_overwritten(storage, name, file.bytes, made, &mut scan, progress).await?;
     }
-    Ok(Scanned { file: file.clone(), from, scan })
+    Ok(Scanned { file: file.clone(), from, loaded: loaded.is_some(), scan })
 }
 
 /// What the commits of a file must be bound to. Nothing is bound to a stock server's file.
@@ -228,6 +266,7 @@ fn to_replay(scanned: &Scanned, bytes: u64) -> Sealed {
         name: scanned.file.entry.name.clone(),
         bytes,
         from: scanned.from,
+        loaded: scanned.loaded,
         expect: expect(scanned.file.role, Some(scanned.run()).filter(|&run| run != 0)),
     }
 }
@@ -283,8 +322,10 @@ async fn replay_stage<S: Storage, R: Readers>(
             replay_file(storage, &sealed[*at], Part::Commits, keys, progress).await
         }
         Stage::Commands(at) => {
-            if sealed[*at].from > 0 {
-                load_rdb(storage, team, *at, sealed, keys, progress).await?;
+            let Sealed { name, from, loaded, .. } = &sealed[*at];
+            if *from > 0 && !loaded {
+                let rules = keys.rules_of_base();
+                load::load(storage, team, name, rules, keys, progress).await?;
             }
             replay_file(storage, &sealed[*at], Part::Commands, keys, progress).await
         }
@@ -299,24 +340,6 @@ fn sealed_entry(scanned: &Scanned, verdict: &Verdict) -> Entry {
     entry.bytes = None;
     entry.method = None;
     entry
-}
-
-/// Loads the RDB that a file begins with.
-async fn load_rdb<S: Storage, R: Readers>(
-    storage: &S,
-    team: Option<&Team<'_, R>>,
-    at: usize,
-    sealed: &[Sealed],
-    keys: &mut Keys,
-    progress: &Progress,
-) -> Result<(), RecoveryError> {
-    // Expired keys of a base stay: the log behind it may give them another deadline.
-    let rules = rdb::Rules { databases: keys.databases(), alive_at_ms: None };
-    if let Some(team) = team {
-        return parallel::load_rdb(team, at, sealed, rules, keys, progress);
-    }
-    rdb::load(storage, &sealed[at].name, rules, keys, progress).await?;
-    Ok(())
 }
 
 fn finish(
@@ -343,9 +366,12 @@ fn finish(
         bytes: progress.bytes_total(),
         commits: verdicts.files.iter().map(|verdict| verdict.commits).sum(),
         commands: progress.commands(),
+        phases: progress.times(),
+        loaded: progress.keys(),
         keys: keyspaces.iter().map(|keyspace| keyspace.len() as u64).sum(),
         cuts: verdicts.cuts.clone(),
         taken_over: verdicts.taken_over.clone(),
+        adopted: None,
         ours: plan.ours,
         leftovers: leftovers.len(),
     };

@@ -12,7 +12,6 @@
 use super::{
     Progress, RecoveryError, Refusal,
     keys::{self, Keys},
-    rdb,
     replay::{Part, Place, Sealed, Sink, replay_file},
 };
 use crate::{
@@ -126,22 +125,6 @@ pub fn replay_epoch<R: Readers>(
     })
 }
 
-/// Loads the RDB that file `at` begins with: one thread reads it, every shard has its loader.
-pub fn load_rdb<R: Readers>(
-    team: &Team<'_, R>,
-    at: usize,
-    sealed: &[Sealed],
-    rules: rdb::Rules,
-    keys: &mut Keys,
-    progress: &Progress,
-) -> Result<(), RecoveryError> {
-    route(team, 1, sealed, keys, async |storage, _, router| {
-        router.file = at;
-        rdb::load(storage, &sealed[at].name, rules, router, progress).await?;
-        Ok(())
-    })
-}
-
 /// Does `jobs` jobs on the team's threads, whose commands go to the loader of their key.
 fn route<R: Readers>(
     team: &Team<'_, R>,
@@ -179,7 +162,7 @@ fn route<R: Readers>(
 }
 
 /// What the threads share: which work is next, whether to go on, what went wrong first.
-struct Shared {
+pub struct Shared {
     next: AtomicUsize,
     count: usize,
     stop: AtomicBool,
@@ -187,7 +170,8 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(count: usize) -> Self {
+    /// Work of `count` pieces.
+    pub fn new(count: usize) -> Self {
         Self {
             next: AtomicUsize::new(0),
             count,
@@ -196,16 +180,19 @@ impl Shared {
         }
     }
 
-    fn next(&self) -> Option<usize> {
+    /// The next piece of work; none when there is none or somebody has failed.
+    pub fn next(&self) -> Option<usize> {
         let index = self.next.fetch_add(1, Relaxed);
         (index < self.count && !self.stops()).then_some(index)
     }
 
-    fn stops(&self) -> bool {
+    /// Whether somebody has failed.
+    pub fn stops(&self) -> bool {
         self.stop.load(Relaxed)
     }
 
-    fn note(&self, result: Result<(), RecoveryError>) {
+    /// Notes how somebody ended.
+    pub fn note(&self, result: Result<(), RecoveryError>) {
         if let Err(error) = result {
             let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
             // Whoever was told to stop comes later than the reason.
@@ -214,7 +201,15 @@ impl Shared {
         }
     }
 
-    fn outcome(self) -> Result<(), RecoveryError> {
+    /// The first thing that went wrong so far.
+    pub fn error(&self) -> Option<RecoveryError> {
+        self.stops()
+            .then(|| self.error.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .flatten()
+    }
+
+    /// What went wrong first.
+    pub fn outcome(self) -> Result<(), RecoveryError> {
         let error = self.error.into_inner().unwrap_or_else(PoisonError::into_inner);
         error.map_or(Ok(()), Err)
     }

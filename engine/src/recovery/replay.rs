@@ -27,6 +27,8 @@ pub struct Sealed {
     pub bytes: u64,
     /// Where to begin: behind an RDB.
     pub from: u64,
+    /// That RDB has been loaded.
+    pub loaded: bool,
     /// What its commits must be bound to.
     pub expect: Expect,
 }

@@ -1,16 +1,19 @@
-//! A snapshot (`dump.rdb`) -> keys, for a server without a log: one thread reads, every shard has a
-//! loader. The file is only read; keys whose deadline has passed are not loaded, as in Redis.
+//! A snapshot (`dump.rdb`) -> keys, for a server without a log. The file is only read; keys whose
+//! deadline has passed are not loaded, as in Redis.
 
 use super::{
-    Options, Phase, Progress, RecoveryError, Team, keys::Keys, parallel, rdb, replay::Sealed,
+    Options, Phase, Progress, RecoveryError, Team,
+    keys::Keys,
+    load::{self, Rules},
 };
 use crate::{
-    aof::reader::Expect, error::StorageError, io::system::SystemStorage, keyspace::Keyspace,
-    manifest::GLOBAL_SHARD,
+    error::StorageError,
+    io::system::{SystemStorage, run_ready},
+    keyspace::Keyspace,
 };
 use std::{fs, io, path::Path};
 
-/// Loads a snapshot; the keyspaces, one per shard, empty when there is no such file. `progress`
+/// Loads a snapshot with as many threads as allowed; the keyspaces, one per shard, empty when there is no such file. `progress`
 /// can be watched from other threads.
 ///
 /// # Errors
@@ -19,6 +22,7 @@ use std::{fs, io, path::Path};
 pub fn load_snapshot(
     directory: &Path,
     name: &str,
+    threads: usize,
     options: &Options,
     progress: &Progress,
 ) -> Result<Vec<Keyspace>, RecoveryError> {
@@ -28,15 +32,12 @@ pub fn load_snapshot(
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(StorageError::new("look at", &path, &error).into()),
         Ok(found) => {
-            progress.enter(Phase::Replay);
+            progress.enter(Phase::Load);
             progress.set_total(found.len());
-            let expect = Expect { shard: GLOBAL_SHARD, seq: 0, run: None, next_lsn: None };
-            let sealed =
-                [Sealed { name: name.to_owned(), bytes: found.len(), from: found.len(), expect }];
-            let team = Team { readers: &SystemStorage::new(directory), threads: 1 };
-            let rules =
-                rdb::Rules { databases: options.databases, alive_at_ms: Some(options.now_ms) };
-            parallel::load_rdb(&team, 0, &sealed, rules, &mut keys, progress)?;
+            let storage = SystemStorage::new(directory);
+            let team = Team { readers: &storage, threads };
+            let rules = Rules { databases: options.databases, alive_at_ms: Some(options.now_ms) };
+            run_ready(load::load(&storage, Some(&team), name, rules, &mut keys, progress))?;
         }
     }
     progress.enter(Phase::Done);

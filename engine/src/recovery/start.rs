@@ -1,7 +1,10 @@
 //! The real thing: from the path of a log directory to keys and an open log, on the calling
 //! thread and as many reader and loader threads as are allowed.
 
-use super::{Opened, Opening, Options, Progress, RecoveryError, Summary, Team, open, recover_with};
+use super::{
+    Opened, Opening, Options, Progress, RecoveryError, Summary, Team, adopt::adopt, open,
+    recover_with,
+};
 use crate::{
     aof::{OpenSegment, WantSegment},
     error::StorageError,
@@ -62,6 +65,8 @@ impl std::error::Error for StartError {}
 pub struct Start {
     /// The log directory (`dir`/`appenddirname`); created where it does not exist.
     pub directory: PathBuf,
+    /// Where Redis before version 7 kept its log: `appendfilename` in `dir`.
+    pub old_log: PathBuf,
     /// What recovery must know.
     pub options: Options,
     /// This run's id: random, not 0.
@@ -79,14 +84,16 @@ pub struct Start {
 /// Why the server must not start, in one sentence for its operator.
 pub fn start(start: &Start, progress: &Progress) -> Result<Started, StartError> {
     storage_executor("recovery")?.run(async {
-        let Start { directory, options, run, segments, threads } = start;
+        let Start { directory, old_log, options, run, segments, threads } = start;
         let storage = GlommioStorage::open_or_create(directory).await?;
         // ORDER: before the first look at the directory: whoever holds the lock may change it.
         let lock = DirectoryLock::acquire(directory).map_err(StartError::Lock)?;
+        let adopted = adopt(&storage, directory, old_log, &options.names).await?;
         let readers = SystemStorage::new(directory);
         let team = Team { readers: &readers, threads: (*threads).max(1) };
         let recovered = recover_with(&storage, Some(&team), options, progress).await?;
-        let (keyspaces, summary, closed) = recovered.split();
+        let (keyspaces, mut summary, closed) = recovered.split();
+        summary.adopted = adopted.then(|| old_log.clone());
         let opening = Opening {
             directory: directory.clone(),
             names: options.names.clone(),

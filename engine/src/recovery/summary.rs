@@ -1,6 +1,7 @@
 //! What a recovery found, for the operator.
 
-use super::Cut;
+use super::{Cut, Phase};
+use std::{path::PathBuf, time::Duration};
 
 /// What a recovery found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,12 +14,18 @@ pub struct Summary {
     pub commits: u64,
     /// Commands replayed.
     pub commands: u64,
+    /// Keys that came from a snapshot.
+    pub loaded: u64,
+    /// What recovery did, and how long each part of it took.
+    pub phases: Vec<(Phase, Duration)>,
     /// Keys loaded.
     pub keys: u64,
     /// Where unsynced tails were cut.
     pub cuts: Vec<Cut>,
     /// The file a stock server has appended to since our last run.
     pub taken_over: Option<String>,
+    /// The log of an older Redis that has become the directory's base.
+    pub adopted: Option<PathBuf>,
     /// The manifest is ours.
     pub ours: bool,
     /// Files to be deleted.
@@ -26,12 +33,18 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// One line per thing worth knowing, the overview first.
+    /// One line per thing worth knowing, the overview first, how long it took last.
     pub fn lines(&self) -> Vec<String> {
-        let Summary { keys, commands, bytes, files, .. } = self;
-        let mut lines = vec![format!(
-            "Log loaded: {keys} keys from {commands} commands in {files} files, {bytes} bytes"
-        )];
+        let Summary { keys, commands, loaded, bytes, files, .. } = self;
+        let from = match loaded {
+            0 => format!("{commands} commands"),
+            loaded => format!("{loaded} keys of a snapshot and {commands} commands"),
+        };
+        let mut lines =
+            vec![format!("Log loaded: {keys} keys from {from} in {files} files, {bytes} bytes")];
+        if let Some(old) = &self.adopted {
+            lines.push(format!("{} was moved into the log directory as its base", old.display()));
+        }
         for cut in &self.cuts {
             lines.push(cut_line(cut));
         }
@@ -46,6 +59,11 @@ impl Summary {
         if self.leftovers > 0 {
             lines.push(format!("{} files no manifest lists are deleted", self.leftovers));
         }
+        let took = |(phase, time): &(Phase, Duration)| {
+            format!("{} {:.3} s", phase.name(), time.as_secs_f64())
+        };
+        let phases: Vec<String> = self.phases.iter().map(took).collect();
+        lines.push(format!("Time: {}", phases.join(", ")));
         lines
     }
 }

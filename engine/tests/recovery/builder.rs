@@ -5,7 +5,7 @@ pub use super::segments::{Directory, Segment, body, resp};
 use quire_engine::{
     error::StorageError,
     io::sim::{SimDisk, run},
-    keyspace::{KeyHasher, Keyspace},
+    keyspace::{KeyHasher, Keyspace, Tracking},
     manifest::Names,
     recovery::{Options, Progress, Readers, RecoveryError, Summary, Team, recover, recover_with},
     types::Limits,
@@ -59,6 +59,7 @@ pub fn options(shards: usize) -> Options {
         databases: 16,
         hasher: KeyHasher::fixed(),
         limits: Limits::default(),
+        tracking: Tracking::Time,
         now_ms: 1_700_000_000_000,
     }
 }

@@ -22,7 +22,7 @@ fn look(disk: &SimDisk) -> Checked {
 fn loaded(disk: &SimDisk, checked: &Checked) -> Result<u64, String> {
     let team = Team { readers: &Simulated(disk), threads: 2 };
     let loaded = run(load(disk, &team, checked, &options(2), &Progress::new()));
-    loaded.map(|loaded| loaded.keys).map_err(|error| error.to_string())
+    loaded.map(|(loaded, _)| loaded.keys).map_err(|error| error.to_string())
 }
 
 fn copy(disk: &SimDisk) -> SimDisk {

@@ -82,6 +82,7 @@ pub fn begin(
     run: u64,
 ) -> Result<Life, StartError> {
     let what = Start {
+        old_log: directory.with_file_name("appendonly.aof"),
         directory: directory.to_owned(),
         options: options(shards),
         run,

@@ -55,7 +55,12 @@ impl Stock {
     }
 
     fn rewrite(&self) {
-        self.cli("CONFIG SET aof-use-rdb-preamble no");
+        self.rewrite_as("no");
+    }
+
+    /// Rewrites the log: with `yes` the base is an RDB.
+    fn rewrite_as(&self, preamble: &str) {
+        self.cli(&format!("CONFIG SET aof-use-rdb-preamble {preamble}"));
         self.cli("BGREWRITEAOF");
         while !self.cli("INFO persistence").contains("aof_rewrite_in_progress:0") {
             std::thread::sleep(Duration::from_millis(20));
@@ -252,5 +257,74 @@ fn what_stock_wrote_over_a_torn_directory_is_refused_and_the_way_out_works() {
     let life = begin(&folder.log(), 2, FsyncPolicy::No, 8).unwrap();
     assert_eq!(digest(&life.keys), expected);
     assert_eq!(life.keys[&(0, "stocks".to_owned())].0, "word");
+    life.stop();
+}
+
+/// Makes the log of a stopped stock server one file beside the log directory, as servers before
+/// version 7 have it.
+fn as_before_7(folder: &Folder) -> PathBuf {
+    let mut parts: Vec<PathBuf> = std::fs::read_dir(folder.log())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.to_string_lossy().ends_with(".manifest"))
+        .collect();
+    // base before incr
+    parts.sort_by_key(|path| !path.to_string_lossy().contains(".base."));
+    let whole: Vec<u8> = parts.iter().flat_map(|path| std::fs::read(path).unwrap()).collect();
+    let old = folder.path().join("appendonly.aof");
+    std::fs::write(&old, whole).unwrap();
+    std::fs::remove_dir_all(folder.log()).unwrap();
+    old
+}
+
+/// A log of one file, its first half rewritten as `preamble` says, and what it holds.
+fn old_log(preamble: &str) -> (Folder, PathBuf, String) {
+    let folder = Folder::new();
+    let stock = Stock::start(folder.path());
+    stock.cli("MSET a 1 b 2 c 3");
+    stock.cli("-n 4 SET z 26 EX 100000");
+    stock.rewrite_as(preamble);
+    stock.cli("APPEND a tail");
+    stock.cli("-n 3 SET behind base");
+    let expected = stock.cli("DEBUG DIGEST");
+    stock.stop();
+    let old = as_before_7(&folder);
+    (folder, old, expected)
+}
+
+#[test]
+fn a_log_of_redis_before_7_becomes_the_base_as_redis_7_makes_it() {
+    for preamble in ["yes", "no"] {
+        let (folder, old, expected) = old_log(preamble);
+        let life = begin(&folder.log(), 2, FsyncPolicy::No, 1).unwrap();
+        assert_eq!(digest(&life.keys), expected, "preamble {preamble}");
+        life.stop();
+        assert!(!old.exists() && folder.log().join("appendonly.aof").exists());
+        let stock = Stock::start(folder.path());
+        assert_eq!(stock.cli("DEBUG DIGEST"), expected);
+        stock.stop();
+        // What lies beside a log directory with data is an old copy.
+        std::fs::write(&old, b"*1\r\n$8\r\nFLUSHALL\r\n").unwrap();
+        let life = begin(&folder.log(), 1, FsyncPolicy::No, 2).unwrap();
+        assert_eq!(digest(&life.keys), expected);
+        life.stop();
+        assert!(old.exists());
+    }
+}
+
+#[test]
+fn an_old_log_is_adopted_after_a_crash_in_between_and_cut_where_stock_would_cut_it() {
+    let (folder, old, _) = old_log("yes");
+    tear(&old, 3);
+    let copy = Folder::new();
+    std::fs::copy(&old, copy.path().join("appendonly.aof")).unwrap();
+    let stock = Stock::start(copy.path());
+    let expected = stock.cli("DEBUG DIGEST");
+    stock.stop();
+    std::fs::create_dir(folder.log()).unwrap();
+    let manifest = folder.log().join("appendonly.aof.manifest");
+    std::fs::write(manifest, "file appendonly.aof seq 1 type b\n").unwrap();
+    let life = begin(&folder.log(), 3, FsyncPolicy::No, 1).unwrap();
+    assert_eq!(digest(&life.keys), expected);
     life.stop();
 }

@@ -1,14 +1,20 @@
 //! The command line of `quire-check`.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Looks at a log directory of Quire (or Redis 7) without starting a server: every file, every
-/// commit, whether anything is missing, and what a start would do. Changes nothing without --fix.
+/// Looks at a log directory of Quire (or Redis 7), or an RDB file of any server, without starting
+/// one: every file, every commit, whether anything is missing, and what a start would do. Changes
+/// nothing without --fix.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "quire-check", version, after_help = EXIT_CODES)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
-    /// The log directory, the directory it is in, or its manifest [default: from --config]
+    /// What else it does
+    #[command(subcommand)]
+    pub action: Option<Action>,
+    /// The log directory, the directory it is in, its manifest, or an RDB file [default: from
+    /// --config]
     pub path: Option<PathBuf>,
     /// Take directory and names (dir, appenddirname, appendfilename) from this redis.conf
     #[arg(long, value_name = "FILE", conflicts_with = "path")]
@@ -48,6 +54,26 @@ pub struct Arguments {
     /// Threads that read [default: one per usable CPU, at most 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+}
+
+/// What else it does.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Action {
+    /// Load a directory or an RDB file as a server would, and write everything to one plain RDB
+    /// file that any Redis since 7.0 loads
+    Export {
+        /// The log directory, the directory it is in, its manifest, or an RDB file
+        from: PathBuf,
+        /// The file to be written; one of that name is replaced when the new one is whole
+        to: PathBuf,
+        /// First part of the files' names
+        #[arg(long, value_name = "NAME", default_value = "appendonly.aof")]
+        appendfilename: String,
+        /// Databases there may be
+        #[arg(long, value_name = "N", default_value_t = 16)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        databases: u32,
+    },
 }
 
 const EXIT_CODES: &str = "\

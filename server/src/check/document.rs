@@ -1,7 +1,7 @@
 //! The report as one JSON document: docs/quire-check.md is its description. Fields are added,
 //! never renamed or removed while `schema` stays.
 
-use super::{json::Json, run::Outcome};
+use super::{json::Json, run::Outcome, statistics};
 use quire_engine::recovery::check::{
     FileReport, Finding, Removal, Repairable, Report, ShardReport, State, Stretch,
 };
@@ -12,13 +12,7 @@ const SCHEMA: u64 = 1;
 /// The document.
 pub fn document(outcome: &Outcome) -> Json {
     let Outcome { directory, report, loaded, repair, refusal, before, .. } = outcome;
-    let loaded = loaded.as_ref().map(|loaded| {
-        Json::Object(vec![
-            ("keys", loaded.keys.into()),
-            ("commands", loaded.commands.into()),
-            ("digest", loaded.digest.as_str().into()),
-        ])
-    });
+    let loaded = loaded.as_ref().map(statistics::document);
     let repair = repair.as_ref().map(|done| {
         Json::Object(vec![
             ("aside", done.aside.display().to_string().into()),

@@ -1,6 +1,6 @@
 //! The report for people: a table of the shards' logs, the findings, one closing sentence.
 
-use super::run::Outcome;
+use super::{run::Outcome, statistics};
 use quire_engine::recovery::check::{
     Finding, Removal, Repair, Repairable, Report, Severity, ShardReport, State, Stretch,
 };
@@ -41,6 +41,7 @@ fn write_all(out: &mut String, outcome: &Outcome) -> fmt::Result {
     if let Some(loaded) = &outcome.loaded {
         let (keys, commands) = (loaded.keys, loaded.commands);
         writeln!(out, "\nloads: {keys} keys from {commands} commands, digest {}", loaded.digest)?;
+        write!(out, "{}", statistics::text(loaded))?;
     }
     if let Some(done) = &outcome.repair {
         writeln!(out, "\nrepaired; what was removed is in {}", done.aside.display())?;
@@ -156,7 +157,7 @@ pub fn repair(repair: &Repair, aside: &std::path::Path) -> String {
     text
 }
 
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),

@@ -1,7 +1,7 @@
 //! A progress bar with rate and time left, on standard error, only where that is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use quire_engine::recovery::{Phase, Progress};
+use quire_engine::recovery::Progress;
 use std::{
     io::IsTerminal,
     sync::{
@@ -38,10 +38,7 @@ impl Bar {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 bar.set_length(progress.bytes_total());
                 bar.set_message(progress.phase().name());
-                bar.set_position(match progress.phase() {
-                    Phase::Replay => progress.bytes_replayed(),
-                    _ => progress.bytes_scanned(),
-                });
+                bar.set_position(progress.bytes_done());
             }
             bar.finish_and_clear();
         };

@@ -1,19 +1,20 @@
 //! One run of `quire-check`: lock, look, load, repair, say, exit.
 
 use super::{
-    Arguments,
+    Action, Arguments,
     aside::{default_aside, make_aside, write_report},
-    contents, document, human,
+    contents, document, export, human,
     progress::Bar,
+    snapshot,
     target::{Target, target},
 };
 use clap::Parser;
 use quire_engine::{
     io::system::{SystemStorage, run_ready},
-    keyspace::KeyHasher,
-    manifest::DirectoryLock,
+    keyspace::{KeyHasher, Keyspace, Tracking},
+    manifest::{DirectoryLock, Names},
     recovery::{
-        Options, Progress, Team,
+        Options, Progress, RecoveryError, Team,
         check::{
             Checked, Loaded, Refused, Repair, Report, State, carry_out, check, load, set_aside,
         },
@@ -23,7 +24,7 @@ use quire_engine::{
 use std::{
     ffi::OsString,
     io::{IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -99,6 +100,22 @@ struct Place {
 }
 
 fn run(arguments: &Arguments) -> Result<u8, String> {
+    let usable = || thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let threads = arguments.threads.map_or_else(usable, usize::from);
+    if let Some(Action::Export { from, to, appendfilename, databases }) = &arguments.action {
+        let of = Arguments {
+            path: Some(from.clone()),
+            appendfilename: appendfilename.clone(),
+            databases: Some(*databases),
+            action: None,
+            ..arguments.clone()
+        };
+        return export_all(&of, from, to, threads);
+    }
+    if let Some(path) = arguments.path.as_deref().filter(|path| is_snapshot(path)) {
+        let options = options(threads, arguments.databases.unwrap_or(16) as usize);
+        return snapshot::check(arguments, path, threads, &options);
+    }
     let target = target(arguments)?;
     let lock = if arguments.fix {
         DirectoryLock::acquire(&target.directory).map(Some)
@@ -107,8 +124,6 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     };
     // What a running server is just writing would look torn.
     let lock = lock.map_err(|error| error.to_string())?;
-    let usable = || thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    let threads = arguments.threads.map_or_else(usable, usize::from);
     let place = Place { target, threads, _lock: lock };
     if let Some(file) = &arguments.dump {
         let Target { directory, names, .. } = &place.target;
@@ -137,7 +152,10 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
         }
     }
     if arguments.load && outcome.report.state() != State::Damaged {
-        place.load(&checked, &mut outcome);
+        match place.load(&checked) {
+            Ok((loaded, _)) => outcome.loaded = Some(loaded),
+            Err(error) => outcome.report.refuse(&error),
+        }
     }
     let text = if arguments.json {
         format!("{}\n", document::document(&outcome))
@@ -146,6 +164,45 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
     };
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(outcome.exit_code())
+}
+
+/// True for a file that is no manifest.
+fn is_snapshot(path: &Path) -> bool {
+    path.is_file() && path.extension().is_none_or(|extension| extension != "manifest")
+}
+
+/// How a server of so many shards and databases would load.
+fn options(shards: usize, databases: usize) -> Options {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Options {
+        names: Names::default(),
+        shards,
+        databases,
+        hasher: KeyHasher::random(),
+        limits: Limits::default(),
+        tracking: Tracking::Time,
+        now_ms: now.as_millis() as i64,
+    }
+}
+
+/// Loads whatever `from` is and writes it to `to`.
+fn export_all(arguments: &Arguments, from: &Path, to: &Path, threads: usize) -> Result<u8, String> {
+    let keyspaces = if is_snapshot(from) {
+        let options = options(threads, arguments.databases.unwrap_or(16) as usize);
+        let loaded = snapshot::load(&snapshot::parts(from)?, threads, &options);
+        loaded.map_err(|error| error.to_string())?.1
+    } else {
+        let target = target(arguments)?;
+        let lock = DirectoryLock::observe(&target.directory).map_err(|error| error.to_string())?;
+        let place = Place { target, threads, _lock: lock };
+        let checked = place.check()?;
+        if checked.report.state() == State::Damaged {
+            let directory = place.target.directory.display();
+            return Err(format!("{directory} is damaged: run quire-check on it first"));
+        }
+        place.load(&checked).map_err(|error| error.to_string())?.1
+    };
+    export::write(&keyspaces, to).map(|()| 0)
 }
 
 enum Fixed {
@@ -166,23 +223,13 @@ impl Place {
         checked.map_err(|error| error.to_string())
     }
 
-    fn load(&self, checked: &Checked, outcome: &mut Outcome) {
+    fn load(&self, checked: &Checked) -> Result<(Loaded, Vec<Keyspace>), RecoveryError> {
         let (storage, progress) = (self.storage(), Arc::new(Progress::new()));
         let _bar = Bar::show(&progress);
         let team = Team { readers: &storage, threads: self.threads };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let options = Options {
-            names: self.target.names.clone(),
-            shards: self.threads,
-            databases: self.target.databases,
-            hasher: KeyHasher::random(),
-            limits: Limits::default(),
-            now_ms: now.as_millis() as i64,
-        };
-        match run_ready(load(&storage, &team, checked, &options, &progress)) {
-            Ok(loaded) => outcome.loaded = Some(loaded),
-            Err(error) => outcome.report.refuse(&error),
-        }
+        let Target { names, databases, .. } = &self.target;
+        let options = Options { names: names.clone(), ..options(self.threads, *databases) };
+        run_ready(load(&storage, &team, checked, &options, &progress))
     }
 
     fn fix(

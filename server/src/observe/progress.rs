@@ -1,11 +1,11 @@
 //! Recovery's progress for the operator: a line every few seconds with rate and time left.
 
 use crate::{process::notify, runtime::shared::Shared};
-use quire_engine::recovery::Phase;
+use quire_engine::recovery::{Pace, Progress};
 use std::{
     sync::{Arc, mpsc},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Time between two lines.
@@ -30,36 +30,29 @@ fn say(line: &str) {
     notify::loading(line);
 }
 
+/// Where recovery is, how fast, and how long it still takes.
+fn line(progress: &Progress) -> String {
+    let mib = |bytes: u64| bytes / (1 << 20);
+    let phase = progress.phase().name();
+    let (done, total) = (mib(progress.bytes_done()), mib(progress.bytes_total()));
+    let Some(Pace { bytes_per_second, left }) = progress.pace() else {
+        return format!("{phase}: {done} of {total} MiB");
+    };
+    format!(
+        "{phase}: {done} of {total} MiB, {} keys and {} commands loaded, {:.0} MiB/s, {} s left",
+        progress.keys(),
+        progress.commands(),
+        bytes_per_second / f64::from(1 << 20),
+        left.as_secs(),
+    )
+}
+
 /// Logs the progress of `shared` until stopped.
 pub fn watch(shared: Arc<Shared>) -> Watch {
     let (stop, stopped) = mpsc::channel();
     let run = move || {
-        let mut replaying: Option<Instant> = None;
         while stopped.recv_timeout(PERIOD) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let progress = &shared.progress;
-            let phase = progress.phase();
-            let total = progress.bytes_total();
-            let done = match phase {
-                Phase::Scan => progress.bytes_scanned(),
-                Phase::Plan | Phase::Seal | Phase::Replay | Phase::Open | Phase::Done => {
-                    progress.bytes_replayed()
-                }
-            };
-            let mib = |bytes: u64| bytes / (1 << 20);
-            if phase == Phase::Replay {
-                let elapsed = replaying.get_or_insert_with(Instant::now).elapsed();
-                let rate = done as f64 / elapsed.as_secs_f64().max(0.001) / f64::from(1 << 20);
-                let left = progress.remaining(elapsed).map_or(0, |d| d.as_secs());
-                let commands = progress.commands();
-                say(&format!(
-                    "{}: {} of {} MiB, {commands} commands, {rate:.0} MiB/s, {left} s left",
-                    phase.name(),
-                    mib(done),
-                    mib(total),
-                ));
-            } else {
-                say(&format!("{}: {} of {} MiB", phase.name(), mib(done), mib(total)));
-            }
+            say(&line(&shared.progress));
         }
     };
     // Without the thread there are no lines, and recovery goes on.

@@ -62,8 +62,14 @@ fn recovery_options(shared: &Shared) -> Result<recovery::Options, String> {
         databases: options.databases,
         hasher: KeyHasher::random(),
         limits: options.limits,
+        tracking: super::limit::tracking(&shared.config.load()),
         now_ms: super::core::unix_ms(),
     })
+}
+
+/// Threads that read: nobody else needs the processors meanwhile.
+fn loading_threads(shared: &Shared) -> usize {
+    shared.options.storage_threads.max(shared.options.shards)
 }
 
 /// The keys a server without a log begins with: those of the snapshot in `dir`, if there is one.
@@ -75,7 +81,9 @@ pub fn load_snapshot(shared: &Arc<Shared>) -> Result<Vec<Keyspace>, String> {
     let began = Instant::now();
     let watch = progress::watch(Arc::clone(shared));
     let name = &shared.config.load().dbfilename;
-    let loaded = recovery::load_snapshot(&shared.options.dir, name, &options, &shared.progress);
+    let threads = loading_threads(shared);
+    let loaded =
+        recovery::load_snapshot(&shared.options.dir, name, threads, &options, &shared.progress);
     watch.stop();
     let keyspaces = loaded.map_err(|e| e.to_string())?;
     let keys: usize = keyspaces.iter().map(Keyspace::len).sum();
@@ -96,9 +104,10 @@ pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Request>) -> 
     let policies = shared.config.load().fsync_policies();
     let start = recovery::Start {
         directory: shared.log_dir(),
+        old_log: options.dir.join(&options.append_file),
         options: recovery_options(shared)?,
         run,
-        threads: options.storage_threads.max(options.shards),
+        threads: loading_threads(shared),
         segments: policies.iter().map(|p| WantSegment { method: p.method(), bytes }).collect(),
     };
     let began = Instant::now();

@@ -53,21 +53,25 @@ impl Meter for ProcessMeter {
     }
 }
 
-fn limit_of(config: &Config) -> Limit {
-    let tracking = if config.maxmemory_policy.counts_uses() {
+/// What is kept about the use of keys.
+pub fn tracking(config: &Config) -> Tracking {
+    if config.maxmemory_policy.counts_uses() {
         Tracking::Frequency {
             log_factor: config.lfu_log_factor,
             decay_minutes: config.lfu_decay_time,
         }
     } else {
         Tracking::Time
-    };
+    }
+}
+
+fn limit_of(config: &Config) -> Limit {
     Limit {
         bytes: config.maxmemory,
         policy: config.maxmemory_policy,
         samples: config.maxmemory_samples.min(SAMPLES_MAX) as usize,
         tenacity: config.maxmemory_eviction_tenacity,
-        tracking,
+        tracking: tracking(config),
         shards: u64::from(config.shards),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     command::Args,
     io::Storage,
     manifest::{GLOBAL_SHARD, Names, OurFile},
-    recovery::{Progress, RecoveryError, rdb},
+    recovery::{Progress, RecoveryError, load::Rules, rdb},
 };
 
 /// One item of a file.
@@ -80,7 +80,7 @@ pub async fn dump<S: Storage>(
         Some(OurFile::Segment { number, shard }) => (shard, number, 0),
         Some(OurFile::Global { number }) => (GLOBAL_SHARD, number, 0),
         Some(OurFile::Base { .. } | OurFile::Draft | OurFile::NewManifest) | None => {
-            (GLOBAL_SHARD, 0, rdb::scan(storage, name, rdb::Rules::ANY, &Progress::new()).await?)
+            (GLOBAL_SHARD, 0, rdb::scan(storage, name, Rules::ANY, &Progress::new()).await?)
         }
     };
     let expect = Expect { shard, seq, run: None, next_lsn: None };

@@ -1,9 +1,10 @@
 //! Loading a directory into memory without changing it: what a server would have after a start.
 
-use super::Checked;
+use super::{Checked, Statistics};
 use crate::{
     digest::Digest,
     io::Storage,
+    keyspace::Keyspace,
     recovery::{
         Options, Phase, Progress, Readers, RecoveryError, Team, judge::Verdict, keys::Keys,
         replay::Sealed, replay_bytes, replay_stage, stages, to_replay,
@@ -19,9 +20,11 @@ pub struct Loaded {
     pub commands: u64,
     /// DEBUG DIGEST of the data set.
     pub digest: String,
+    /// What it consists of.
+    pub statistics: Statistics,
 }
 
-/// Loads what recovery would keep. The directory stays as it is.
+/// Loads what recovery would keep; what it is, and its keys. The directory stays as it is.
 ///
 /// # Errors
 /// What a server would refuse: the first such thing that [`super::check`] found, or a command that
@@ -32,7 +35,7 @@ pub async fn load<S: Storage, R: Readers>(
     checked: &Checked,
     options: &Options,
     progress: &Progress,
-) -> Result<Loaded, RecoveryError> {
+) -> Result<(Loaded, Vec<Keyspace>), RecoveryError> {
     if let Some(error) = checked.first_refusal() {
         return Err(error.clone());
     }
@@ -48,10 +51,17 @@ pub async fn load<S: Storage, R: Readers>(
     for stage in &stages {
         replay_stage(storage, Some(team), stage, &kept, &mut keys, progress).await?;
     }
-    let digest = digest(&mut keys);
     progress.enter(Phase::Done);
-    let count = keys.into_keyspaces().iter().map(|keyspace| keyspace.len() as u64).sum();
-    Ok(Loaded { keys: count, commands: progress.commands(), digest: digest.hex() })
+    Ok(loaded(keys, options.now_ms, progress))
+}
+
+/// What was loaded, and the keys themselves.
+pub(super) fn loaded(mut keys: Keys, now_ms: i64, progress: &Progress) -> (Loaded, Vec<Keyspace>) {
+    let digest = digest(&mut keys).hex();
+    let keyspaces = keys.into_keyspaces();
+    let count = keyspaces.iter().map(|keyspace| keyspace.len() as u64).sum();
+    let statistics = Statistics::of(&keyspaces, now_ms);
+    (Loaded { keys: count, commands: progress.commands(), digest, statistics }, keyspaces)
 }
 
 fn digest(keys: &mut Keys) -> Digest {

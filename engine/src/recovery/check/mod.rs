@@ -11,15 +11,21 @@
 //! A repair seals with recovery's own function; see `repair.rs` for what it may cut.
 
 mod dump;
+mod export;
+mod file;
 mod findings;
 mod load;
 mod repair;
 mod report;
+mod statistics;
 
 pub use dump::{Seen, dump};
+pub use export::export;
+pub use file::{FileContent, check_file};
 pub use load::{Loaded, load};
 pub use repair::{Refused, Removal, Repair, carry_out, set_aside};
 pub use report::{FileReport, Finding, Repairable, Report, Severity, ShardReport, State, Stretch};
+pub use statistics::{Big, OfDatabase, OfType, Statistics};
 
 use super::{
     Phase, Progress, Readers, RecoveryError, Refusal, Team,
@@ -100,8 +106,8 @@ fn scan_all<R: Readers>(
     let all = parallel::for_each(team, count, async |storage, at| {
         let last = at + 1 == count;
         // How many databases a server would have is unknown here.
-        let rules = super::rdb::Rules::ANY;
-        Ok(scan_file(storage, &plan.files[at], last, rules, progress).await)
+        let rules = super::load::Rules::ANY;
+        Ok(scan_file(storage, &plan.files[at], None, last, rules, progress).await)
     });
     all.unwrap_or_else(|error| vec![Err(error)])
 }

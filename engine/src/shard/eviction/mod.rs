@@ -207,6 +207,12 @@ impl Shard {
         self.advance_clock(now_ms);
     }
 
+    /// Says what is kept about the use of keys, before there is a limit: while they are loaded.
+    pub fn track(&mut self, tracking: Tracking, now_ms: i64) {
+        self.eviction.limit.tracking = tracking;
+        self.advance_clock(now_ms);
+    }
+
     /// Takes memory that is held by something else than keys from the room of the next writes:
     /// they look at the meter the sooner.
     #[inline]

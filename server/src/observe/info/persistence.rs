@@ -94,7 +94,7 @@ pub(super) fn persistence(fields: &mut Fields, facts: Facts<'_>) {
     }
     if is_loading {
         let progress = &shared.progress;
-        let (done, total) = (progress.bytes_replayed(), progress.bytes_total());
+        let (done, total) = (progress.bytes_done(), progress.bytes_total());
         let started = SystemTime::now() - shared.started.elapsed();
         let started = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         fields.add("loading_start_time", started);
@@ -106,9 +106,11 @@ pub(super) fn persistence(fields: &mut Fields, facts: Facts<'_>) {
             "loading_loaded_perc",
             format_args!("{:.2}", 100.0 * done as f64 / total.max(1) as f64),
         );
+        fields.add("loading_loaded_keys", progress.keys());
         fields.add("loading_loaded_commands", progress.commands());
-        if let Some(left) = progress.remaining(shared.started.elapsed()) {
-            fields.add("loading_eta_seconds", left.as_secs());
+        if let Some(pace) = progress.pace() {
+            fields.add("loading_bytes_per_second", pace.bytes_per_second as u64);
+            fields.add("loading_eta_seconds", pace.left.as_secs());
         }
     }
 }
