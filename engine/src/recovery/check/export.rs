@@ -62,10 +62,9 @@ async fn fill<S: Storage>(
                     debug_assert_eq!(pushed, Ok(()), "every value of the keyspace can be written");
                 });
                 more = cursor != 0;
-                if writer.bytes() >= CHUNK_BYTES || !more {
-                    if let Some(chunk) = writer.take() {
-                        draft.put(chunk).await?;
-                    }
+                let full = writer.bytes() >= CHUNK_BYTES || !more;
+                if let Some(chunk) = full.then(|| writer.take()).flatten() {
+                    draft.put(chunk).await?;
                 }
             }
         }
