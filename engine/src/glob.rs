@@ -2,10 +2,14 @@
 //!
 //! Owns: the exact acceptance of Redis 7.0, oddities included: an unterminated class ends with
 //! the pattern; a reversed range is turned round; a pattern of stars does not match the empty
-//! string, which only `KEYS *` and `SCAN`, who know that pattern by heart, list.
+//! string, which only `KEYS *` and `SCAN`, who know that pattern by heart, list; what takes more
+//! than a thousand stars to match does not.
 //! Cost: at most `pattern * text` steps. Every construct except `*` takes exactly one byte of
 //! text, so when a match fails only the last `*` seen has to take one byte more: a longer match
 //! of an earlier one could not help the rest that the later one already failed on.
+
+/// Stars (runs of them) before another part of the pattern that a match may pass, as in Redis.
+const STARS_MAX: u32 = 1000;
 
 /// The construct at the head of a pattern, judged against one byte.
 struct Step {
@@ -58,11 +62,18 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where the pattern goes on behind the last star, and where that star's text ends.
     let mut star: Option<(usize, usize)> = None;
+    let mut stars = 0;
     while t < text.len() {
         if pattern.get(p) == Some(&b'*') {
             p += 1;
             if p == pattern.len() {
                 return true;
+            }
+            if pattern[p] != b'*' {
+                stars += 1;
+                if stars > STARS_MAX {
+                    return false;
+                }
             }
             star = Some((p, t));
             continue;
@@ -115,6 +126,19 @@ mod tests {
             ("*?", "a", true),
         ] {
             assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), verdict, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_match_passes_a_thousand_stars_and_no_more() {
+        let text = vec![b'a'; 3000];
+        for (stars, tail, verdict) in
+            [(1000, "", true), (1001, "", false), (1000, "*", true), (1000, "**", true)]
+        {
+            let pattern = ["*?".repeat(stars).as_bytes(), tail.as_bytes()].concat();
+            assert_eq!(matches(&pattern, &text), verdict, "{stars} stars, {tail}");
+            let pattern = [b"**?".repeat(stars), tail.into()].concat();
+            assert_eq!(matches(&pattern, &text), verdict, "{stars} double stars, {tail}");
         }
     }
 

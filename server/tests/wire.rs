@@ -70,6 +70,22 @@ fn well_formed_requests_get_the_bytes_stock_redis_sends() {
 }
 
 #[test]
+fn debug_protocol_gives_every_type_of_reply_as_stock_redis_does() {
+    let both = Both::start();
+    let kinds =
+        "string integer double bignum null array set map attrib push verbatim true false no";
+    let lines: String = kinds.split(' ').map(|kind| format!("DEBUG PROTOCOL {kind}\r\n")).collect();
+    both.assert_same(format!("{lines}DEBUG PROTOCOL\r\n").as_bytes(), 1);
+    // Behind HELLO, whose reply names the server.
+    let replies = both.answers(format!("HELLO 3\r\nPING\r\n{lines}").as_bytes(), 1).map(|all| {
+        let all = String::from_utf8(all).expect("these replies are text");
+        all.split_once("+PONG\r\n").expect("a reply to PING").1.to_owned()
+    });
+    assert!(replies[1].contains("|1\r\n$14\r\nkey-popularity"), "{replies:?}");
+    assert_eq!(replies[0], replies[1]);
+}
+
+#[test]
 fn broken_requests_get_the_error_stock_redis_sends_and_a_closed_connection() {
     let both = Both::start();
     let requests: [&[u8]; 10] = [

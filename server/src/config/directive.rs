@@ -11,6 +11,9 @@ use quire_engine::command::OwnedArgs;
 pub enum When {
     /// In the file and on the command line only.
     Startup,
+    /// The same; but where Redis, which may change it or does not know it, would obey, CONFIG SET
+    /// of the value there is does, too: clients write back what they have read.
+    Restart,
     /// By CONFIG SET too, from clients that `enable-protected-configs` allows.
     Protected,
     /// By CONFIG SET too.

@@ -2,7 +2,7 @@
 
 use super::directive::{
     Directive, Kind,
-    When::{self, Anytime, Protected, Startup},
+    When::{self, Anytime, Protected, Restart, Startup},
 };
 use super::{Config, FsyncPolicy, ShardPolicy, output_limit};
 use quire_engine::limits::{SHARDS_MAX, STRING_BYTES_MAX};
@@ -286,7 +286,7 @@ static ACCESS: &[Directive] = &[row(
 static CORES: &[Directive] = &[
     int!(
         "shards",
-        Startup,
+        Restart,
         0..=SHARDS_MAX as i64,
         shards,
         "Threads, each with its part of the \
@@ -302,7 +302,7 @@ static CORES: &[Directive] = &[
     ),
     int!(
         "storage-threads",
-        Startup,
+        Restart,
         1..=64,
         storage_threads,
         "Threads that create, fill and \
@@ -336,7 +336,7 @@ static PERSISTENCE: &[Directive] = &[
     ),
     bool!(
         "appendonly",
-        Startup,
+        Restart,
         appendonly,
         "Log every change. Without it nothing survives a \
         restart."
@@ -378,7 +378,7 @@ static PERSISTENCE: &[Directive] = &[
     ),
     memory!(
         "aof-segment-size",
-        Startup,
+        Restart,
         64 << 10,
         16 << 30,
         aof_segment_size,

@@ -14,6 +14,9 @@ use std::{
     },
 };
 
+/// What Redis says of a directive that only a start can change.
+const IMMUTABLE: &str = "can't set immutable config";
+
 /// Why CONFIG SET did nothing. `Display` is Redis' error reply without the leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetError {
@@ -138,11 +141,15 @@ impl LiveConfig {
         let mut current = self.lock();
         let mut changed = Config::clone(&current);
         let rows = find_all(pairs, may_protected)?;
-        for (row, (_, value)) in rows.iter().zip(pairs) {
+        for (row, (name, value)) in rows.iter().zip(pairs) {
             match row {
-                Row::Own(row) => row
-                    .set_from_client(&mut changed, value)
-                    .map_err(|reason| SetError::failed(row.name, reason))?,
+                Row::Own(row) => {
+                    row.set_from_client(&mut changed, value)
+                        .map_err(|reason| SetError::failed(row.name, reason))?;
+                    if row.when == When::Restart && row.get(&changed) != row.get(&current) {
+                        return Err(SetError::failed(&String::from_utf8_lossy(name), IMMUTABLE));
+                    }
+                }
                 Row::Foreign(row) => {
                     row.check(&[value]).map_err(|reason| SetError::failed(row.name, reason))?;
                 }
@@ -188,11 +195,11 @@ fn find_all(pairs: &[(&[u8], &[u8])], may_protected: bool) -> Result<Vec<Row>, S
         let row = directive::find(name).map(Row::Own).or_else(foreign);
         let row = row.ok_or_else(|| SetError::Unknown(text.clone()))?;
         match row.when() {
-            When::Startup => return Err(SetError::failed(&text, "can't set immutable config")),
+            When::Startup => return Err(SetError::failed(&text, IMMUTABLE)),
             When::Protected if !may_protected => {
                 return Err(SetError::failed(&text, "can't set protected config"));
             }
-            When::Protected | When::Anytime => {}
+            When::Restart | When::Protected | When::Anytime => {}
         }
         if rows.iter().any(|known| known.name() == row.name()) {
             return Err(SetError::failed(&text, "duplicate parameter"));

@@ -25,7 +25,7 @@ pub fn usage() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "\n{title}");
         for row in *rows {
-            let mark = if row.when == When::Startup { ' ' } else { '*' };
+            let mark = if matches!(row.when, When::Startup | When::Restart) { ' ' } else { '*' };
             let _ = writeln!(text, "{mark} {} {}\n      {}", row.name, default_of(row), row.doc);
         }
     }
@@ -67,7 +67,7 @@ pub fn markdown() -> String {
             write!(text, "\n### {title}\n\n| directive | default | when | |\n|---|---|---|---|\n");
         for row in *rows {
             let when = match row.when {
-                When::Startup => "start",
+                When::Startup | When::Restart => "start",
                 When::Protected => "protected",
                 When::Anytime => "any time",
             };

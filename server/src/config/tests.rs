@@ -387,6 +387,20 @@ fn config_set_is_all_or_nothing() {
 }
 
 #[test]
+fn what_a_start_decides_may_be_written_back_but_not_changed() {
+    let live = live("shards 3\naof-segment-size 1mb");
+    for (name, value) in [("shards", "3"), ("AOF-segment-size", "1048576"), ("appendonly", "yes")] {
+        set(&live, &[(name, value)]).unwrap();
+    }
+    for (name, value) in [("shards", "2"), ("AOF-segment-size", "2mb"), ("appendonly", "no")] {
+        let error = set(&live, &[(name, value)]).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("'{name}') - can't set immutable config")), "{error}");
+    }
+    // Where Redis says so whatever the value is, so does Quire.
+    assert!(set(&live, &[("databases", "16")]).is_err());
+}
+
+#[test]
 fn config_set_errors_are_redis_own() {
     let live = live("");
     let cases: &[(&[(&str, &str)], &str)] = &[

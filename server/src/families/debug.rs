@@ -1,7 +1,7 @@
 //! DEBUG: digests of the data set, sleeping, a disk that fails. Whatever else Redis' DEBUG can do
 //! is refused.
 
-use super::{ServerSpec, Step, allows, help, server_row};
+use super::{ServerSpec, Step, allows, debug_protocol, help, server_row};
 use crate::{
     dispatch::{everywhere::Task, gather::elements},
     net::connection::Connection,
@@ -58,6 +58,10 @@ fn debug(
             Reply::new(out, conn.session.resp3).ok();
             Ok(Step::Reply)
         }
+        (b"protocol", 3) => {
+            debug_protocol::write(args.get(2), &mut Reply::new(out, conn.session.resp3))?;
+            Ok(Step::Reply)
+        }
         (b"sleep", 3) => Ok(Step::Everywhere(Task::Sleep)),
         (b"config-rewrite-force-all", 2) => Ok(Step::RewriteConfig { all: true }),
         (b"digest", 2) => Ok(Step::Everywhere(Task::Digest)),
@@ -98,6 +102,10 @@ fn debug_help(conn: &Connection, out: &mut Vec<u8>) {
         "    Have writes or syncs of that shard's log fail with <errno>; 0 ends it.",
         "OBJECT <key>",
         "    Show low level info about `key` and associated value.",
+        "PROTOCOL <type>",
+        "    Reply with a test value of the specified type. <type> can be: string,",
+        "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
+        "    true, false.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys in background when they are not",
         "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",

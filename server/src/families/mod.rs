@@ -150,6 +150,7 @@ pub mod config;
 mod connection;
 mod database;
 pub mod debug;
+mod debug_protocol;
 mod durability;
 mod help;
 pub mod information;
