@@ -215,6 +215,13 @@ pub fn parse(text: &[u8]) -> Result<(Manifest, Trailer), FormatError> {
             }
             let entry = parse_entry(line).map_err(fail)?;
             order.check(&entry).map_err(fail)?;
+            // Escapes can make a line longer than it came: better refused now than by the start
+            // after the next switch.
+            let mut printed = Vec::new();
+            print_entry(&mut printed, &entry);
+            if printed.len() > LINE_BYTES_MAX {
+                return Err(fail("the line is too long when it is written again: shorten it"));
+            }
             manifest.files.push(entry);
         }
         at += line.len();

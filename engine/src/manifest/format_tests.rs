@@ -100,4 +100,8 @@ fn what_stock_refuses_is_refused_with_its_line() {
     let name = "a".repeat(1023 - "file  seq 1 type i".len());
     assert!(parse(format!("file {name} seq 1 type i\n").as_bytes()).is_ok());
     assert!(parse(format!("file a{name} seq 1 type i\n").as_bytes()).is_err());
+    // What is read can be written: bytes that need escapes count as long as they get.
+    let pair = |n: usize| format!("file a seq 1 type i k \"{}\"\n", "\u{1}".repeat(n));
+    assert!(parse(pair(249).as_bytes()).is_ok_and(|(m, _)| parse(&m.print()).is_ok()));
+    assert_eq!(error(&pair(250)).what, "the line is too long when it is written again: shorten it");
 }
