@@ -13,6 +13,7 @@ mod commands_table; // rows of the table, compared with what redis-server says o
 mod crash; // acknowledged writes of one log survive every crash of the simulated disk
 mod directories; // hand-built log directories, each in one odd state
 mod effects; // what is logged makes the same state again
+mod fuzzing; // what fuzzers run, on their seeds
 mod interop; // redis-server and redis-check-aof read our segments
 mod payloads; // what DUMP gives is Redis' own, and read by it
 mod rdb; // RDB files: stock Redis' read and written, older encodings, hostile bytes

@@ -12,6 +12,7 @@ mod configuration; // redis.conf, CONFIG, the log, the process and its superviso
 mod differential; // random scripts: no reply differs from stock Redis
 mod disk; // a full disk, a disk that reports errors
 mod families; // commands about connections and the server, compared with stock Redis
+mod fuzzing; // what fuzzers run, on their seeds
 mod interchange; // directories that move between Quire and stock Redis
 mod kill; // kill -9 under load, restart, nothing acknowledged is missing
 mod memory; // the limit of memory holds, whatever is evicted; what is said of memory is true
