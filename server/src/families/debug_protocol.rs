@@ -5,6 +5,7 @@ use quire_engine::command::{CommandError, Reply};
 const BIG_NUMBER: &str = "1234567999999999999999999999999999999";
 
 /// Writes the reply of that type.
+#[expect(clippy::approx_constant, reason = "Redis' test value, not pi")]
 pub(super) fn write(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), CommandError> {
     let three = |reply: &mut Reply<'_>| (0..3).for_each(|n| reply.int(n));
     match kind.to_ascii_lowercase().as_slice() {
