@@ -205,6 +205,13 @@ fn the_log_can_be_renamed_away_and_can_be_json() {
     assert!(lines("q.log").contains(" main None Received SIGTERM scheduling shutdown..."));
 }
 
+/// What INFO says of the supervisor.
+fn supervised_by(server: &ServerProcess) -> String {
+    let text = server.client().ask(&["INFO", "server"]).text();
+    let value = text.lines().find_map(|line| line.strip_prefix("process_supervised:"));
+    value.expect("INFO has the field").to_owned()
+}
+
 #[test]
 fn systemd_hears_when_the_server_is_ready_and_when_it_stops() {
     let dir = fresh_dir();
@@ -223,6 +230,7 @@ fn systemd_hears_when_the_server_is_ready_and_when_it_stops() {
                 command
             });
         assert_eq!(hear(), "STATUS=Ready to accept connections\nREADY=1\n");
+        assert_eq!(supervised_by(&server), "systemd");
         server.stop();
         assert_eq!(hear(), "STATUS=Syncing and sealing the log\nSTOPPING=1\n");
     }
@@ -231,6 +239,29 @@ fn systemd_hears_when_the_server_is_ready_and_when_it_stops() {
     assert!(!status.success() && said.contains("run Quire under systemd"), "{said}");
     let (status, said) = configured(dir.path(), "").with(&["--daemonize", "yes"]).start_refused();
     assert!(!status.success() && said.contains("service manager"), "{said}");
+}
+
+#[test]
+fn a_rewrite_that_finds_no_thread_is_refused_and_leaves_nobody_waiting() {
+    let dir = fresh_dir();
+    let server = configured(dir.path(), "").start();
+    assert_eq!(supervised_by(&server), "no");
+    let pid = server.pid().to_string();
+    let mut client = server.client();
+    assert!(client.ask(&["PING"]).is_ok());
+    // No address space for another stack.
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let size = size.and_then(|text| text.split_whitespace().next()).expect("the kernel says it");
+    let bytes = size.parse::<u64>().expect("a number of KiB") * 1024 + 64 * 1024;
+    run("prlimit", &["--pid", &pid, &format!("--as={bytes}:unlimited")]);
+    let refused = client.ask(&["CONFIG", "REWRITE"]);
+    assert!(
+        matches!(&refused, Reply::Error(e) if e.contains("Rewriting config file")),
+        "{refused:?}"
+    );
+    run("prlimit", &["--pid", &pid, "--as=unlimited:unlimited"]);
+    assert!(client.ask(&["CONFIG", "REWRITE"]).is_ok());
 }
 
 #[test]

@@ -216,6 +216,9 @@ fn rewrite(
     Ok(Step::RewriteConfig { all: false })
 }
 
+/// Enough for formatting some hundred lines.
+const REWRITE_STACK_BYTES: usize = 256 * 1024;
+
 /// Rewrites the file; the error is a reply.
 fn rewrite_file(path: &std::path::Path, config: &Config, all: bool) -> Result<(), String> {
     match replace_file(path, |old| rewritten(old, config, all)) {
@@ -241,6 +244,7 @@ impl Core {
         let shared = std::sync::Arc::clone(&self.shared);
         let path = shared.options.config_file.clone().unwrap_or_default();
         let thread = std::thread::Builder::new().name("config-rewrite".to_owned());
+        let thread = thread.stack_size(REWRITE_STACK_BYTES);
         let spawned = thread.spawn(move || {
             // Two at a time would both be whole, but the older one could win.
             static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -251,7 +255,9 @@ impl Core {
         });
         if let Err(error) = spawned {
             let result = Err(format!("ERR Rewriting config file: {}", preflight::reason(&error)));
-            self.global_done(origin, result, Vec::new());
+            // By mail: this connection is being served, so it cannot be found before its turn ends.
+            let done = Control::GlobalDone { origin, result, gates: Vec::new() };
+            self.shared.cores[origin.core].mailbox.post(done);
         }
     }
 

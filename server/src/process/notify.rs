@@ -42,6 +42,11 @@ pub fn find(supervised: Supervised) {
     }
 }
 
+/// Who supervises the server, as INFO names it: `systemd` where it is being told, else `no`.
+pub fn supervisor() -> &'static str {
+    if SUPERVISOR.get().is_some() { "systemd" } else { "no" }
+}
+
 fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
     let address = match name.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,

@@ -1,7 +1,9 @@
 //! Sections about the process: server, clients, replication, cpu, modules, cluster.
 
 use super::{Facts, Fields, flag};
-use crate::{families::REDIS_VERSION, observe::ticks::Ticks, runtime::shared::Counter};
+use crate::{
+    families::REDIS_VERSION, observe::ticks::Ticks, process::notify, runtime::shared::Counter,
+};
 use quire_engine::keyspace::{AccessClock, Tracking};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,7 +34,7 @@ pub(super) fn server(fields: &mut Fields, facts: Facts<'_>) {
     fields.add("monotonic_clock", Ticks::new().name());
     fields.add("multiplexing_api", "io_uring");
     fields.add("process_id", std::process::id());
-    fields.add("process_supervised", "no");
+    fields.add("process_supervised", notify::supervisor());
     fields.add("run_id", &shared.run_id);
     fields.add("tcp_port", config.port);
     fields.add("server_time_usec", now.as_micros());
