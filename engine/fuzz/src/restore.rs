@@ -67,6 +67,9 @@ pub fn any_bytes(data: &[u8]) {
         assert!(content(&driver.shard).is_empty(), "a refused payload leaves nothing");
         return;
     }
+    if has_minus_zero(&driver) {
+        return;
+    }
     let dumped = driver.execute_at(&["DUMP", "k"], NOW_MS);
     if dumped.starts_with(b"$") {
         let start = dumped.iter().position(|&b| b == b'\n').map_or(0, |at| at + 1);
@@ -84,4 +87,12 @@ pub fn any_bytes(data: &[u8]) {
         driver.execute_at(&words, NOW_MS);
     }
     assert_eq!(content(&driver.replayed()), content(&driver.shard), "what was logged makes it");
+}
+
+/// Whether a score is -0. As in Redis small sorted sets know one zero, big ones two: made again
+/// from its elements a sorted set may have the other.
+fn has_minus_zero(driver: &Driver) -> bool {
+    content(&driver.shard).iter().any(|(_, _, value, _)| {
+        value.starts_with(b"zset\n") && value.windows(4).any(|bytes| bytes == b"\n-0\0")
+    })
 }
