@@ -13,8 +13,8 @@ fn replay(target: &str, any_bytes: fn(&[u8])) {
     let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut seeds = 0;
     for entry in entries {
-        let path = entry.unwrap().path();
-        let seed = fs::read(&path).unwrap();
+        let path = entry.expect("the folder stays readable").path();
+        let seed = fs::read(&path).expect("seeds are files");
         println!("{}", path.display());
         for len in 0..seed.len().min(300) {
             any_bytes(&seed[..len]);

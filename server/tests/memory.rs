@@ -314,6 +314,42 @@ fn memory_usage_is_what_the_allocator_gives() {
             check(&mut client, &format!("{what} of {elements}"), keys, before);
         }
     }
+    let element = |n: i64| format!("an element {n}");
+    for (what, elements) in [("list", 20), ("list", 1000), ("stream", 1), ("stream", 400)] {
+        for pending in [false, true] {
+            if pending && what == "list" {
+                continue;
+            }
+            assert!(client.ask(&["FLUSHALL"]).is_ok());
+            let before = info(&mut client, "used_memory");
+            let keys = 40_000 / (elements + 15);
+            for n in 0..keys {
+                let key = format!("key:{n}");
+                let mut request = Vec::new();
+                for element in (0..elements).map(element) {
+                    match what {
+                        "list" => push_command(&mut request, &["RPUSH", &key, &element]),
+                        _ => push_command(&mut request, &["XADD", &key, "*", "field", &element]),
+                    }
+                }
+                let mut replies = elements;
+                if pending {
+                    push_command(&mut request, &["XGROUP", "CREATE", &key, "group", "0"]);
+                    for reader in 0..3 {
+                        let reader = format!("reader {reader}");
+                        let group = ["XREADGROUP", "GROUP", "group", &reader, "COUNT", "100"];
+                        let command = [&group[..], &["STREAMS", &key, ">"]].concat();
+                        push_command(&mut request, &command);
+                    }
+                    replies += 4;
+                }
+                client.send(&request).expect("the server reads");
+                (0..replies).for_each(|_| drop(client.receive().expect("the server answers")));
+            }
+            let what = format!("{what} of {elements}, pending: {pending}");
+            check(&mut client, &what, keys, before);
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod support; // processes, a client, the model of what was acknowledged
 mod blocking; // clients that wait for keys, beside stock Redis
 mod check; // quire-check: damage made by hand, what it says, what its repair makes of it
 mod clients; // programs people use: redis-cli, redis-benchmark, redis-py
+mod compatibility; // the page of what differs names every command that is missing
 mod configuration; // redis.conf, CONFIG, the log, the process and its supervisor
 mod differential; // random scripts: no reply differs from stock Redis
 mod disk; // a full disk, a disk that reports errors

@@ -5,6 +5,7 @@
 //! that Redis would: their bounds are by number of entries the same, by bytes nearly.
 
 mod block;
+mod footprint;
 mod group;
 mod id;
 mod load;
@@ -15,19 +16,14 @@ pub use group::{Consumer, ConsumerNo, Group, Pending};
 pub use id::{Id, Wish};
 
 use super::{Collection, Form, Limits, Object, ValueType, View};
-use crate::keyspace::{Shed, Value};
+use crate::keyspace::{Shed, Value, size_class};
 use block::Block;
 use std::{collections::BTreeMap, ops::Bound};
 
 /// Most bytes of an entry's texts together, and of a block whose size is not limited.
 pub const BLOCK_BYTES_MAX: usize = 1 << 30;
-/// What a block takes in the tree of blocks, bytes; its nodes are about two thirds full.
-const BLOCK_BYTES: usize = (size_of::<Id>() + size_of::<Block>()) * 3 / 2;
-/// What a group takes in the tree of groups besides its name, bytes.
-const GROUP_BYTES: usize = (size_of::<Box<[u8]>>() + size_of::<Group>()) * 3 / 2;
-
 /// A stream.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Stream {
     blocks: BTreeMap<Id, Block>,
     len: u64,
@@ -36,7 +32,7 @@ pub struct Stream {
     max_deleted_id: Id,
     entries_added: u64,
     groups: BTreeMap<Box<[u8]>, Group>,
-    /// Memory of blocks and groups.
+    /// Memory of what blocks and groups hold, the trees they are in not included.
     bytes: usize,
 }
 
@@ -144,7 +140,7 @@ impl Stream {
             }
         }
         let block = Block::new(id, pairs);
-        self.bytes += BLOCK_BYTES + block.memory_bytes();
+        self.bytes += block.memory_bytes();
         self.blocks.insert(id, block);
         self.added(id);
     }
@@ -239,7 +235,10 @@ impl Stream {
 
     fn drop_block(&mut self, first: Id) {
         if let Some(block) = self.blocks.remove(&first) {
-            self.bytes -= BLOCK_BYTES + block.memory_bytes();
+            self.bytes -= block.memory_bytes();
+        }
+        if self.blocks.is_empty() {
+            self.blocks = BTreeMap::new();
         }
     }
 
@@ -384,7 +383,7 @@ impl Stream {
         if self.groups.contains_key(name) {
             return false;
         }
-        self.bytes += GROUP_BYTES + name.len() + group.memory_bytes();
+        self.bytes += footprint::text(name.len()) + group.memory_bytes();
         self.groups.insert(name.into(), group);
         true
     }
@@ -392,13 +391,31 @@ impl Stream {
     /// Removes a group; false when there is none.
     pub fn remove_group(&mut self, name: &[u8]) -> bool {
         let Some(group) = self.groups.remove(name) else { return false };
-        self.bytes -= GROUP_BYTES + name.len() + group.memory_bytes();
+        self.bytes -= footprint::text(name.len()) + group.memory_bytes();
+        if self.groups.is_empty() {
+            self.groups = BTreeMap::new();
+        }
         true
     }
 
     /// Bytes of memory, itself included; constant time.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.bytes
+        size_class(size_of::<Self>())
+            + self.bytes
+            + footprint::tree::<Id, Block>(self.blocks.len())
+            + footprint::tree::<Box<[u8]>, Group>(self.groups.len())
+    }
+}
+
+impl Clone for Stream {
+    fn clone(&self) -> Self {
+        let memory = |blocks: &BTreeMap<Id, Block>| -> usize {
+            blocks.values().map(Block::memory_bytes).sum()
+        };
+        // A copied block has no room to spare.
+        let blocks = self.blocks.clone();
+        let bytes = self.bytes - memory(&self.blocks) + memory(&blocks);
+        Self { blocks, bytes, groups: self.groups.clone(), ..*self }
     }
 }
 

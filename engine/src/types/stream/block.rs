@@ -8,7 +8,7 @@
 //! Numbers and lengths of texts are varints. The number is relative to the first id's within its
 //! millisecond. Entries that are removed are marked and stay until the whole block goes.
 
-use super::Id;
+use super::{Id, footprint};
 
 const REMOVED: u8 = 1;
 const SAME_FIELDS: u8 = 2;
@@ -253,6 +253,6 @@ impl Block {
 
     /// Bytes of memory besides itself.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.capacity()
+        footprint::text(self.bytes.capacity())
     }
 }

@@ -3,13 +3,8 @@
 //! Invariant: an entry is pending in the group exactly when it is among one consumer's, the one
 //! that its record names.
 
-use super::Id;
+use super::{Id, footprint};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What a pending entry takes in both trees, bytes; nodes are about two thirds full.
-const PENDING_BYTES: usize = (2 * size_of::<Id>() + size_of::<Pending>()) * 3 / 2;
-/// What a consumer takes besides its name, twice, and its pending entries, bytes.
-const CONSUMER_BYTES: usize = size_of::<Option<Consumer>>() + 3 * size_of::<(Box<[u8]>, u32)>() / 2;
 
 /// Pending entries that are freed at once.
 const SHED_ENTRIES: usize = 64;
@@ -44,6 +39,11 @@ impl Consumer {
         self.pending.len()
     }
 
+    /// Bytes of the tree of its pending entries.
+    fn tree_bytes(&self) -> usize {
+        footprint::tree::<Id, ()>(self.pending.len())
+    }
+
     /// Ids of its pending entries from `start` on.
     pub fn pending_from(&self, start: Id) -> impl Iterator<Item = Id> {
         self.pending.range(start..).copied()
@@ -65,7 +65,8 @@ pub struct Group {
     /// By name, in order.
     names: BTreeMap<Box<[u8]>, u32>,
     consumers: Vec<Option<Consumer>>,
-    name_bytes: usize,
+    /// Memory of consumers' names, and of the trees of what is pending for each.
+    consumer_bytes: usize,
 }
 
 impl Group {
@@ -77,7 +78,7 @@ impl Group {
             pending: BTreeMap::new(),
             names: BTreeMap::new(),
             consumers: Vec::new(),
-            name_bytes: 0,
+            consumer_bytes: 0,
         }
     }
 
@@ -138,7 +139,7 @@ impl Group {
         });
         self.consumers[at] = Some(consumer);
         self.names.insert(name.into(), at as u32);
-        self.name_bytes += 2 * name.len();
+        self.consumer_bytes += 2 * footprint::text(name.len());
         (ConsumerNo(at as u32), true)
     }
 
@@ -146,10 +147,16 @@ impl Group {
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let no = self.names.remove(name)?;
         let consumer = self.consumers[no as usize].take()?;
-        self.name_bytes -= 2 * name.len();
+        self.consumer_bytes -= 2 * footprint::text(name.len()) + consumer.tree_bytes();
         consumer.pending.iter().for_each(|id| {
             self.pending.remove(id);
         });
+        if self.pending.is_empty() {
+            self.pending = BTreeMap::new();
+        }
+        if self.names.is_empty() {
+            self.names = BTreeMap::new();
+        }
         Some(consumer.pending.len())
     }
 
@@ -158,21 +165,30 @@ impl Group {
         let record = Pending { delivered_ms, deliveries, consumer: to.0 };
         if let Some(before) = self.pending.insert(id, record)
             && before.consumer != to.0
-            && let Some(consumer) = &mut self.consumers[before.consumer as usize]
         {
-            consumer.pending.remove(&id);
+            self.edit_pending(before.consumer, |pending| pending.remove(&id));
         }
-        if let Some(consumer) = &mut self.consumers[to.0 as usize] {
-            consumer.pending.insert(id);
+        self.edit_pending(to.0, |pending| pending.insert(id));
+    }
+
+    /// Changes what is pending for a consumer, if it is there.
+    fn edit_pending(&mut self, consumer: u32, edit: impl FnOnce(&mut BTreeSet<Id>) -> bool) {
+        let Some(consumer) = &mut self.consumers[consumer as usize] else { return };
+        self.consumer_bytes -= consumer.tree_bytes();
+        edit(&mut consumer.pending);
+        if consumer.pending.is_empty() {
+            consumer.pending = BTreeSet::new();
         }
+        self.consumer_bytes += consumer.tree_bytes();
     }
 
     /// An entry is pending no more; false when it was not.
     pub fn acknowledge(&mut self, id: Id) -> bool {
         let Some(record) = self.pending.remove(&id) else { return false };
-        if let Some(consumer) = &mut self.consumers[record.consumer as usize] {
-            consumer.pending.remove(&id);
+        if self.pending.is_empty() {
+            self.pending = BTreeMap::new();
         }
+        self.edit_pending(record.consumer, |pending| pending.remove(&id));
         true
     }
 
@@ -185,8 +201,11 @@ impl Group {
         !some.is_empty()
     }
 
-    /// Bytes of memory besides itself; constant time, nodes of trees by their usual filling.
+    /// Bytes of memory besides itself; constant time.
     pub fn memory_bytes(&self) -> usize {
-        self.pending.len() * PENDING_BYTES + self.names.len() * CONSUMER_BYTES + self.name_bytes
+        footprint::tree::<Id, Pending>(self.pending.len())
+            + footprint::tree::<Box<[u8]>, u32>(self.names.len())
+            + footprint::vector::<Option<Consumer>>(self.consumers.len())
+            + self.consumer_bytes
     }
 }
