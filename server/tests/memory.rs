@@ -322,17 +322,21 @@ fn memory_usage_is_what_the_allocator_gives() {
             }
             assert!(client.ask(&["FLUSHALL"]).is_ok());
             let before = info(&mut client, "used_memory");
-            let keys = 40_000 / (elements + 15);
+            let keys = (160_000 / elements).min(8000);
             for n in 0..keys {
                 let key = format!("key:{n}");
-                let mut request = Vec::new();
-                for element in (0..elements).map(element) {
-                    match what {
-                        "list" => push_command(&mut request, &["RPUSH", &key, &element]),
-                        _ => push_command(&mut request, &["XADD", &key, "*", "field", &element]),
+                let texts: Vec<String> = (0..elements).map(element).collect();
+                let (mut request, mut replies) = (Vec::new(), 1);
+                if what == "list" {
+                    let texts = texts.iter().map(String::as_str);
+                    let command: Vec<&str> = ["RPUSH", &key].into_iter().chain(texts).collect();
+                    push_command(&mut request, &command);
+                } else {
+                    replies = elements;
+                    for text in &texts {
+                        push_command(&mut request, &["XADD", &key, "*", "field", text]);
                     }
                 }
-                let mut replies = elements;
                 if pending {
                     push_command(&mut request, &["XGROUP", "CREATE", &key, "group", "0"]);
                     for reader in 0..3 {
