@@ -8,4 +8,5 @@ pub mod librarian; // the manifest's owner when operations fail
 mod lives; // random lives of whole servers, one on what is left of the other
 mod real; // whole lives on a real disk
 pub mod segments; // segments and directories, byte by byte
-mod stock; // directories handed to and fro between us and stock Redis
+mod stock;
+mod transactions; // over several shards: whole or not at all, whatever is left of their logs // directories handed to and fro between us and stock Redis

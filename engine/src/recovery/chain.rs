@@ -27,9 +27,7 @@
 //! | m | damage between two commits that follow each other in one file | refuse: no crash does that |
 //! | n | commits of other runs, shards or files | nothing: a break if something else was due; but a file that begins with one of another listed file is not the listed one: refuse (`judge.rs`) |
 //!
-//! Cross-shard transactions will narrow the cut: [`judge`] will take the LSN that the closure
-//! over all shards allows, treat it as a break without proof, and skip that where row i or h says
-//! that a stock server has made the log history.
+//! Transactions over several shards narrow what is kept afterwards (`transactions.rs`).
 
 use super::{
     Proof, RecoveryError, Refusal,
@@ -84,6 +82,8 @@ pub struct Ruling {
     pub first_lsn: Lsn,
     /// Commits kept.
     pub commits: u64,
+    /// Valid commits are cut off: a transaction in them is not whole.
+    pub cuts_commits: bool,
     /// It holds commands of a stock server, to be replayed behind the epoch.
     pub commands: bool,
     /// A stock server has appended since we wrote to it last, and no end-of-log line says that
@@ -224,6 +224,7 @@ impl Walk<'_> {
             seal: (!state.sealed).then_some(line),
             first_lsn: state.first_lsn,
             commits: state.commits,
+            cuts_commits: false,
             commands: state.commands,
             taken_over: state.taken_over,
         })

@@ -45,6 +45,15 @@ pub enum Refusal {
         /// What proves that it had been stable.
         proof: Proof,
     },
+    /// A transaction over several shards that a shard's log lacks although it had been stable there.
+    LostTransaction {
+        /// The transaction.
+        id: u64,
+        /// The shard.
+        shard: usize,
+        /// The file that says so.
+        named_in: String,
+    },
     /// A log of an earlier run that has no end-of-log line although a later run followed.
     Unsealed,
     /// A file that says that the log before it ended otherwise than it did.
@@ -182,6 +191,7 @@ impl Refusal {
             Refusal::Missing => "missing-file",
             Refusal::DuplicateNumber { .. } => "duplicate-number",
             Refusal::Rot { .. } => "rot",
+            Refusal::LostTransaction { .. } => "lost-transaction",
             Refusal::Unsealed => "lost-end-line",
             Refusal::Contradiction { .. } => "contradiction",
             Refusal::Between(_) => "damage-between-commits",
@@ -225,6 +235,7 @@ impl Refusal {
             | Refusal::Missing
             | Refusal::DuplicateNumber { .. }
             | Refusal::Rot { .. }
+            | Refusal::LostTransaction { .. }
             | Refusal::Unsealed
             | Refusal::Contradiction { .. }
             | Refusal::Between(_)
@@ -263,6 +274,11 @@ impl fmt::Display for Refusal {
                      changed stable data"
                 )
             }
+            Refusal::LostTransaction { id, shard, named_in } => write!(
+                f,
+                "the log of shard {shard} ends before transaction {id}, although {named_in} says \
+                 that it had been stable on all its shards: the disk lost or changed stable data"
+            ),
             Refusal::Unsealed => f.write_str(
                 "this log of an earlier run has lost its end-of-log line, the disk lost or \
                  changed stable data",

@@ -8,6 +8,7 @@ use super::{
     plan::{Plan, PlannedFile, Role},
     scan::{Fault, Piece, Scan},
     stages::Content,
+    transactions::TransactionCut,
 };
 use crate::{
     aof::{Lsn, header::EndLine},
@@ -44,6 +45,8 @@ pub struct Verdict {
     pub first_lsn: Option<Lsn>,
     /// Commits kept.
     pub commits: u64,
+    /// Valid commits are cut off, with a transaction that is not whole.
+    pub cuts_commits: bool,
     /// What it is to the order of replay.
     pub content: Content,
 }
@@ -61,6 +64,10 @@ pub struct Verdicts {
     pub files: Vec<Verdict>,
     /// Where logs were cut.
     pub cuts: Vec<Cut>,
+    /// Where they were cut because of transactions that are not whole.
+    pub transaction_cuts: Vec<TransactionCut>,
+    /// The first such transaction that is kept, because a stock server has built on it.
+    pub torn_history: Option<u64>,
     /// The file a stock server has appended to since our last run.
     pub taken_over: Option<String>,
 }
@@ -83,6 +90,10 @@ pub struct Judged {
     pub files: Vec<Option<Verdict>>,
     /// Every shard's log.
     pub chains: Vec<JudgedChain>,
+    /// Where logs are cut because of transactions that are not whole.
+    pub transaction_cuts: Vec<TransactionCut>,
+    /// The first such transaction that is kept, because a stock server has built on it.
+    pub torn_history: Option<u64>,
     /// What must be refused, first what recovery would say, with the chain it is about.
     pub refusals: Vec<(Option<usize>, RecoveryError)>,
     /// The file a stock server has appended to since our last run.
@@ -107,6 +118,8 @@ impl Judged {
         Verdicts {
             files: self.files.into_iter().flatten().collect(),
             cuts: outcomes.filter_map(|judged| judged.cut).collect(),
+            transaction_cuts: self.transaction_cuts,
+            torn_history: self.torn_history,
             taken_over: self.taken_over,
         }
     }
@@ -122,6 +135,8 @@ pub fn judge(plan: &Plan, files: &[Scanned]) -> Judged {
     let mut judged = Judged {
         files: vec![None; files.len()],
         chains: Vec::new(),
+        transaction_cuts: Vec::new(),
+        torn_history: None,
         refusals: Vec::new(),
         taken_over: None,
     };
@@ -151,6 +166,7 @@ pub fn judge(plan: &Plan, files: &[Scanned]) -> Judged {
             Role::Segment { .. } => {}
         }
     }
+    judged.judge_transactions(files);
     judged.check_taken_over(files);
     judged
 }
@@ -212,21 +228,23 @@ fn find_stranger(files: &[Scanned], members: &[usize]) -> Result<(), RecoveryErr
 }
 
 fn plain(keep: u64, content: Content) -> Verdict {
-    Verdict { keep, seal: None, first_lsn: None, commits: 0, content }
+    Verdict { keep, seal: None, first_lsn: None, commits: 0, cuts_commits: false, content }
 }
 
-fn verdict(shard: u16, run: u64, ruling: &Ruling) -> Verdict {
+pub(super) fn verdict(shard: u16, run: u64, ruling: &Ruling) -> Verdict {
     let run = (run != 0).then_some(run);
     Verdict {
         keep: ruling.keep,
         seal: ruling.seal,
         first_lsn: Some(ruling.first_lsn),
         commits: ruling.commits,
+        cuts_commits: ruling.cuts_commits,
         content: Content::Segment { shard, run, commands: ruling.commands },
     }
 }
 
-fn last_run(files: &[Scanned]) -> Option<u64> {
+/// The run that was the last to write.
+pub(super) fn last_run(files: &[Scanned]) -> Option<u64> {
     files.iter().rev().map(Scanned::run).find(|&run| run != 0)
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! manifest + listing -> plan.rs (what to read) -> load/ (the snapshot the log builds on)
 //!   -> scan.rs (what stands in the logs; rdb.rs)
-//!   -> judge.rs (chain.rs: where each shard's log ends; foreign.rs: a stock server's files)
+//!   -> judge.rs (chain.rs: where each shard's log ends; foreign.rs: a stock server's files;
+//!      transactions.rs: what several logs have only together)
 //!   -> seal (cut, end-of-log line, sync: all logs, before anything else)
 //!   -> stages.rs (order) -> replay.rs / parallel.rs -> keys.rs
 //!   -> open.rs (this run's first segments, the new manifest, leftovers deleted)
@@ -18,14 +19,11 @@
 //! * The number of shards that wrote the log does not matter.
 //!
 //! `check/` looks at a directory with the same code and says everything it finds.
-//!
-//! Cross-shard transactions will add one step between judging the chains and sealing: a
-//! transaction missing on a participant is cut on all of them, transitively, which narrows the
-//! chains' ends (`chain::judge` again, with a limit) until nothing changes.
 
 mod adopt;
 mod chain;
 pub mod check;
+mod cutting;
 mod error;
 mod foreign;
 mod judge;
@@ -42,6 +40,7 @@ mod snapshot;
 mod stages;
 mod start;
 mod summary;
+mod transactions;
 
 pub use chain::Cut;
 pub use error::{Proof, RecoveryError, Refusal};
@@ -52,6 +51,7 @@ pub use scan::Fault;
 pub use snapshot::load_snapshot;
 pub use start::{Start, StartError, Started, start};
 pub use summary::Summary;
+pub use transactions::TransactionCut;
 
 use crate::{
     aof::{header::END_BYTES, reader::Expect, seal_segment},
@@ -195,15 +195,27 @@ async fn scan_files<S: Storage, R: Readers>(
     let loaded = |at| loaded.filter(|_| at == 0);
     if let Some(team) = team {
         return parallel::for_each(team, plan.files.len(), async |storage, at| {
-            let last = at + 1 == plan.files.len();
-            scan_file(storage, &plan.files[at], loaded(at), last, rules, progress).await
+            scan_to_recover(storage, plan, at, loaded(at), rules, progress).await
         });
     }
     let mut scanned = Vec::with_capacity(plan.files.len());
-    for (at, file) in plan.files.iter().enumerate() {
-        let last = at + 1 == plan.files.len();
-        scanned.push(scan_file(storage, file, loaded(at), last, rules, progress).await?);
+    for at in 0..plan.files.len() {
+        scanned.push(scan_to_recover(storage, plan, at, loaded(at), rules, progress).await?);
     }
+    Ok(scanned)
+}
+
+async fn scan_to_recover<S: Storage>(
+    storage: &S,
+    plan: &Plan,
+    at: usize,
+    loaded: Option<u64>,
+    rules: Rules,
+    progress: &Progress,
+) -> Result<Scanned, RecoveryError> {
+    let last = at + 1 == plan.files.len();
+    let mut scanned = scan_file(storage, &plan.files[at], loaded, last, rules, progress).await?;
+    scanned.scan.parts.forget_stable();
     Ok(scanned)
 }
 
@@ -251,6 +263,15 @@ async fn seal_files<S: Storage>(
     scanned: &[Scanned],
     verdicts: &[Verdict],
 ) -> Result<Vec<Sealed>, RecoveryError> {
+    // ORDER: valid commits go from the last file to the first, each cut stable before the next, and
+    // all of them before the first end-of-log line. A crash in between leaves logs that have only
+    // become shorter: had an earlier file been cut first, what still stands in a later one would
+    // look like proof that the disk had lost what was cut.
+    for (scanned, verdict) in scanned.iter().zip(verdicts).rev() {
+        if verdict.cuts_commits {
+            cutting::cut(storage, scanned, verdict.keep).await?;
+        }
+    }
     let mut sealed = Vec::with_capacity(scanned.len());
     for (scanned, verdict) in scanned.iter().zip(verdicts) {
         let bytes = seal_file(storage, scanned, verdict).await?;
@@ -370,6 +391,8 @@ fn finish(
         loaded: progress.keys(),
         keys: keyspaces.iter().map(|keyspace| keyspace.len() as u64).sum(),
         cuts: verdicts.cuts.clone(),
+        transaction_cuts: verdicts.transaction_cuts.clone(),
+        torn_history: verdicts.torn_history,
         taken_over: verdicts.taken_over.clone(),
         adopted: None,
         ours: plan.ours,

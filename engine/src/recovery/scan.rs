@@ -6,7 +6,7 @@
 
 pub use crate::aof::reader::Fault;
 
-use super::{Progress, RecoveryError};
+use super::{Progress, RecoveryError, transactions::Parts};
 use crate::{
     aof::{
         Lsn,
@@ -89,6 +89,8 @@ pub struct Scan {
     pub pieces: Vec<Piece>,
     /// Damage at the end that a stock server has appended to: where it begins.
     pub overwritten: Option<u64>,
+    /// Its parts of transactions over several shards.
+    pub parts: Parts,
     /// The whole, valid commit of another run, shard or file that it begins with.
     pub stranger: Option<Header>,
 }
@@ -120,6 +122,7 @@ pub async fn scan<S: Storage>(
     let file = storage.open(name).await?;
     let mut reader = SegmentReader::new(expect, bytes).starting_at(from);
     let mut builder = Builder { pieces: Vec::new(), in_multi: false, commands: 0, gap_max };
+    let (mut parts, mut commits) = (Parts::default(), 0);
     loop {
         let damaged = match reader.next_item() {
             Item::More => {
@@ -131,6 +134,8 @@ pub async fn scan<S: Storage>(
             Item::End => break,
             Item::Commit { offset, header, body } => {
                 let end = offset + HEADER_BYTES as u64 + body.len() as u64;
+                parts.note(body, header.first_lsn, offset, commits);
+                commits += 1;
                 builder.commit(Commits {
                     start: offset,
                     end,
@@ -155,7 +160,7 @@ pub async fn scan<S: Storage>(
         builder.pieces.push(damaged);
         reader.resync();
     }
-    let mut scan = Scan { run: reader.run(), pieces: builder.pieces, ..Scan::default() };
+    let mut scan = Scan { run: reader.run(), pieces: builder.pieces, parts, ..Scan::default() };
     if let Some(&Piece::Damage { offset: 0, fault: Fault::Foreign }) = scan.pieces.first() {
         scan.stranger = stranger(storage, &file, bytes).await?;
     }

@@ -1,6 +1,6 @@
 //! What a recovery found, for the operator.
 
-use super::{Cut, Phase};
+use super::{Cut, Phase, TransactionCut};
 use std::{path::PathBuf, time::Duration};
 
 /// What a recovery found.
@@ -22,6 +22,10 @@ pub struct Summary {
     pub keys: u64,
     /// Where unsynced tails were cut.
     pub cuts: Vec<Cut>,
+    /// Where logs were cut because of transactions that were not whole.
+    pub transaction_cuts: Vec<TransactionCut>,
+    /// The first such transaction that was kept, because a stock server had built on it.
+    pub torn_history: Option<u64>,
     /// The file a stock server has appended to since our last run.
     pub taken_over: Option<String>,
     /// The log of an older Redis that has become the directory's base.
@@ -48,6 +52,13 @@ impl Summary {
         for cut in &self.cuts {
             lines.push(cut_line(cut));
         }
+        lines.extend(self.transaction_cuts.iter().map(transaction_line));
+        if let Some(id) = self.torn_history {
+            lines.push(format!(
+                "Transaction {id} was not whole when the server died; it is kept, and what came \
+                 behind it, because a Redis server has loaded it since"
+            ));
+        }
         if let Some(file) = &self.taken_over {
             lines.push(format!(
                 "A Redis server has appended to {file}: its commands were replayed behind ours"
@@ -66,6 +77,14 @@ impl Summary {
         lines.push(format!("Time: {}", phases.join(", ")));
         lines
     }
+}
+
+fn transaction_line(cut: &TransactionCut) -> String {
+    let TransactionCut { shard, file, offset, last_lsn, commits, id, missing_on, .. } = cut;
+    format!(
+        "Shard {shard}: cut at offset {offset} of {file} behind LSN {last_lsn}, because \
+         transaction {id} had not reached the log of shard {missing_on}: {commits} commits dropped"
+    )
 }
 
 fn cut_line(cut: &Cut) -> String {

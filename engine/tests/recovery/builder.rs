@@ -103,7 +103,7 @@ pub fn keys_of(keyspaces: &[Keyspace]) -> Keys {
     keys
 }
 
-fn flat(keys: &Keys) -> Vec<(String, String)> {
+pub fn flat(keys: &Keys) -> Vec<(String, String)> {
     let mut flat: Vec<_> = keys
         .iter()
         .map(|((db, key), (value, _))| {
@@ -115,7 +115,7 @@ fn flat(keys: &Keys) -> Vec<(String, String)> {
     flat
 }
 
-fn owned(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+pub fn owned(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut owned: Vec<_> =
         expected.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     owned.sort();

@@ -14,7 +14,7 @@ use quire_engine::{
     },
 };
 
-fn look(disk: &SimDisk) -> Checked {
+pub fn look(disk: &SimDisk) -> Checked {
     let team = Team { readers: &Simulated(disk), threads: 2 };
     run(check(disk, &team, &Names::default(), &Progress::new())).unwrap()
 }
@@ -25,7 +25,7 @@ fn loaded(disk: &SimDisk, checked: &Checked) -> Result<u64, String> {
     loaded.map(|(loaded, _)| loaded.keys).map_err(|error| error.to_string())
 }
 
-fn copy(disk: &SimDisk) -> SimDisk {
+pub fn copy(disk: &SimDisk) -> SimDisk {
     let copy = SimDisk::new();
     contents(disk).iter().for_each(|(name, bytes)| copy.put(name, bytes));
     copy

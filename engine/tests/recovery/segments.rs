@@ -2,7 +2,7 @@
 
 use quire_engine::{
     aof::{
-        Lsn,
+        Lsn, Transaction, TransactionLine,
         header::{EndLine, HEADER_BYTES, Header, filler},
     },
     io::{Method, sim::SimDisk},
@@ -85,6 +85,19 @@ impl Segment {
     /// A commit with one batch per line.
     pub fn commit(mut self, lines: &[&str]) -> Self {
         self.push_commit(&body(lines), lines.len() as u32);
+        self
+    }
+
+    /// A commit that is a part of transaction `id` of these shards; a marker if there is no line.
+    /// `stable`: all transactions below that are said to be stable.
+    pub fn part(mut self, id: u64, stable: u64, shards: &[usize], lines: &[&str]) -> Self {
+        let transaction = Transaction { id, participants: shards.iter().copied().collect() };
+        let line = TransactionLine { transaction, stable_below: stable };
+        let mut text = line.encode().to_vec();
+        if !lines.is_empty() {
+            text.extend_from_slice(&body(lines));
+        }
+        self.push_commit(&text, 1);
         self
     }
 

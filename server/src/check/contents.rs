@@ -2,7 +2,7 @@
 
 use super::json::Json;
 use quire_engine::{
-    aof::CommandReader,
+    aof::{CommandReader, TransactionLine},
     command::Args,
     io::system::{SystemStorage, run_ready},
     manifest::Names,
@@ -50,6 +50,17 @@ fn print_line(out: &mut impl Write, seen: &Seen<'_>, commands: bool) -> std::io:
                  synced {synced}, run {:016x}",
                 header.run
             )?;
+            if let Some(TransactionLine { transaction, stable_below }) = seen.transaction() {
+                let shards: Vec<_> =
+                    transaction.participants.iter().map(|s| s.to_string()).collect();
+                writeln!(
+                    out,
+                    "{:>12}    transaction {} of shards {}, all below {stable_below} stable",
+                    "",
+                    transaction.id,
+                    shards.join(", ")
+                )?;
+            }
             if commands {
                 for command in texts(body) {
                     writeln!(out, "{:>12}    {command}", "")?;
@@ -82,6 +93,15 @@ fn item_json(seen: &Seen<'_>, commands: bool) -> Json {
                 ("synced", header.synced.into()),
                 ("run", format!("{:016x}", header.run).into()),
             ]);
+            if let Some(TransactionLine { transaction, stable_below }) = seen.transaction() {
+                let shards = transaction.participants.iter().map(|shard| (shard as u64).into());
+                let line = vec![
+                    ("id", transaction.id.into()),
+                    ("shards", shards.collect()),
+                    ("stable_below", stable_below.into()),
+                ];
+                fields.push(("transaction", Json::Object(line)));
+            }
             if commands {
                 fields.push(("commands", texts(body).into_iter().map(Json::from).collect()));
             }

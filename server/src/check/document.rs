@@ -71,6 +71,7 @@ fn shard(shard: &ShardReport) -> Json {
         ("commits", shard.commits.into()),
         ("first_lsn", shard.lsns.map(|lsns| lsns.0).into()),
         ("last_lsn", shard.lsns.map(|lsns| lsns.1).into()),
+        ("transactions", shard.transactions.into()),
         ("synced", shard.synced.into()),
         ("settled", shard.settled.into()),
         ("state", shard.state.name().into()),

@@ -3,6 +3,7 @@
 use super::Stretch;
 use crate::{
     aof::{
+        TransactionLine,
         header::{END_BYTES, EndLine, Header},
         reader::{Expect, Fault, Item, SegmentReader},
     },
@@ -52,6 +53,12 @@ pub enum Seen<'a> {
 }
 
 impl Seen<'_> {
+    /// The transaction over several shards that a commit begins with a part of.
+    pub fn transaction(&self) -> Option<TransactionLine> {
+        let Seen::Commit { body, .. } = self else { return None };
+        TransactionLine::at_start_of(body)
+    }
+
     /// The stretch of a commit.
     pub fn stretch(&self) -> Option<Stretch> {
         let Seen::Commit { header, .. } = self else { return None };

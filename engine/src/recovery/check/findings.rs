@@ -16,6 +16,7 @@ use crate::{
         plan::{Plan, Role},
         scan::{Commits, Piece},
         stages::Content,
+        transactions::TransactionCut,
     },
 };
 
@@ -41,10 +42,17 @@ pub(super) fn report(found: &Found<'_>, judged: &Judged, refusals: &[RecoveryErr
             findings.push(torn(found.scanned, chain, cut));
         }
     }
+    findings.extend(judged.transaction_cuts.iter().map(incomplete));
     findings.extend(torn_commands(found, judged));
     findings.extend(notes(found, judged));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let shard = |(at, chain): (usize, &JudgedChain)| shard(found, chain, refused_chain(at));
+    let narrowed = |chain: &JudgedChain| {
+        let of = |cut: &TransactionCut| cut.run == chain.run && cut.shard == chain.shard;
+        judged.transaction_cuts.iter().any(of)
+    };
+    let shard = |(at, chain): (usize, &JudgedChain)| {
+        shard(found, chain, refused_chain(at), narrowed(chain))
+    };
     let listed = found.plan.manifest.files.iter().filter(|entry| entry.kind != Kind::History);
     Report {
         manifest: found.plan.found,
@@ -126,6 +134,34 @@ fn torn(scanned: &[Scanned], chain: &JudgedChain, cut: &Cut) -> Finding {
         behind: None,
         what: format!(
             "{what}; nothing says that it had been synced, so it is the end a crash left behind"
+        ),
+        way_out: "start Quire, which cuts it off, or run quire-check --fix".to_owned(),
+        repairable: Repairable::Yes,
+    }
+}
+
+fn incomplete(cut: &TransactionCut) -> Finding {
+    let shards: Vec<_> = cut.participants.iter().map(|shard| shard.to_string()).collect();
+    Finding {
+        severity: Severity::Torn,
+        kind: "incomplete-transaction",
+        file: cut.file.clone(),
+        offset: Some(cut.offset),
+        run: Some(cut.run),
+        shard: Some(cut.shard),
+        lost: Some(Stretch {
+            first: cut.last_lsn + 1,
+            last: Some(cut.dropped_lsn),
+            commits: cut.commits,
+            bytes: cut.bytes,
+        }),
+        behind: None,
+        what: format!(
+            "transaction {} of shards {} had not reached the log of shard {} when the server \
+             died; it is dropped on all of them, with what follows it",
+            cut.id,
+            shards.join(", "),
+            cut.missing_on
         ),
         way_out: "start Quire, which cuts it off, or run quire-check --fix".to_owned(),
         repairable: Repairable::Yes,
@@ -303,6 +339,13 @@ fn notes(found: &Found<'_>, judged: &Judged) -> Vec<Finding> {
         let what = "the manifest was not written by Quire, so it has no checksum";
         note("foreign-manifest", &manifest, what, "none is needed: it is read as Redis does");
     }
+    if let Some(id) = judged.torn_history {
+        let what = format!(
+            "transaction {id} had not reached all its shards; it stays, because a Redis server has \
+             loaded it since"
+        );
+        note("incomplete-history", &manifest, &what, "none is possible");
+    }
     if let Some(file) = &judged.taken_over {
         let what = "a Redis server has appended to it; its commands count behind Quire's";
         note("redis-appended", file, what, "none is needed");
@@ -364,7 +407,7 @@ fn is_sealed(scanned: &Scanned) -> bool {
     scanned.scan.pieces.iter().any(|piece| matches!(piece, Piece::End { .. }))
 }
 
-fn shard(found: &Found<'_>, chain: &JudgedChain, refused: bool) -> ShardReport {
+fn shard(found: &Found<'_>, chain: &JudgedChain, refused: bool, narrowed: bool) -> ShardReport {
     let members = || chain.members.iter().map(|&at| &found.scanned[at]);
     let claims = members().flat_map(|s| &s.scan.pieces).map(|piece| match piece {
         Piece::Commits(commits) => commits.synced,
@@ -381,7 +424,7 @@ fn shard(found: &Found<'_>, chain: &JudgedChain, refused: bool) -> ShardReport {
     };
     let state = match () {
         () if refused => State::Damaged,
-        () if cut => State::Torn,
+        () if cut || narrowed => State::Torn,
         () if whole => State::Clean,
         () => State::Open,
     };
@@ -392,6 +435,7 @@ fn shard(found: &Found<'_>, chain: &JudgedChain, refused: bool) -> ShardReport {
         bytes: members().map(|s| s.file.bytes).sum(),
         commits: members().flat_map(commits).map(|c| c.count).sum(),
         lsns: range(members().flat_map(commits)),
+        transactions: members().map(|s| s.scan.parts.count).sum(),
         synced: claims.chain(began).max().unwrap_or(0),
         settled,
         state,

@@ -19,7 +19,7 @@ use crate::{
     manifest::{Entry, Kind, Names, OurFile, switch},
     recovery::{
         RecoveryError, Refusal,
-        judge::{Judged, JudgedChain, Scanned, Verdict},
+        judge::{Judged, JudgedChain, Scanned, Verdict, last_run},
         plan::{Plan, Role},
         seal_files, sealed_entry,
         stages::Content,
@@ -124,6 +124,7 @@ pub(super) fn forgivable(
             let segment = entry.filter(|entry| entry.kind == Kind::Incr && entry.run.is_some());
             segment.and_then(|entry| entry.run)
         }
+        (Refusal::LostTransaction { .. }, _) => last_run(scanned),
         _ => None,
     };
     let Some(run) = run else { return false };

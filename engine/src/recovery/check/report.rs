@@ -146,6 +146,8 @@ pub struct ShardReport {
     pub commits: u64,
     /// First and last LSN of them.
     pub lsns: Option<(Lsn, Lsn)>,
+    /// Parts of transactions over several shards among them.
+    pub transactions: u64,
     /// Highest LSN that something valid says was on stable storage; 0: none.
     pub synced: Lsn,
     /// Highest LSN that survives recovery; `None`: it would refuse and nothing can be told.
