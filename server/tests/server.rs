@@ -23,5 +23,5 @@ mod refusal; // starts that must not happen, and the sentence that says why
 mod saving; // snapshots and checkpoints of a running server
 mod scattered; // keys of one command on several shards
 mod stress; // sleeping and waking of the loop under bursts and gaps
-mod transactions; // MULTI, EXEC, WATCH over one shard and several
+mod transactions; // MULTI, EXEC, WATCH: whole or not at all, for everybody and over a crash
 mod wire; // bytes on the wire, compared with stock Redis

@@ -1,5 +1,5 @@
 //! MULTI, EXEC, WATCH and commands on several keys: as in stock Redis, and whole or not at all on
-//! every shard, for everybody.
+//! every shard, for everybody and over a crash.
 
 use crate::support::{
     client::{Client, Reply},
@@ -9,7 +9,7 @@ use crate::support::{
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 const SHARDS: [&str; 3] = ["1", "2", "4"];
@@ -148,4 +148,51 @@ fn a_sum_over_several_shards_is_the_same_for_every_reader() {
         assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred");
         server.stop();
     }
+}
+
+/// One round: transfers, kill -9, restart with another number of shards.
+fn transfers_survive(policy: &[&str]) {
+    let rounds = match std::env::var("QUIRE_KILL_ROUNDS") {
+        Ok(text) => text.parse().expect("QUIRE_KILL_ROUNDS is a number"),
+        Err(_) => 4,
+    };
+    let dir = fresh_dir();
+    let mut dice = Dice(seed());
+    let launch = |round: usize| {
+        Launch::quire(dir.path()).with(&["--shards", ["4", "2", "3"][round % 3]]).with(policy)
+    };
+    let mut server = launch(0).start();
+    fill(&mut server.client());
+    for round in 1..=rounds {
+        let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), dice.roll(u64::MAX));
+        let work = Duration::from_millis(50 + dice.roll(200));
+        thread::scope(|scope| {
+            for n in 0..4 {
+                let client = server.client();
+                let (stop, done) = (&stop, &done);
+                scope.spawn(move || {
+                    let dice = Dice(seed.wrapping_add(n));
+                    done.fetch_add(transfer(client, dice, stop), Ordering::Relaxed)
+                });
+            }
+            thread::sleep(work);
+            server.kill();
+        });
+        assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred in round {round}");
+        server = launch(round).start();
+        let found = balances(&mut server.client());
+        let sum: i64 = found.iter().sum();
+        assert_eq!(sum, EACH * ACCOUNTS as i64, "round {round}: {found:?}\n{}", server.said());
+    }
+    server.stop();
+}
+
+#[test]
+fn a_killed_server_has_every_transfer_whole_or_not_at_all() {
+    transfers_survive(&["--appendfsync", "everysec"]);
+}
+
+#[test]
+fn a_killed_server_has_every_transfer_whole_or_not_at_all_under_always() {
+    transfers_survive(&["--appendfsync", "always"]);
 }

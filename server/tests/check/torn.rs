@@ -21,6 +21,15 @@ fn a_torn_last_commit() {
 }
 
 #[test]
+fn a_transaction_that_one_of_its_shards_does_not_have() {
+    let segment = Segment::new(0, 1).commit(&["SET a 1"]).part(1, 0, &[0, 1], &["SET a 2"]);
+    let at = segment.offsets[1];
+    let place = ours([segment, Segment::new(1, 2).commit(&["SET b 2"])]);
+    place.expect(1, &[&finding("torn", "incomplete-transaction", FIRST, Some(at))]);
+    place.repaired(&[], &[("a", "1"), ("b", "2")]);
+}
+
+#[test]
 fn half_a_commit_in_a_prefilled_segment() {
     let mut segment = Segment::direct(0, 1).commit(&["SET a 1"]).claim(1);
     segment = segment.commit(&[&format!("SET b {}", "x".repeat(6000))]);
