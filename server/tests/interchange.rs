@@ -55,6 +55,8 @@ pub fn fill(client: &mut Client) {
         "SADD set one two 3",
         "ZADD zset 1.5 a -3 b inf c",
         "RPUSH list a b 1",
+        // This may be the second time.
+        "DEL stream",
         "XADD stream 1-1 f v",
         "XADD stream 2-1 f v g w",
         "XADD stream 3-1 f v",
