@@ -7,6 +7,7 @@ mod builder;
 mod damage; // stable data is gone or has changed
 mod directory; // manifests, missing and strange files
 mod redis_parts; // what stock Redis wrote
+mod snapshots; // RDB files, and what is exported
 mod torn; // ends that a crash left behind
 mod usage; // command line, lock, documents, dump
 
