@@ -107,6 +107,12 @@ fn many_stable_transactions_are_forgotten_and_still_must_be_there() {
     let summary = of([log(0, 50), log(1, 49)]).expect(&[]);
     assert_eq!(summary.transaction_cuts.len(), 1);
     of([log(0, 50), log(1, 48)]).refused(&["shard 1 ends before transaction 49"]);
+    // Also one that is named only by those that are forgotten.
+    let then = |segment, ids: std::ops::RangeInclusive<u64>| {
+        ids.fold(segment, |segment: Segment, id| segment.part(id, id, &[0, 2], &[]))
+    };
+    let [first, third] = [then(log(0, 10), 11..=20), then(Segment::new(2, 3), 11..=20)];
+    of([first, log(1, 8), third]).refused(&["shard 1 ends before transaction 10"]);
     // A shard without any log has lost all of them.
     of([log(0, 50)]).refused(&["shard 1 ends before transaction 49"]);
 }
