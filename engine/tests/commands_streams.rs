@@ -248,3 +248,14 @@ fn random_commands_on_streams_answer_as_redis_does_in_both_protocols() {
     let streams: usize = (0..6).map(|run| compare(&mut oracle, first + run, run >= 3)).sum();
     assert!(streams > 0, "no stream was left to be dumped");
 }
+
+#[test]
+fn a_stream_whose_last_id_was_set_below_a_deleted_one_is_made_again_from_the_log() {
+    let mut driver = Driver::new(false);
+    for line in ["XADD k 5-5 f v", "XDEL k 5-5", "XSETID k 1-1", "COPY k k2"] {
+        assert!(!driver.line(line).starts_with('-'), "{line}");
+    }
+    let info = driver.line("XINFO STREAM k2");
+    assert!(info.contains("1-1") && info.contains("5-5"), "{info}");
+    assert_eq!(content(&driver.replayed()), content(&driver.shard));
+}

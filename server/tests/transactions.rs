@@ -57,6 +57,26 @@ fn answers(server: &ServerProcess) -> Vec<(String, Reply)> {
 }
 
 #[test]
+fn what_all_cores_answer_is_answered_inside_transactions_of_any_keys() {
+    let dir = fresh_dir();
+    let server = Launch::quire(dir.path()).with(&["--shards", "4"]).start();
+    let mut client = server.client();
+    for keys in [vec![], vec!["a"], vec!["a", "b", "c", "d", "e"]] {
+        assert!(client.ask(&["MULTI"]).is_ok());
+        for key in &keys {
+            assert_eq!(client.ask(&["SET", key, "v"]).text(), "QUEUED");
+        }
+        for line in [&["INFO", "server"][..], &["CLIENT", "LIST"], &["SLOWLOG", "LEN"]] {
+            assert_eq!(client.ask(line).text(), "QUEUED");
+        }
+        let Reply::Array(replies) = client.ask(&["EXEC"]) else { panic!("EXEC gives a list") };
+        let [info, list, slow] = &replies[keys.len()..] else { panic!("{replies:?}") };
+        assert!(info.text().contains("run_id:") && list.text().contains("cmd="), "{replies:?}");
+        assert!(matches!(slow, Reply::Int(_)), "{slow:?}");
+    }
+}
+
+#[test]
 fn transactions_answer_as_in_stock_redis_with_every_number_of_shards() {
     let dir = fresh_dir();
     let expected = answers(&Launch::redis(dir.path()).start());

@@ -91,15 +91,21 @@ impl Stream {
         }
     }
 
+    /// XSETID may have set the last id below the highest deleted one, but takes no such pair: then
+    /// both become the deleted one first.
     fn counters(&self, key: &[u8], emit: &mut dyn FnMut(&[&[u8]])) {
+        let last = self.last_id.text();
         emit(&[
             b"XSETID",
             key,
-            self.last_id.text().as_bytes(),
+            self.last_id.max(self.max_deleted_id).text().as_bytes(),
             b"ENTRIESADDED",
             self.entries_added.to_string().as_bytes(),
             b"MAXDELETEDID",
             self.max_deleted_id.text().as_bytes(),
         ]);
+        if self.last_id < self.max_deleted_id {
+            emit(&[b"XSETID", key, last.as_bytes()]);
+        }
     }
 }

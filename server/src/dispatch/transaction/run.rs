@@ -181,13 +181,13 @@ impl Core {
         self.account(conn, id, spec.flags, args, ticks);
     }
 
-    /// A task of all cores cannot run while they lend their shards: its answer comes when the
-    /// session is over, in its place among the replies.
+    /// A task of all cores. It cannot run while they lend their shards: then its answer comes when
+    /// the session is over, in its place among the replies. Without a session nobody lends.
     fn run_after(&mut self, conn: &mut Connection, task: Task, args: Args<'_>) {
         let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
         let seq = self.open_task(conn, task, owned.clone(), self.shards());
         let db = conn.session.db as u16;
-        if self.shards() == 1 {
+        if self.session.lent.is_empty() {
             self.ask_everywhere(conn, seq, task, db, args);
         } else {
             self.session.after.push((conn.index, conn.generation, seq, task, owned, db));
