@@ -20,7 +20,8 @@ const EACH: i64 = 100;
 const LINES: &str = "EXEC; DISCARD; MULTI; MULTI; WATCH a; SET a 1; INCR a; GET nokey; EXEC; GET a
 MULTI; SET a; EXEC; MULTI; NOSUCH x; SET a 5; EXEC; GET a; MULTI; SET a 2; DISCARD; GET a; EXEC
 MULTI; MSET a 1 b 2 c 3 d 4; MGET d c b a; RENAME d e; LPUSH a x; PING; ECHO hi; DEL a b c; DBSIZE; EXEC
-MULTI; EXEC; WATCH a b c; UNWATCH; MULTI; PING; EXEC; SELECT 1; SET one 1; MULTI; SELECT 0; SET zero 1; GET one; EXEC
+MULTI; WAIT 0 0; WAIT 1 0; WAIT 2 1000000; SET a 1; EXEC; PING; GET a; MULTI; WAIT 1 0; EXEC; PING; DEL a
+MULTI; BGSAVE; EXEC; MULTI; EXEC; WATCH a b c; UNWATCH; MULTI; PING; EXEC; SELECT 1; SET one 1; MULTI; SELECT 0; SET zero 1; GET one; EXEC
 GET zero; SELECT 1; GET one; SELECT 0
 WATCH a b c d; MULTI; SET b 1; > SET d 2; EXEC; GET b; MULTI; SET b 1; EXEC; GET b
 WATCH a; > SET a 1; > DEL a; MULTI; PING; EXEC; WATCH nokey; > DEL nokey; MULTI; PING; EXEC
@@ -74,6 +75,48 @@ fn what_all_cores_answer_is_answered_inside_transactions_of_any_keys() {
         assert!(info.text().contains("run_id:") && list.text().contains("cmd="), "{replies:?}");
         assert!(matches!(slow, Reply::Int(_)), "{slow:?}");
     }
+}
+
+#[test]
+fn a_list_of_clients_inside_a_transaction_has_those_of_every_core() {
+    let dir = fresh_dir();
+    let server = Launch::quire(dir.path()).with(&["--shards", "4"]).start();
+    let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| assert!(client.ask(&["SET", "k", "v"]).is_ok()));
+    for client in &mut clients {
+        client.ask(&["MULTI"]);
+        client.ask(&["CLIENT", "LIST"]);
+        let Reply::Array(replies) = client.ask(&["EXEC"]) else { panic!("EXEC gives a list") };
+        assert_eq!(replies[0].text().lines().count(), 8, "{replies:?}");
+    }
+}
+
+#[test]
+fn waitaof_waits_for_what_a_transaction_wrote_wherever_it_ran() {
+    let dir = fresh_dir();
+    // Nothing is synced unless somebody wants it: the answer 1 must be somebody's work.
+    let server = Launch::quire(dir.path()).with(&["--shards", "4", "--appendfsync", "no"]).start();
+    let mut client = server.client();
+    let synced = |client: &mut Client| -> u64 {
+        let text = client.ask(&["INFO", "shards"]).text();
+        let each = text.split(',').filter_map(|field| field.strip_prefix("syncs="));
+        each.map(|n| n.trim().parse::<u64>().expect("a number")).sum()
+    };
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        client.ask(&["MULTI"]);
+        client.ask(&["SET", key, "v"]);
+        assert!(matches!(client.ask(&["EXEC"]), Reply::Array(_)));
+        let before = synced(&mut client);
+        let reply = client.ask(&["WAITAOF", "1", "0", "0"]);
+        assert_eq!(reply, Reply::Array(vec![Reply::Int(1), Reply::Int(0)]));
+        assert!(synced(&mut client) > before, "{key} was said to be synced, and was not");
+    }
+    client.ask(&["MULTI"]);
+    client.ask(&["SET", "a", "w"]);
+    client.ask(&["WAITAOF", "1", "0", "0"]);
+    let Reply::Array(replies) = client.ask(&["EXEC"]) else { panic!("EXEC gives a list") };
+    assert_eq!(replies.len(), 2);
+    assert_eq!(client.ask(&["PING"]).text(), "PONG", "no answer comes late");
 }
 
 #[test]
@@ -168,6 +211,48 @@ fn a_sum_over_several_shards_is_the_same_for_every_reader() {
         assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred");
         server.stop();
     }
+}
+
+#[test]
+fn a_snapshot_has_every_transfer_whole_or_not_at_all() {
+    let dir = fresh_dir();
+    let server = Launch::quire(dir.path()).with(&["--shards", "4"]).start();
+    fill(&mut server.client());
+    let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), seed());
+    let mut dumps = Vec::new();
+    thread::scope(|scope| {
+        for n in 0..4 {
+            let client = server.client();
+            let (stop, done) = (&stop, &done);
+            scope.spawn(move || {
+                done.fetch_add(transfer(client, Dice(seed + n), stop), Ordering::Relaxed)
+            });
+        }
+        let mut saver = server.client();
+        for n in 0..30 {
+            assert!(saver.ask(&["SAVE"]).is_ok());
+            let kept = fresh_dir();
+            let to = kept.path().join("dump.rdb");
+            std::fs::copy(dir.path().join("dump.rdb"), to).expect("SAVE has made it");
+            if n % 5 == 0 {
+                assert!(saver.ask(&["BGREWRITEAOF"]).text().contains("rewriting"));
+            }
+            dumps.push(kept);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(done.load(Ordering::Relaxed) > 100, "hardly anything was transferred");
+    server.kill();
+    let mut sums = Vec::new();
+    for kept in &dumps {
+        let alone = ["--appendonly", "no", "--save", "", "--shards", "1"];
+        let server = Launch::quire(kept.path()).with(&alone).start();
+        sums.push(balances(&mut server.client()).iter().sum::<i64>());
+        server.kill();
+    }
+    let server = Launch::quire(dir.path()).with(&["--shards", "3"]).start();
+    sums.push(balances(&mut server.client()).iter().sum());
+    assert!(sums.iter().all(|sum| *sum == EACH * ACCOUNTS as i64), "{sums:?}");
 }
 
 /// One round: transfers, kill -9, restart with another number of shards.

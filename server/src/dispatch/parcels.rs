@@ -1,7 +1,7 @@
 //! Parcels of other cores: their commands executed here in order, their replies put in place.
 
 use super::{
-    everywhere,
+    everywhere::{self, Task},
     hop::{BatchReader, CREDITS, Kind, Parcel, ReplyHead, Written, put_reply, read_slow},
     is_write,
 };
@@ -85,13 +85,16 @@ impl Core {
             count += 1;
             let args = Args::new(bytes, &spans);
             if let Some(task) = everywhere::task_of(head.what) {
-                if task == everywhere::Task::Attempt {
+                if task == Task::Attempt {
                     self.attempt_for(from, head, args, &mut replies);
                     continue;
                 }
                 put_reply(&mut replies, head.to, |out| {
                     let gate = task.run(self, None, head.db as usize, args, out);
-                    Written { gate, ticks: self.timings.lap(), ..Written::default() }
+                    // ORDER: WAITAOF waits for all that its connection has written, in
+                    // transactions too.
+                    let wrote = gate != 0 && task == Task::Transaction;
+                    Written { gate, wrote, ticks: self.timings.lap(), ..Written::default() }
                 });
                 continue;
             }

@@ -71,6 +71,8 @@ fn waitaof(
         numlocal,
         replicas,
     };
+    // Inside a transaction nobody waits: what is true now is the answer.
+    let wait = if core.executing { AofWait { deadline: Some(core.now), ..wait } } else { wait };
     if let Some(answer) = core.aof_wait_over(&wait) {
         write_answer(out, wait.awaited, answer);
         return Ok(Step::Reply);
@@ -98,7 +100,7 @@ fn wait(
 ) -> Result<Step, CommandError> {
     let replicas = parse_i64(args.get(1)).ok_or(CommandError::NOT_AN_INTEGER)?;
     let timeout = timeout_ms(args.get(2))?;
-    if replicas <= 0 {
+    if replicas <= 0 || core.executing {
         write_answer(out, Awaited::Replicas, Ok(0));
         return Ok(Step::Reply);
     }

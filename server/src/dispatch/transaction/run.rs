@@ -16,7 +16,10 @@ use super::{
 use crate::{
     families::{ServerSpec, Step},
     net::connection::Connection,
-    runtime::{control::GlobalOp, core::Core},
+    runtime::{
+        control::{GlobalOp, Wish},
+        core::Core,
+    },
     session::ReplyMode,
 };
 use quire_engine::{
@@ -171,14 +174,42 @@ impl Core {
                 }
                 self.append_reply(conn, &out);
             }
-            _ => {
-                let error = CommandError::new("ERR This command is not possible inside MULTI");
-                Reply::new(&mut out, conn.session.resp3).error(error.text());
+            Step::RewriteConfig { all } => self.start_rewrite(conn, all),
+            Step::Wish(wish) => {
+                self.schedule(wish, &mut out);
                 self.append_reply(conn, &out);
+            }
+            Step::Blocked | Step::Exec | Step::Watch => {
+                unreachable!("{} is not queued, or does not wait in a transaction", spec.name)
             }
         }
         let ticks = self.timings.lap();
         self.account(conn, id, spec.flags, args, ticks);
+    }
+
+    /// A snapshot that a transaction wants begins when it can, as in Redis.
+    fn schedule(&self, wish: Wish, out: &mut Vec<u8>) {
+        let saving = &self.shared.saving;
+        let (kind, scheduled, busy) = match wish {
+            Wish::BgRewriteAof => (
+                &saving.bases,
+                "Background append only file rewriting scheduled",
+                "ERR Background append only file rewriting already in progress",
+            ),
+            _ => (
+                &saving.dumps,
+                "Background saving scheduled",
+                "ERR Background save already in progress",
+            ),
+        };
+        let mut reply = Reply::new(out, false);
+        if kind.is_running() {
+            reply.error(busy);
+            return;
+        }
+        // Core 0 looks every tick.
+        kind.scheduled.store(true, Ordering::Relaxed);
+        reply.simple(scheduled);
     }
 
     /// A task of all cores. It cannot run while they lend their shards: then its answer comes when
@@ -188,7 +219,10 @@ impl Core {
         let seq = self.open_task(conn, task, owned.clone(), self.shards());
         let db = conn.session.db as u16;
         if self.session.lent.is_empty() {
+            // The other cores have their shards: they are asked, not stood in for.
+            self.executing = false;
             self.ask_everywhere(conn, seq, task, db, args);
+            self.executing = true;
         } else {
             self.session.after.push((conn.index, conn.generation, seq, task, owned, db));
         }
