@@ -256,6 +256,9 @@ impl Core {
         (running.has_turn, running.has_begun) = (true, true);
         running.epoch = epoch;
         let Running { id, purpose, leaves, .. } = *running;
+        // ORDER: no transaction is on both sides of a cut: recovery takes a part that a base covers
+        // for one that is there.
+        self.shared.desk.check(Turn::Cut);
         self.shared.at_gate.store(0, Release);
         let order = CutOrder { id, purpose, stays_closed: leaves.is_some() };
         self.shared.broadcast(|| Control::Cut(order));

@@ -83,6 +83,7 @@ impl Core {
             self.end_turn();
             return;
         };
+        self.shared.desk.check(Turn::Global);
         self.globals.running = Some(Running {
             op,
             origin,

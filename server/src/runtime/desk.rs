@@ -1,9 +1,11 @@
 //! Who may act on all shards at once: one at a time in the whole server.
 //!
 //! Owns the turn. A lending session (transactions over several shards), a global operation
-//! (FLUSHALL ..), the cut of a snapshot and the end of the server exclude each other here, so none of them ever finds a
-//! shard that another holds, and transactions have one order on all shards. Turns are given out in
-//! the order in which they were asked for. Knows nothing of what is done in a turn.
+//! (FLUSHALL ..), the cut of a snapshot and the end of the server exclude each other here, so none
+//! of them ever finds a shard that another holds, and transactions have one order on all shards.
+//! Turns are given out in the order in which they were asked for. Who acts shows its turn first
+//! ([`Desk::check`]): a cut in the middle of a transaction would lose what was acknowledged, so the
+//! process ends rather. Knows nothing of what is done in a turn.
 
 use std::{
     collections::VecDeque,
@@ -23,7 +25,8 @@ pub enum Turn {
 
 #[derive(Debug, Default)]
 struct State {
-    is_busy: bool,
+    /// The turn under way.
+    current: Option<Turn>,
     is_closing: bool,
     waiting: VecDeque<Turn>,
 }
@@ -43,11 +46,11 @@ impl Desk {
     /// the server ends before.
     pub fn ask(&self, turn: Turn) -> bool {
         let mut state = self.state();
-        if state.is_busy || state.is_closing {
+        if state.current.is_some() || state.is_closing {
             state.waiting.push_back(turn);
             return false;
         }
-        state.is_busy = true;
+        state.current = Some(turn);
         true
     }
 
@@ -55,16 +58,20 @@ impl Desk {
     pub fn finish(&self) -> Next {
         let mut state = self.state();
         if state.is_closing {
-            state.is_busy = false;
+            state.current = None;
             return Next::End;
         }
-        match state.waiting.pop_front() {
-            Some(turn) => Next::Turn(turn),
-            None => {
-                state.is_busy = false;
-                Next::Nothing
-            }
-        }
+        state.current = state.waiting.pop_front();
+        state.current.map_or(Next::Nothing, Next::Turn)
+    }
+
+    /// Whoever is about to act on all shards has the turn for it.
+    ///
+    /// # Panics
+    /// When it has not: going on would tear a transaction.
+    pub fn check(&self, turn: Turn) {
+        let current = self.state().current;
+        assert_eq!(current, Some(turn), "acts on all shards without having the turn");
     }
 
     /// The server is to end: no turn begins any more. True when none is under way; otherwise
@@ -72,7 +79,7 @@ impl Desk {
     pub fn close(&self) -> bool {
         let mut state = self.state();
         state.is_closing = true;
-        !state.is_busy
+        state.current.is_none()
     }
 }
 
@@ -114,5 +121,15 @@ mod tests {
         assert_eq!(desk.finish(), Next::End);
         assert!(!desk.ask(Turn::Global));
         assert!(Desk::default().close());
+    }
+
+    #[test]
+    #[should_panic(expected = "without having the turn")]
+    fn nobody_acts_out_of_turn() {
+        let desk = Desk::default();
+        assert!(desk.ask(Turn::Lend(1)));
+        desk.check(Turn::Lend(1));
+        assert!(!desk.ask(Turn::Cut));
+        desk.check(Turn::Cut);
     }
 }

@@ -97,6 +97,7 @@ impl Core {
 
     /// All shards are here: the session.
     pub fn hold_session(&mut self) {
+        self.shared.desk.check(Turn::Lend(self.id));
         self.session.lent = self.shared.lending.take_all();
         self.session.has_asked = false;
         for Waiting { conn: index, generation, work, shards } in
