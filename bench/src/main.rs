@@ -5,11 +5,14 @@
 //! quire-bench run --scenario mixed --target 127.0.0.1:6379    one load on running servers
 //! quire-bench compare                                         Quire and Redis, goals at the end
 //! quire-bench shards --target 127.0.0.1:6379                  fsync policies of shards
+//! quire-bench checkpoint                                      what a snapshot costs
+//! quire-bench recovery                                        how long a start takes
 //! quire-bench hit-rate                                        what a full cache keeps
 //! ```
 //! Results go to stdout, progress to stderr.
 
 mod catalog;
+mod checkpoint;
 mod cli;
 mod client;
 mod compare;
@@ -20,9 +23,11 @@ mod json;
 mod load;
 mod measure;
 mod metric;
+mod recovery;
 mod report;
 mod rounds;
 mod run;
+mod saver;
 mod scenario;
 mod server;
 mod shards;

@@ -64,8 +64,22 @@ impl Server {
     /// When it cannot be started or does not answer within 20 seconds; its output is part of the
     /// error.
     pub fn start(program: &Program, persistence: Persistence, base: &Path) -> io::Result<Self> {
+        let dir = base.join(format!("server-{}", free_port()?));
+        Self::start_in(program, persistence, dir, Duration::from_secs(20))
+    }
+
+    /// Starts `program` in a directory, which goes when the server is dropped, and waits until it
+    /// answers; for so long at most.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_in(
+        program: &Program,
+        persistence: Persistence,
+        dir: PathBuf,
+        patience: Duration,
+    ) -> io::Result<Self> {
         let port = free_port()?;
-        let dir = base.join(format!("server-{port}"));
         fs::create_dir_all(&dir)?;
         let log = fs::File::create(dir.join("output"))?;
         let mut command = Command::new(&program.path);
@@ -84,7 +98,7 @@ impl Server {
             io::Error::new(e.kind(), format!("{} does not start: {e}", program.path.display()))
         })?;
         let mut server = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], port)), dir };
-        server.wait_ready()?;
+        server.wait_ready(Instant::now() + patience)?;
         Ok(server)
     }
 
@@ -93,8 +107,7 @@ impl Server {
         reply.is_ok_and(|reply| reply.text() == Some("PONG"))
     }
 
-    fn wait_ready(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+    fn wait_ready(&mut self, deadline: Instant) -> io::Result<()> {
         loop {
             if self.answers() {
                 return Ok(());
@@ -104,7 +117,7 @@ impl Server {
                 let output = fs::read_to_string(self.dir.join("output")).unwrap_or_default();
                 return Err(io::Error::other(format!("no answer to PING; it said:\n{output}")));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -125,18 +138,41 @@ impl Server {
     pub fn rss(&self) -> io::Result<u64> {
         usage::process_rss(self.pid())
     }
+
+    /// Ends it as an operator does; its files stay, in this directory.
+    ///
+    /// # Errors
+    /// When it has not ended within a minute.
+    pub fn stop(mut self) -> io::Result<PathBuf> {
+        if !self.end(Duration::from_secs(60)) {
+            return Err(io::Error::other("the server did not end within a minute of SIGTERM"));
+        }
+        Ok(std::mem::take(&mut self.dir))
+    }
+
+    /// Whether it ended by itself.
+    fn end(&mut self, patience: Duration) -> bool {
+        system::terminate(self.child.id());
+        let deadline = Instant::now() + patience;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        system::terminate(self.child.id());
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        // Stopped already: its files have another owner.
+        if self.dir.as_os_str().is_empty() {
+            return;
         }
+        self.end(Duration::from_secs(10));
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

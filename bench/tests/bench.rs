@@ -241,3 +241,26 @@ for s in (a, b):
 ",
     );
 }
+
+#[test]
+fn snapshots_and_starts_of_both_servers_are_measured() {
+    let (_dir, dir) = folder();
+    let quire = quire().display().to_string();
+    let few = ["--keys", "2000", "--runs", "1", "--quire", &quire, "--dir", &dir];
+    for save in ["bgsave", "bgrewriteaof"] {
+        let mut arguments = vec!["checkpoint", "--seconds", "0.5", "--save", save];
+        arguments.extend(few);
+        let table = ends_with(0, &arguments);
+        for part in ["quire: peak", "redis: peak", "saving", "cut: p50", "idle"] {
+            assert!(table.contains(part), "{part} is not in\n{table}");
+        }
+        assert!(!table.contains("NaN"), "{table}");
+    }
+    let mut arguments = vec!["recovery", "--shards", "1,2"];
+    arguments.extend(few);
+    // It counts the keys itself, before and after.
+    let table = ends_with(0, &arguments);
+    for part in ["quire/1", "quire/2", "redis", "quire/1 is "] {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+}

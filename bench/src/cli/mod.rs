@@ -1,7 +1,9 @@
 //! The command line: what may be asked, and what is made of it.
 
+mod checkpoint;
 mod compare;
 mod hit_rate;
+mod recovery;
 mod run;
 mod shards;
 
@@ -48,6 +50,10 @@ enum Action {
     Scenarios,
     /// Start Quire and stock Redis, measure them in turns, print medians, ratios and goals.
     Compare(compare::Arguments),
+    /// What a snapshot costs the clients, in memory and by itself, on Quire and stock Redis.
+    Checkpoint(checkpoint::Arguments),
+    /// How long Quire and stock Redis take to start with a base and a log tail.
+    Recovery(recovery::Arguments),
     /// Load every shard of a running Quire for itself, to compare their fsync policies.
     Shards(shards::Arguments),
     /// Fill a cache on Quire and stock Redis with the same requests and compare their hit rates.
@@ -67,6 +73,8 @@ impl Cli {
                 Ok(Verdict::Fine)
             }
             Action::Compare(arguments) => arguments.act(),
+            Action::Checkpoint(arguments) => arguments.act(),
+            Action::Recovery(arguments) => arguments.act(),
             Action::Shards(arguments) => arguments.act(),
             Action::HitRate(arguments) => arguments.act(),
         }
