@@ -97,6 +97,9 @@ pub struct Outcome {
     pub errors: u64,
 }
 
+/// By server, every round.
+pub type Results = Vec<(String, Vec<Outcome>)>;
+
 /// The longest time that a loop on one of the CPUs lost, ms.
 pub fn noise_ms(cpus: &[usize], seconds: f64) -> f64 {
     let end = Instant::now() + Duration::from_secs_f64(seconds);
@@ -203,11 +206,11 @@ impl Subject<'_> {
 }
 
 impl Plan {
-    /// Measures all servers in turns.
+    /// Measures all servers in turns, and how long the machine itself is away, ms.
     ///
     /// # Errors
     /// Of a server that does not start, a save that fails, a connection.
-    pub fn run(&self) -> io::Result<(f64, Vec<(String, Vec<Outcome>)>)> {
+    pub fn run(&self) -> io::Result<(f64, Results)> {
         fs::create_dir_all(&self.dir)?;
         let bar = rounds::progress(self.runs * self.programs.len() + 1);
         bar.set_message("noise of the machine");
@@ -215,7 +218,7 @@ impl Plan {
             (0..thread::available_parallelism().map_or(1, usize::from)).collect();
         let noise = noise_ms(&cpus, self.seconds);
         bar.inc(1);
-        let mut outcomes: Vec<(String, Vec<Outcome>)> =
+        let mut outcomes: Results =
             self.programs.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
         for _ in 0..self.runs {
             for ((name, program), (_, outcomes)) in self.programs.iter().zip(&mut outcomes) {
@@ -236,7 +239,7 @@ fn median(outcomes: &[Outcome], figure: impl Fn(&Outcome) -> f64) -> f64 {
 }
 
 /// For people.
-pub fn table(noise: f64, results: &[(String, Vec<Outcome>)]) -> String {
+pub fn table(noise: f64, results: &Results) -> String {
     let mut text = format!("longest gap of an idle loop: {noise:.2} ms\n");
     for (name, outcomes) in results {
         let m = |figure: &dyn Fn(&Outcome) -> f64| median(outcomes, figure);
