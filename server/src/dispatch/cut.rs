@@ -5,7 +5,11 @@
 //! then, what comes later in the next one; neither waits for the disk. The last core to arrive opens the
 //! gate, unless the order says that it stays closed (a server that saves and leaves).
 //!
-//! The walk goes on in slices at the end of turns, as long as the scribe keeps up.
+//! The walk goes on in slices of [`SLICE`] at the end of turns, when the replies of the turn have
+//! left, as long as the scribe keeps up. A turn without commands walks at once; turns with commands
+//! leave it one part in [`REST`] + 1 of the time: whoever keeps a core busy loses no more to a
+//! snapshot, and a snapshot never stops. The walk measures its slices by work, so the work asked for
+//! follows what the last slice took.
 
 use crate::runtime::{
     control::{Control, CutOrder, CutReport, Purpose},
@@ -15,10 +19,25 @@ use quire_engine::{
     manifest::Position,
     snapshot::{ChunkOptions, Usage, WalkStats, Walked},
 };
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
-/// How long a turn walks, us.
-const SLICE_US: u64 = 100;
+/// How long a turn walks: what a request that comes meanwhile waits at most, about.
+const SLICE: Duration = Duration::from_micros(50);
+/// A busy core rests from the walk for so many times as long as the last slice took.
+const REST: u32 = 3;
+/// The work of a slice, in the walk's own microseconds: at first, at least, at most.
+const WORK_US: (u64, u64, u64) = (20, 4, 200);
+
+/// The work of the next slice, when the last one asked for `work_us` and took so long.
+fn next_work_us(work_us: u64, took: Duration) -> u64 {
+    let took_us = (took.as_micros() as u64).max(1);
+    let wanted = work_us * SLICE.as_micros() as u64 / took_us;
+    // One slice that was interrupted says little about the next: by halves.
+    wanted.clamp(work_us / 2, work_us * 2).clamp(WORK_US.1, WORK_US.2)
+}
 
 /// What a core is doing for a snapshot.
 #[derive(Debug, Default)]
@@ -34,6 +53,12 @@ pub struct Walking {
     walks: bool,
     /// There is something to walk and room for it.
     has_more: bool,
+    /// The work of the next slice, us by the walk's count.
+    work_us: u64,
+    /// While commands come, it does not walk before.
+    rests_until: Option<Instant>,
+    /// Commands of this core when it looked last.
+    commands_seen: u64,
 }
 
 impl Walking {
@@ -74,6 +99,9 @@ impl Core {
             lsn,
             walks: true,
             has_more: true,
+            work_us: WORK_US.0,
+            rests_until: None,
+            commands_seen: self.commands,
         };
         if self.live.no_appendfsync_on_rewrite {
             self.adopt_policy();
@@ -161,7 +189,7 @@ impl Core {
         self.report_cut(Some(position));
     }
 
-    /// End of turn: walks on.
+    /// End of turn, when replies are on their way: walks on.
     #[inline]
     pub fn walk_on(&mut self) {
         if self.walking.walks {
@@ -172,13 +200,23 @@ impl Core {
     #[cold]
     fn walk_a_slice(&mut self) {
         let Some(CutOrder { id, .. }) = self.walking.order else { return };
+        let began = Instant::now();
+        let is_busy = self.commands != self.walking.commands_seen;
+        self.walking.commands_seen = self.commands;
+        if is_busy && self.walking.rests_until.is_some_and(|until| began < until) {
+            return;
+        }
+        if is_busy {
+            // Nobody's reply waits for a slice.
+            self.ring.submit_now();
+        }
         let Some(shard) = self.shard.as_mut() else { return };
         let lead = &self.shared.leads[usize::from(self.id)];
         self.walking.has_more = false;
         if !lead.has_room() {
             return;
         }
-        let walked = shard.walk_slice(SLICE_US);
+        let walked = shard.walk_slice(self.walking.work_us);
         let mut is_empty = false;
         while lead.has_room() {
             match shard.take_chunk() {
@@ -189,6 +227,9 @@ impl Core {
                 }
             }
         }
+        let ended = Instant::now();
+        self.walking.work_us = next_work_us(self.walking.work_us, ended - began);
+        self.walking.rests_until = Some(ended + (ended - began) * REST);
         let stats = shard.walk_stats().unwrap_or_default();
         let own = &self.shared.cores[usize::from(self.id)].stats;
         own.walked.set(stats.walked + stats.copied);
@@ -227,5 +268,34 @@ impl Core {
             shard.abort_walk();
         }
         self.walking = Walking::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_come_to_take_as_long_as_they_should_whatever_work_costs() {
+        for us_of_work in [0.2, 1.0, 4.0] {
+            let mut work_us = WORK_US.0;
+            for _ in 0..10 {
+                let took = Duration::from_secs_f64(work_us as f64 * us_of_work / 1e6);
+                work_us = next_work_us(work_us, took);
+            }
+            let took = Duration::from_secs_f64(work_us as f64 * us_of_work / 1e6);
+            assert!(took > SLICE / 2 && took < SLICE * 3 / 2, "{us_of_work}: {took:?}");
+        }
+    }
+
+    #[test]
+    fn one_interrupted_slice_does_not_stop_the_walk() {
+        let mut work_us = 40;
+        work_us = next_work_us(work_us, Duration::from_secs(1));
+        assert_eq!(work_us, 20);
+        for _ in 0..20 {
+            work_us = next_work_us(work_us, Duration::from_secs(1));
+        }
+        assert_eq!(work_us, WORK_US.1);
     }
 }

@@ -46,6 +46,17 @@ pub fn disable_huge_pages() {
     }
 }
 
+/// Lets the calling thread, and those it starts, run behind others that want the same CPU: about a
+/// tenth of it is left to them.
+pub fn run_behind() {
+    const NICE: libc::c_int = 10;
+    // SAFETY: takes numbers only; 0 is the calling thread.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0 {
+        let error = io::Error::last_os_error();
+        tracing::warn!("Cannot run a thread behind others: {error}");
+    }
+}
+
 /// Lets the calling thread, and those it starts, run on these CPUs only.
 ///
 /// # Errors

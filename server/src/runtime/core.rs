@@ -329,7 +329,6 @@ impl Core {
         self.deliver_served();
         self.keep_limit();
         self.free_trash();
-        self.walk_on();
         self.pump_log();
         self.after_pump();
         self.send_monitor_lines();
@@ -337,6 +336,7 @@ impl Core {
         self.keep_clients_limit();
         self.send_parcels();
         self.unstall();
+        self.walk_on();
     }
 
     fn complete(&mut self, c: Completion) {

@@ -5,6 +5,7 @@
 //! snapshot at a time. What came of it is told to core 0. Knows neither walks nor the manifest.
 
 use super::{control::Control, shared::Shared};
+use crate::process::kernel;
 use quire_engine::{
     error::StorageError,
     io::{Storage, glommio::GlommioStorage},
@@ -120,6 +121,8 @@ pub fn spawn(shared: Arc<Shared>, inbox: Receiver<Note>) -> io::Result<JoinHandl
     Builder::new().name("scribe".to_owned()).spawn(move || {
         // A storage executor pins memory: it is made when it is needed.
         let Ok(first) = inbox.recv() else { return };
+        // Where it shares a CPU with a shard, clients come first: a walk that waits hurts nobody.
+        kernel::run_behind();
         match storage_executor("scribe") {
             Ok(executor) => executor.run(serve(&shared, first, &inbox)),
             Err(error) => refuse(&shared, first, &inbox, &error),
