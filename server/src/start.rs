@@ -63,9 +63,8 @@ pub fn run(
         signal_hook::low_level::pipe::register(signal, end)
             .map_err(|e| format!("cannot handle signals: {e}"))?;
     }
-    let (requests, inbox) = std::sync::mpsc::channel();
-    let librarian =
-        if shared.options.appendonly { Librarian::new(requests) } else { Librarian::none() };
+    let (tasks, inbox) = std::sync::mpsc::channel();
+    let librarian = Librarian::new(tasks);
     *shared.listeners() = listeners;
     let (scribe, notes) = Scribe::new();
     scribe::remove_leftovers(&shared.options.dir);
@@ -135,7 +134,7 @@ pub fn run(
 fn open_data(
     shared: &Arc<Shared>,
     run: u64,
-    inbox: &std::sync::mpsc::Receiver<quire_engine::manifest::Request>,
+    inbox: &std::sync::mpsc::Receiver<librarian::Task>,
 ) -> Result<(), String> {
     memory::note_startup();
     if shared.options.appendonly {
@@ -153,6 +152,11 @@ fn open_data(
     shared.loading.store(false, Ordering::Release);
     tracing::info!("Ready to accept connections (no persistence)");
     notify::ready();
+    while let Ok(task) = inbox.recv() {
+        if let librarian::Task::Errand(errand) = task {
+            errand();
+        }
+    }
     Ok(())
 }
 

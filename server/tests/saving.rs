@@ -33,7 +33,7 @@ fn info(client: &mut Client, field: &str) -> String {
 }
 
 /// Every type of value, small and large, in two databases.
-fn fill_all(client: &mut Client) {
+pub fn fill_all(client: &mut Client) {
     fill(client);
     for n in 0..600 {
         let n = n.to_string();

@@ -19,7 +19,8 @@ mod kill; // kill -9 under load, restart, nothing acknowledged is missing
 mod memory; // the limit of memory holds, whatever is evicted; what is said of memory is true
 mod observing; // slow log, MONITOR, pauses, waits, counts over all shards
 mod packaging; // the systemd unit, the filter for containers
-mod refusal; // starts that must not happen, and the sentence that says why
+mod refusal;
+mod reloading; // DEBUG RELOAD and LOADAOF: data, log and files agree // starts that must not happen, and the sentence that says why
 mod saving; // snapshots and checkpoints of a running server
 mod scattered; // keys of one command on several shards
 mod stress; // sleeping and waking of the loop under bursts and gaps

@@ -18,6 +18,7 @@ mod cursor;
 mod database;
 mod deadlines;
 mod entry;
+mod exchange;
 mod group;
 mod key;
 mod memory;

@@ -23,4 +23,4 @@ pub use lock::{DirectoryLock, LockError};
 pub use names::{GLOBAL_SHARD, LOCK_FILE, NUMBER_MAX, Names, OurFile};
 pub use request::{Event, Position, Request, Wanted};
 pub use store::{LoadError, SwitchError, load, remove_unlisted, switch};
-pub use thread::{LibrarianDesk, LibrarianThread, storage_executor};
+pub use thread::{Errand, LibrarianDesk, LibrarianThread, storage_executor};

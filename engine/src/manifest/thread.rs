@@ -33,10 +33,18 @@ pub fn storage_executor(name: &str) -> Result<LocalExecutor, StorageError> {
     })
 }
 
+/// Work that needs the directory to stand still.
+pub type Errand = Box<dyn FnOnce() + Send>;
+
+enum Ask {
+    Request(Request),
+    Errand(Errand),
+}
+
 /// Asks the librarian; one per thread that needs it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LibrarianDesk {
-    requests: Sender<Request>,
+    asks: Sender<Ask>,
 }
 
 impl LibrarianDesk {
@@ -44,7 +52,14 @@ impl LibrarianDesk {
     /// was stopped.
     pub fn ask(&self, request: Request) {
         // The thread lives as long as the server; when it has gone nobody waits for answers.
-        let _ = self.requests.send(request);
+        let _ = self.asks.send(Ask::Request(request));
+    }
+
+    /// Has an errand run on the librarian's thread, after everything asked before and before
+    /// everything asked later. It may block.
+    pub fn run(&self, errand: Errand) {
+        // As above.
+        let _ = self.asks.send(Ask::Errand(errand));
     }
 }
 
@@ -65,7 +80,7 @@ impl LibrarianThread {
         answer: impl FnMut(Event) + Send + 'static,
     ) -> Result<(Self, LibrarianDesk), StorageError> {
         let failed = |error: &io::Error| StorageError::new("start of thread", "librarian", error);
-        let (requests, inbox) = channel();
+        let (asks, inbox) = channel();
         let (started, has_started) = channel();
         let run = move || match storage_executor("librarian") {
             Ok(executor) => {
@@ -82,7 +97,7 @@ impl LibrarianThread {
             Ok(result) => result?,
             Err(_) => return Err(failed(&io::Error::from_raw_os_error(libc::ESRCH))),
         }
-        Ok((Self { thread }, LibrarianDesk { requests }))
+        Ok((Self { thread }, LibrarianDesk { asks }))
     }
 
     /// Waits until every desk is gone and the last answer given.
@@ -95,13 +110,25 @@ impl LibrarianThread {
 fn serve(
     executor: &LocalExecutor,
     mut librarian: Librarian<GlommioStorage>,
-    inbox: &Receiver<Request>,
+    inbox: &Receiver<Ask>,
     mut answer: impl FnMut(Event),
 ) {
     while let Ok(first) = inbox.recv() {
-        let mut requests = vec![first];
-        requests.extend(inbox.try_iter());
+        let mut requests = Vec::new();
+        let mut errand = None;
+        for ask in std::iter::once(first).chain(inbox.try_iter()) {
+            match ask {
+                Ask::Request(request) => requests.push(request),
+                Ask::Errand(next) => {
+                    errand = Some(next);
+                    break;
+                }
+            }
+        }
         let events = executor.run(librarian.handle(requests));
         events.into_iter().for_each(&mut answer);
+        if let Some(errand) = errand {
+            errand();
+        }
     }
 }

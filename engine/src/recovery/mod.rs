@@ -21,6 +21,7 @@
 //! `check/` looks at a directory with the same code and says everything it finds.
 
 mod adopt;
+mod again;
 mod chain;
 pub mod check;
 mod cutting;
@@ -42,6 +43,7 @@ mod start;
 mod summary;
 mod transactions;
 
+pub use again::{draft_base, read_log, read_snapshot};
 pub use chain::Cut;
 pub use error::{Proof, RecoveryError, Refusal};
 pub use open::{Closed, Opened, Opening, open};

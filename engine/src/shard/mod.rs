@@ -9,6 +9,7 @@
 
 mod digest;
 mod eviction;
+mod exchange;
 mod expiry;
 mod flush;
 mod inspect;

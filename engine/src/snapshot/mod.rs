@@ -5,6 +5,7 @@
 //! ```
 //! * [`ChunkWriter`], [`Chunk`]: whole keys of one shard as bytes; a few hundred KiB at a time.
 //! * [`Walk`]: all keys of a shard as they were at one moment, in chunks.
+//! * [`write_whole`]: all keys of a data set that stands still.
 //! * [`Draft`]: the file that chunks of all shards are put into; [`replace`] gives it its name.
 //! * [`Index`]: where its chunks are, for whoever reads them in parallel.
 //!
@@ -18,9 +19,11 @@ mod index;
 mod line;
 mod value;
 mod walk;
+mod whole;
 
 pub use chunk::{Chunk, ChunkOptions, ChunkWriter, Count, Record, Usage};
 pub use draft::{Draft, DraftOptions, Written, replace};
 pub use file::{Facts, header_bytes, padded_bytes};
 pub use index::{Found, Index, IndexError, Indexed};
 pub use walk::{Walk, WalkStats, Walked};
+pub use whole::write_whole;

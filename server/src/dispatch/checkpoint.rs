@@ -40,6 +40,8 @@ pub struct Checkpoints {
     running: Option<Running>,
     /// SAVE and SHUTDOWN that wait for their turn.
     waiting: VecDeque<(Wish, Option<Origin>)>,
+    /// Files are being loaded into the running server: no snapshot begins but theirs.
+    pub(super) waits_for_load: bool,
     /// When the last RDB file was tried.
     pub dump_tried: Option<Instant>,
     /// When the last base was tried.
@@ -51,8 +53,8 @@ struct Running {
     purpose: Purpose,
     /// Who waits for the end.
     origin: Option<Origin>,
-    /// The server leaves when it is written.
-    leaves: Option<Leaving>,
+    /// What comes when it is written.
+    then: Then,
     /// It has the desk's turn.
     has_turn: bool,
     /// The turn has come: cores were told to cut.
@@ -71,9 +73,18 @@ struct Running {
     written: Option<Written>,
 }
 
-#[derive(Clone, Copy)]
-struct Leaving {
-    force: bool,
+/// What comes when a snapshot is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// All goes on.
+    GoOn,
+    /// The server leaves; nothing executes until then.
+    Leave {
+        /// Also when it could not be written.
+        force: bool,
+    },
+    /// It is loaded (`reload.rs`): every core stands still already, in the turn of who loads.
+    Load,
 }
 
 impl Checkpoints {
@@ -115,7 +126,7 @@ impl Core {
                 self.start_or_schedule(Purpose::Base);
                 b"+Background append only file rewriting started\r\n"
             }
-            (Wish::Save | Wish::Leave { .. }, _) => {
+            (Wish::Save | Wish::Leave { .. } | Wish::Load(_), _) => {
                 if let Wish::Leave { .. } = wish {
                     // What is being written now is not what it leaves with.
                     self.give_up_checkpoint(None);
@@ -144,17 +155,22 @@ impl Core {
 
     /// Core 0: begins what is due, if nothing stands in the way.
     pub fn next_checkpoint(&mut self) {
-        let is_busy = self.checkpoints.is_running();
+        let is_busy = self.checkpoints.is_running() || self.checkpoints.waits_for_load;
         if self.id != 0 || is_busy || self.stopping || self.shard.is_none() {
             return;
         }
         if let Some((wish, origin)) = self.checkpoints.waiting.pop_front() {
             match wish {
                 Wish::Leave { save, force } => self.save_and_leave(save, force, origin),
-                _ => self.start_checkpoint(Purpose::Dump, origin, None),
+                Wish::Load(op) => {
+                    let Some(origin) = origin else { return };
+                    self.checkpoints.waits_for_load = true;
+                    self.global_requested(op, origin);
+                }
+                _ => self.start_checkpoint(Purpose::Dump, origin, Then::GoOn),
             }
         } else if let Some(purpose) = saving_rules::due(self) {
-            self.start_checkpoint(purpose, None, None);
+            self.start_checkpoint(purpose, None, Then::GoOn);
         }
     }
 
@@ -163,7 +179,7 @@ impl Core {
         let by_points = !self.live.save_points().is_empty();
         if save.unwrap_or(by_points) {
             tracing::info!("Saving the final RDB snapshot before exiting.");
-            self.start_checkpoint(Purpose::Dump, origin, Some(Leaving { force }));
+            self.start_checkpoint(Purpose::Dump, origin, Then::Leave { force });
         } else {
             self.leave_now(force);
         }
@@ -180,11 +196,11 @@ impl Core {
         self.shared.shut_down();
     }
 
-    fn start_checkpoint(
+    pub(super) fn start_checkpoint(
         &mut self,
         purpose: Purpose,
         origin: Option<Origin>,
-        leaves: Option<Leaving>,
+        then: Then,
     ) {
         let shards = self.shards();
         self.checkpoints.last_id += 1;
@@ -220,7 +236,7 @@ impl Core {
             id,
             purpose,
             origin,
-            leaves,
+            then,
             has_turn: false,
             has_begun: false,
             cuts_missing: shards,
@@ -239,7 +255,7 @@ impl Core {
             figure.store(0, Relaxed);
         }
         self.scribe.tell(Note::Begin(Order { id, directory, draft, name, options }));
-        if self.shared.desk.ask(Turn::Cut) {
+        if then == Then::Load || self.shared.desk.ask(Turn::Cut) {
             self.begin_cut();
         }
     }
@@ -253,14 +269,15 @@ impl Core {
             self.end_turn();
             return;
         };
-        (running.has_turn, running.has_begun) = (true, true);
+        let Running { id, purpose, then, .. } = *running;
+        let turn = if then == Then::Load { Turn::Global } else { Turn::Cut };
+        (running.has_turn, running.has_begun) = (turn == Turn::Cut, true);
         running.epoch = epoch;
-        let Running { id, purpose, leaves, .. } = *running;
         // ORDER: no transaction is on both sides of a cut: recovery takes a part that a base covers
         // for one that is there.
-        self.shared.desk.check(Turn::Cut);
+        self.shared.desk.check(turn);
         self.shared.at_gate.store(0, Release);
-        let order = CutOrder { id, purpose, stays_closed: leaves.is_some() };
+        let order = CutOrder { id, purpose, stays_closed: then != Then::GoOn };
         self.shared.broadcast(|| Control::Cut(order));
     }
 
@@ -283,8 +300,8 @@ impl Core {
         if running.cuts_missing == 0 {
             running.changes = shared.sum(|stats| &stats.changes);
             running.log_bytes = shared.sum(|stats| &stats.log_bytes);
-            if running.leaves.is_none() {
-                // Who leaves keeps the turn: nothing executes until the end.
+            if running.then == Then::GoOn {
+                // Otherwise nothing executes until what comes then is done.
                 running.has_turn = false;
                 self.end_turn();
             }
@@ -360,16 +377,22 @@ impl Core {
             written.keys,
             written.bytes
         );
-        if let Some(Leaving { force }) = running.leaves {
-            self.leave_now(force);
-            self.end_turn();
-            return;
+        match running.then {
+            Then::GoOn => self.end_checkpoint(running.origin, b"+OK\r\n"),
+            Then::Leave { force } => {
+                self.leave_now(force);
+                self.end_turn();
+            }
+            Then::Load => self.dump_for_load(true),
         }
-        self.end_checkpoint(running.origin, b"+OK\r\n");
     }
 
     /// Core 0: the librarian has put the base in force, or could not.
     pub fn checkpointed(&mut self, result: Result<(), StorageError>) {
+        if self.globals.reloading.is_some() {
+            self.base_loaded(result);
+            return;
+        }
         if let Err(error) = result {
             self.give_up_checkpoint(Some(&error.to_string()));
             return;
@@ -404,20 +427,24 @@ impl Core {
         self.scribe.tell(Note::GiveUp(id));
         self.shared.broadcast(|| Control::GiveUpWalk(id));
         let has_turn = running.has_turn;
-        let reply = match running.leaves {
-            Some(Leaving { force: true }) => {
+        let reply = match running.then {
+            Then::Load => {
+                self.dump_for_load(false);
+                return;
+            }
+            Then::Leave { force: true } => {
                 self.leave_now(true);
                 if has_turn {
                     self.end_turn();
                 }
                 return;
             }
-            Some(_) => {
+            Then::Leave { force: false } => {
                 self.shared.stopping.store(false, Release);
                 tracing::warn!("Error trying to save the DB, can't exit.");
                 b"-ERR Errors trying to SHUTDOWN. Check logs.\r\n".as_slice()
             }
-            None => b"-ERR\r\n",
+            Then::GoOn => b"-ERR\r\n",
         };
         if has_turn {
             self.end_turn();

@@ -67,6 +67,11 @@ impl Walking {
     pub fn has_more(&self) -> bool {
         self.has_more
     }
+
+    /// This core goes on although the gate has not been opened.
+    pub fn leave_gate(&mut self) {
+        self.stands_since = None;
+    }
 }
 
 impl Core {

@@ -6,6 +6,7 @@
 //! manifest rename, then *thaw* (every core applies it and goes on in its next segment). No core
 //! executes anything between the freeze of the last and its own thaw, so no client sees half.
 
+use super::reload::Reloading;
 use crate::{
     net::connection::{Connection, Parked},
     runtime::{
@@ -29,6 +30,8 @@ const SMALL_FLUSH_KEYS: u64 = 10_000;
 pub struct Globals {
     queue: VecDeque<(GlobalOp, Origin)>,
     running: Option<Running>,
+    /// What is being loaded in the operation that runs.
+    pub(super) reloading: Option<Reloading>,
     /// The desk has been asked for a turn that has not ended.
     has_asked: bool,
 }
@@ -103,7 +106,7 @@ impl Core {
                 (0..self.shared.options.databases).map(keys).sum::<u64>() <= SMALL_FLUSH_KEYS
             }
             GlobalOp::FlushDb { db, .. } => keys(db as usize) <= SMALL_FLUSH_KEYS,
-            GlobalOp::SwapDb(..) => false,
+            GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog => false,
         };
         if small {
             self.shared.broadcast(|| Control::FlushSmall(op));
@@ -117,7 +120,7 @@ impl Core {
         let (databases, lazily) = match op {
             GlobalOp::FlushAll { lazily } => (0..self.shared.options.databases, lazily),
             GlobalOp::FlushDb { db, lazily } => (db as usize..db as usize + 1, lazily),
-            GlobalOp::SwapDb(..) => (0..0, false),
+            GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog => (0..0, false),
         };
         let mut lsn = 0;
         let mut error = None;
@@ -161,6 +164,10 @@ impl Core {
             return;
         }
         let positions = std::mem::take(&mut running.positions);
+        if let op @ (GlobalOp::Reload(_) | GlobalOp::LoadLog) = running.op {
+            self.begin_reload(op, positions);
+            return;
+        }
         if positions.is_empty() {
             // No log: nothing to publish.
             self.thaw_all();
@@ -177,8 +184,17 @@ impl Core {
                 let commands = resp(&[&["SWAPDB", &a.to_string(), &b.to_string()]]);
                 Request::Global { commands, positions }
             }
+            GlobalOp::Reload(_) | GlobalOp::LoadLog => return,
         };
         self.librarian.send(request);
+    }
+
+    /// Core 0: the operation that runs has failed.
+    pub(super) fn fail_global(&mut self, error: &str) {
+        if let Some(running) = self.globals.running.as_mut() {
+            running.error = Some(error.to_owned());
+        }
+        self.thaw_all();
     }
 
     /// Core 0: the librarian's answer.
@@ -189,7 +205,8 @@ impl Core {
         self.thaw_all();
     }
 
-    fn thaw_all(&mut self) {
+    /// Core 0: the operation takes effect, unless it has failed; everybody goes on.
+    pub(super) fn thaw_all(&mut self) {
         let Some(running) = self.globals.running.as_ref() else { return };
         // ORDER: only after the manifest switch is stable does anybody apply the change, so
         // nothing acknowledged afterwards can be lost behind it.
@@ -209,11 +226,14 @@ impl Core {
                     shard.forget(db as usize..db as usize + 1, self.now_ms, lazily);
                 }
                 GlobalOp::SwapDb(a, b) => shard.swap_databases(a as usize, b as usize, self.now_ms),
+                // The keys have been exchanged.
+                GlobalOp::Reload(_) | GlobalOp::LoadLog => {}
             }
         }
         self.publish_key_counts();
         self.frozen = self.stopping;
         self.freeze_reported = false;
+        self.walking.leave_gate();
         self.execute_deferred();
         for index in std::mem::take(&mut self.resume_later) {
             let Some(mut conn) = self.conns[index as usize].take() else { continue };
@@ -226,6 +246,10 @@ impl Core {
 
     fn finish_global(&mut self) {
         if let Some(Running { op, origin, gates, error, .. }) = self.globals.running.take() {
+            if matches!(op, GlobalOp::Reload(_) | GlobalOp::LoadLog) {
+                self.globals.reloading = None;
+                self.checkpoints.waits_for_load = false;
+            }
             let result = error.map_or(Ok(()), Err);
             let done = Control::GlobalDone { origin, result, gates };
             self.shared.cores[origin.core].mailbox.post(done);

@@ -17,6 +17,7 @@ pub mod global;
 pub mod hop;
 pub mod parcels;
 pub mod redact;
+mod reload;
 pub mod route;
 mod saving_rules;
 pub mod steps;

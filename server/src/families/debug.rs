@@ -1,11 +1,15 @@
-//! DEBUG: digests of the data set, sleeping, a disk that fails. Whatever else Redis' DEBUG can do
-//! is refused.
+//! DEBUG: digests of the data set, loading its files again, sleeping, a disk that fails. Whatever
+//! else Redis' DEBUG can do is refused.
 
 use super::{ServerSpec, Step, allows, debug_protocol, help, server_row};
 use crate::{
     dispatch::{everywhere::Task, gather::elements},
     net::connection::Connection,
-    runtime::{core::Core, log_io::InjectedFault},
+    runtime::{
+        control::{GlobalOp, Reload, Wish},
+        core::Core,
+        log_io::InjectedFault,
+    },
 };
 use quire_engine::{
     command::{Args, CommandError, Flags, Reply},
@@ -63,6 +67,13 @@ fn debug(
             Ok(Step::Reply)
         }
         (b"sleep", 3) => Ok(Step::Everywhere(Task::Sleep)),
+        (b"reload", _) => Ok(Step::Wish(Wish::Load(GlobalOp::Reload(reload_options(args)?)))),
+        (b"loadaof", _) => {
+            if !core.shared.options.appendonly {
+                return Err(CommandError::new("ERR There is no log to load: appendonly is no"));
+            }
+            Ok(Step::Wish(Wish::Load(GlobalOp::LoadLog)))
+        }
         (b"config-rewrite-force-all", 2) => Ok(Step::RewriteConfig { all: true }),
         (b"digest", 2) => Ok(Step::Everywhere(Task::Digest)),
         (b"digest-value", _) => Ok(Step::Everywhere(Task::DigestValue)),
@@ -96,6 +107,8 @@ fn debug_help(conn: &Connection, out: &mut Vec<u8>) {
         "    Output a hex signature of the values of all the specified keys.",
         "ERROR <string>",
         "    Return a Redis protocol error with <string> as message.",
+        "LOADAOF",
+        "    Flush the AOF buffers on disk and reload the AOF in memory.",
         "LOG <message>",
         "    Write <message> to the server log.",
         "LOG-FAULT <shard> (WRITE|SYNC) <errno>",
@@ -106,6 +119,19 @@ fn debug_help(conn: &Connection, out: &mut Vec<u8>) {
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
         "    true, false.",
+        "RELOAD [option ...]",
+        "    Save the RDB on disk and reload it back to memory. Valid <option> values:",
+        "    * MERGE: conflicting keys will be loaded from RDB.",
+        "    * NOFLUSH: the existing database will not be removed before load, but",
+        "      conflicting keys are an error, and nothing is loaded.",
+        "    * NOSAVE: the database will be loaded from an existing RDB file.",
+        "    Examples:",
+        "    * DEBUG RELOAD: verify that the server is able to persist, flush and reload",
+        "      the database.",
+        "    * DEBUG RELOAD NOSAVE: replace the current database with the contents of an",
+        "      existing RDB file.",
+        "    * DEBUG RELOAD NOSAVE NOFLUSH MERGE: add the contents of an existing RDB",
+        "      file to the database.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys in background when they are not",
         "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
@@ -114,6 +140,24 @@ fn debug_help(conn: &Connection, out: &mut Vec<u8>) {
         "    Stop the server for <seconds>. Decimals allowed.",
     ];
     help::write("DEBUG", &lines, conn, out);
+}
+
+/// The options of DEBUG RELOAD.
+fn reload_options(args: Args<'_>) -> Result<Reload, CommandError> {
+    let mut reload = Reload { save: true, flush: true, merge: false };
+    for option in args.iter_from(2) {
+        match option.to_ascii_lowercase().as_slice() {
+            b"merge" => reload.merge = true,
+            b"noflush" => reload.flush = false,
+            b"nosave" => reload.save = false,
+            _ => {
+                return Err(CommandError::new(
+                    "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                ));
+            }
+        }
+    }
+    Ok(reload)
 }
 
 /// The shard and the faults that `DEBUG LOG-FAULT` names.

@@ -34,6 +34,21 @@ pub enum GlobalOp {
     },
     /// Exchange two databases.
     SwapDb(u16, u16),
+    /// Save the RDB file, load it (DEBUG RELOAD).
+    Reload(Reload),
+    /// Load the log (DEBUG LOADAOF).
+    LoadLog,
+}
+
+/// How the RDB file is loaded into a running server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reload {
+    /// It is written first.
+    pub save: bool,
+    /// Its keys take the place of all others; otherwise they come to them.
+    pub flush: bool,
+    /// Of a key that is there and in the file, that of the file counts; otherwise it is an error.
+    pub merge: bool,
 }
 
 /// What a snapshot is written for.
@@ -79,6 +94,8 @@ pub enum Wish {
     },
     /// BGREWRITEAOF.
     BgRewriteAof,
+    /// DEBUG RELOAD, DEBUG LOADAOF: a [`GlobalOp`] that no snapshot may run beside.
+    Load(GlobalOp),
     /// SHUTDOWN, or a signal.
     Leave {
         /// Save, do not save; None: as the save points say.
@@ -111,6 +128,16 @@ pub struct Opening {
     pub seed: u64,
     /// Its first two segments; none without persistence.
     pub segments: Option<Box<Segments>>,
+}
+
+/// What came of loading files into a running server.
+pub struct Reread {
+    /// The keys to go on with, one keyspace per shard; none: those there are.
+    pub keyspaces: Vec<Keyspace>,
+    /// The base that was drafted of them.
+    pub base: Option<Written>,
+    /// Why it failed, for the log.
+    pub error: Option<String>,
 }
 
 /// A message to a core.
@@ -189,6 +216,14 @@ pub enum Control {
     Checkpointed(Result<(), StorageError>),
     /// To every core: nobody wants the snapshot of this number any more.
     GiveUpWalk(u64),
+    /// To every core, which stands still: hand over all keys.
+    HandOver,
+    /// To core 0: the keys of that shard.
+    HandedOver(u16, Box<Keyspace>),
+    /// To core 0: what was read.
+    Reread(Reread),
+    /// To every core, which stands still: go on with these keys.
+    Exchange(Box<Keyspace>),
     /// To the origin: the whole reply.
     Answer(Origin, Vec<u8>),
     /// Lines for the monitors of this core.

@@ -10,7 +10,7 @@ use quire_engine::{
     aof::{OpenSegment, SEGMENT_BYTES_MIN, WantSegment},
     error::StorageError,
     keyspace::{KeyHasher, Keyspace},
-    manifest::{Event, LibrarianThread, Names, Request, Wanted},
+    manifest::{Errand, Event, LibrarianThread, Names, Request, Wanted},
     recovery,
 };
 use std::{
@@ -18,32 +18,42 @@ use std::{
     time::Instant,
 };
 
-/// Sends requests to the librarian's thread.
+/// What the keeper of the files is told.
+pub enum Task {
+    /// Something for the librarian; without a log there is none.
+    Request(Request),
+    /// Work that needs the log's directory to stand still; it may take long.
+    Errand(Errand),
+}
+
+/// Sends tasks to the keeper's thread.
 #[derive(Clone)]
 pub struct Librarian {
-    requests: Option<mpsc::Sender<Request>>,
+    tasks: mpsc::Sender<Task>,
 }
 
 impl Librarian {
-    /// No log, no librarian.
-    pub fn none() -> Self {
-        Self { requests: None }
+    /// Tasks go to `tasks`.
+    pub fn new(tasks: mpsc::Sender<Task>) -> Self {
+        Self { tasks }
     }
 
-    /// Requests go to `requests`.
-    pub fn new(requests: mpsc::Sender<Request>) -> Self {
-        Self { requests: Some(requests) }
-    }
-
-    /// Sends a request. Its events come by mail.
-    pub fn send(&self, request: Request) {
-        if let Some(requests) = &self.requests
-            && requests.send(request).is_err()
-        {
+    fn tell(&self, task: Task) {
+        if self.tasks.send(task).is_err() {
             // It leaves only after every sender has, or with a recovery that failed, which ends
             // the process.
             tracing::error!("the librarian is gone");
         }
+    }
+
+    /// Sends a request. Its events come by mail.
+    pub fn send(&self, request: Request) {
+        self.tell(Task::Request(request));
+    }
+
+    /// Has an errand run: after everything asked before, before everything asked later.
+    pub fn run(&self, errand: Errand) {
+        self.tell(Task::Errand(errand));
     }
 
     /// Asks for a shard's next segment.
@@ -52,7 +62,11 @@ impl Librarian {
     }
 }
 
-fn recovery_options(shared: &Shared) -> Result<recovery::Options, String> {
+/// What recovery must know of this server.
+///
+/// # Errors
+/// `appendfilename` cannot be a file name.
+pub fn recovery_options(shared: &Shared) -> Result<recovery::Options, String> {
     let options = &shared.options;
     let names = Names::new(&options.append_file)
         .ok_or_else(|| format!("appendfilename '{}' cannot be a file name", options.append_file))?;
@@ -68,7 +82,7 @@ fn recovery_options(shared: &Shared) -> Result<recovery::Options, String> {
 }
 
 /// Threads that read: nobody else needs the processors meanwhile.
-fn loading_threads(shared: &Shared) -> usize {
+pub fn loading_threads(shared: &Shared) -> usize {
     shared.options.storage_threads.max(shared.options.shards)
 }
 
@@ -98,7 +112,7 @@ pub fn load_snapshot(shared: &Arc<Shared>) -> Result<Vec<Keyspace>, String> {
 ///
 /// # Errors
 /// Why the server must not start, in one sentence.
-pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Request>) -> Result<(), String> {
+pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Task>) -> Result<(), String> {
     let options = &shared.options;
     let bytes = SEGMENT_BYTES_MIN.min(options.segment_bytes_max);
     let policies = shared.config.load().fsync_policies();
@@ -143,8 +157,11 @@ pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Request>) -> 
     tracing::info!("Data is in {}", shared.log_dir().display());
     tracing::info!("Ready to accept connections");
     notify::ready();
-    while let Ok(request) = inbox.recv() {
-        desk.ask(request);
+    while let Ok(task) = inbox.recv() {
+        match task {
+            Task::Request(request) => desk.ask(request),
+            Task::Errand(errand) => desk.run(errand),
+        }
     }
     drop(desk);
     thread.join();

@@ -64,6 +64,10 @@ impl Core {
             Control::Scribed(id, result) => self.scribed(id, result),
             Control::Checkpointed(result) => self.checkpointed(result),
             Control::GiveUpWalk(id) => self.give_up_walk(id),
+            Control::HandOver => self.hand_over(),
+            Control::HandedOver(shard, keyspace) => self.handed_over(shard, *keyspace),
+            Control::Reread(reread) => self.reread(reread),
+            Control::Exchange(keyspace) => self.exchange(*keyspace),
             Control::Answer(origin, reply) => self.answer(origin, &reply, Vec::new()),
             Control::Monitored(lines) => self.monitored(&lines),
             Control::Look => {}

@@ -36,6 +36,18 @@ pub async fn load<S: Storage, R: Readers>(
     options: &Options,
     progress: &Progress,
 ) -> Result<(Loaded, Vec<Keyspace>), RecoveryError> {
+    let keys = load_keys(storage, team, checked, options, progress).await?;
+    Ok(loaded(keys, options.now_ms, progress))
+}
+
+/// The keys alone.
+pub(in crate::recovery) async fn load_keys<S: Storage, R: Readers>(
+    storage: &S,
+    team: &Team<'_, R>,
+    checked: &Checked,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Keys, RecoveryError> {
     if let Some(error) = checked.first_refusal() {
         return Err(error.clone());
     }
@@ -52,7 +64,7 @@ pub async fn load<S: Storage, R: Readers>(
         replay_stage(storage, Some(team), stage, &kept, &mut keys, progress).await?;
     }
     progress.enter(Phase::Done);
-    Ok(loaded(keys, options.now_ms, progress))
+    Ok(keys)
 }
 
 /// What was loaded, and the keys themselves.

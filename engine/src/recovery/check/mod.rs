@@ -22,6 +22,7 @@ mod statistics;
 pub use dump::{Seen, dump};
 pub use export::export;
 pub use file::{FileContent, check_file};
+pub(super) use load::load_keys;
 pub use load::{Loaded, load};
 pub use repair::{Refused, Removal, Repair, carry_out, set_aside};
 pub use report::{FileReport, Finding, Repairable, Report, Severity, ShardReport, State, Stretch};

@@ -189,6 +189,10 @@ impl Core {
 
     /// A snapshot that a transaction wants begins when it can, as in Redis.
     fn schedule(&self, wish: Wish, out: &mut Vec<u8>) {
+        if let Wish::Load(_) = wish {
+            Reply::new(out, false).error("ERR Loading files is not possible inside MULTI");
+            return;
+        }
         let saving = &self.shared.saving;
         let (kind, scheduled, busy) = match wish {
             Wish::BgRewriteAof => (
@@ -233,7 +237,7 @@ impl Core {
         let (databases, lazily) = match op {
             GlobalOp::FlushAll { lazily } => (0..self.shared.options.databases, lazily),
             GlobalOp::FlushDb { db, lazily } => (usize::from(db)..usize::from(db) + 1, lazily),
-            GlobalOp::SwapDb(..) => {
+            GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog => {
                 return Err(CommandError::new("ERR SWAPDB is not possible inside MULTI"));
             }
         };
