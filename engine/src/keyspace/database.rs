@@ -5,6 +5,7 @@
 
 use super::{
     access::{AccessClock, Tracking},
+    changes::{Gone, Marks},
     cursor::{point_of, scan_group, scan_start},
     deadlines::{Deadlines, Reference},
     entry::{EntryPtr, Meta, NewValue},
@@ -18,6 +19,7 @@ use super::{
 use crate::{limits::GROUPS, number::canonical_int, types::Form};
 use std::ops::Range;
 
+mod changes;
 mod collections;
 mod eviction;
 mod foresight;
@@ -56,6 +58,10 @@ pub struct Database {
     pub(super) round: Option<Box<Round>>,
     /// Which keys somebody waits for, if somebody does.
     watch: Option<Box<watch::Watch>>,
+    /// What the marks of words mean; the same in all databases.
+    pub(super) marks: Marks,
+    /// What is gone, and how much has changed.
+    pub(super) gone: Gone,
 }
 
 impl Database {
@@ -74,6 +80,8 @@ impl Database {
             trash: None,
             round: None,
             watch: None,
+            marks: Marks::default(),
+            gone: Gone::default(),
         }
     }
 
@@ -145,6 +153,7 @@ impl Database {
     pub fn get_mut(&mut self, key: Key<'_>) -> Option<EntryMut<'_>> {
         let place = self.find(key)?;
         self.preserve(usize::from(key.group()), place);
+        self.mark(place);
         // SAFETY: the entry is in the table, which is borrowed exclusively as long as the result.
         Some(unsafe { EntryMut::new(place.entry()) })
     }
@@ -163,6 +172,7 @@ impl Database {
     pub fn get_mut_used(&mut self, key: Key<'_>) -> Option<EntryMut<'_>> {
         let place = self.find(key)?;
         self.preserve(usize::from(key.group()), place);
+        self.mark(place);
         self.note_use(place.entry());
         // SAFETY: the entry is in the table, which is borrowed exclusively as long as the result.
         Some(unsafe { EntryMut::new(place.entry()) })
@@ -202,14 +212,15 @@ impl Database {
                 self.spare(usize::from(key.group()), place);
                 let deadline = deadline.resolve(entry.deadline());
                 let access = self.clock.used(entry.access());
-                let meta = Meta { deadline, access, raw: false };
+                let meta = Meta { deadline, access, raw: false, born: false };
                 // SAFETY: `change_spared` forgets the old address.
                 self.change_spared(key, place, |entry| unsafe { entry.overwrite(value, meta) });
                 false
             }
             None => {
                 let access = self.clock.fresh();
-                let meta = Meta { deadline: deadline.resolve(None), access, raw: false };
+                let meta =
+                    Meta { deadline: deadline.resolve(None), access, raw: false, born: false };
                 self.insert(key, value, meta);
                 true
             }
@@ -231,6 +242,7 @@ impl Database {
         place: Place,
         edit: impl FnOnce(EntryPtr) -> EntryPtr,
     ) {
+        self.mark(place);
         let entry = place.entry();
         let (bytes, deadline) = (entry.memory_bytes(), entry.deadline());
         let moved = edit(entry);
@@ -243,6 +255,13 @@ impl Database {
 
     /// Puts in an entry for a key that is not there.
     fn insert(&mut self, key: Key<'_>, value: NewValue<'_>, meta: Meta) {
+        self.gone.changed += 1;
+        self.gone.changed_now += 1;
+        self.insert_marked(key, value, Meta { born: true, ..meta }, self.marks.now);
+    }
+
+    /// The same, with the mark as given and nothing counted as changed.
+    fn insert_marked(&mut self, key: Key<'_>, value: NewValue<'_>, meta: Meta, mark: u8) {
         if self.watch.is_some() {
             self.signal(key);
         }
@@ -252,7 +271,7 @@ impl Database {
         }
         let group = &mut self.groups[usize::from(key.group())];
         let before = group.memory_bytes();
-        group.insert(key.hash, entry, &self.hasher);
+        group.insert(key.hash, entry, mark, &self.hasher);
         self.table_bytes = self.table_bytes - before + group.memory_bytes();
         self.entry_bytes += entry.memory_bytes();
         self.keys += 1;
@@ -281,7 +300,8 @@ impl Database {
             // SAFETY: `change` forgets the old address.
             Some(place) => self.change(key, place, |entry| unsafe { entry.extend(0, tail) }),
             None => {
-                let meta = Meta { deadline: None, access: self.clock.fresh(), raw: false };
+                let meta =
+                    Meta { deadline: None, access: self.clock.fresh(), raw: false, born: false };
                 self.insert(key, parsed(tail), meta);
             }
         }
@@ -298,7 +318,7 @@ impl Database {
             let mut value = vec![0; offset];
             value.extend_from_slice(bytes);
             let len = value.len();
-            let meta = Meta { deadline: None, access: self.clock.fresh(), raw: true };
+            let meta = Meta { deadline: None, access: self.clock.fresh(), raw: true, born: false };
             self.insert(key, NewValue::Owned(Form::Text, value), meta);
             return len;
         };

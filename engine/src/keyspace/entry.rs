@@ -33,6 +33,8 @@ const KIND_SHIFT: u32 = 56;
 const DEADLINE: u64 = 1 << 60;
 /// The value was modified in place: `raw` to OBJECT ENCODING whatever its length.
 const RAW: u64 = 1 << 61;
+/// The key came in the era in which it last changed (`changes.rs`).
+const BORN: u64 = 1 << 62;
 
 const HEADER: usize = 8;
 
@@ -136,6 +138,8 @@ pub(super) struct Meta {
     pub(super) access: u32,
     /// Modified in place.
     pub(super) raw: bool,
+    /// Came in the era in which it last changed. Overwriting keeps what the entry says.
+    pub(super) born: bool,
 }
 
 impl Meta {
@@ -146,6 +150,7 @@ impl Meta {
             | kind.bits()
             | if self.deadline.is_some() { DEADLINE } else { 0 }
             | if self.raw { RAW } else { 0 }
+            | if self.born { BORN } else { 0 }
     }
 }
 
@@ -348,13 +353,26 @@ impl EntryPtr {
         self.write_header(self.header() & !ACCESS_MASK | bits);
     }
 
+    /// True when the key came in the era in which it last changed.
+    #[inline]
+    pub(super) fn is_born(self) -> bool {
+        self.header() & BORN != 0
+    }
+
+    /// Takes that back: the key is from before.
+    #[inline]
+    pub(super) fn set_grown(self) {
+        self.write_header(self.header() & !BORN);
+    }
+
     fn raw(self) -> bool {
         self.header() & RAW != 0
     }
 
     /// Everything but key and value.
     pub(super) fn meta(self) -> Meta {
-        Meta { deadline: self.deadline(), access: self.access(), raw: self.raw() }
+        let (deadline, access) = (self.deadline(), self.access());
+        Meta { deadline, access, raw: self.raw(), born: self.is_born() }
     }
 
     /// As OBJECT ENCODING says it.

@@ -173,21 +173,21 @@ impl Group {
         Some(Place { segment, spot: segment.find_where(hash, wanted)? })
     }
 
-    /// Puts an entry in. Its key must not be there yet.
+    /// Puts an entry in, its word with this mark. Its key must not be there yet.
     #[inline]
-    pub(super) fn insert(&mut self, hash: u64, entry: EntryPtr, hasher: &KeyHasher) {
+    pub(super) fn insert(&mut self, hash: u64, entry: EntryPtr, mark: u8, hasher: &KeyHasher) {
         self.keys += 1;
         if let Some(segment) = self.segment(hash)
-            && segment.insert_near(Word::new(entry, segment.fingerprint(hash), self.stamp))
+            && segment.insert_near(Word::new(entry, segment.fingerprint(hash), mark, self.stamp))
         {
             return;
         }
-        self.insert_crowded(hash, entry, hasher);
+        self.insert_crowded(hash, entry, mark, hasher);
     }
 
     /// Puts an entry in where two buckets in a row are full, or into an empty group.
     #[cold]
-    fn insert_crowded(&mut self, hash: u64, entry: EntryPtr, hasher: &KeyHasher) {
+    fn insert_crowded(&mut self, hash: u64, entry: EntryPtr, mark: u8, hasher: &KeyHasher) {
         if self.directory.is_empty() {
             let first = self.new_segment(0, 1);
             self.directory = Box::new([first]);
@@ -196,7 +196,7 @@ impl Group {
         loop {
             let index = self.index(hash);
             let segment = self.directory[index];
-            let word = Word::new(entry, segment.fingerprint(hash), self.stamp);
+            let word = Word::new(entry, segment.fingerprint(hash), mark, self.stamp);
             if segment.insert_near(word) {
                 return;
             }

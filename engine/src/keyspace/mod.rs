@@ -7,13 +7,15 @@
 //! Per database and slot group there is an extendible hash table of small segments, allocated
 //! with the first key; growing and shrinking move the entries of one segment at a time
 //! (`group.rs`, `segment.rs`). Key, value and deadline of an entry are one allocation
-//! (`entry.rs`). SCAN's guarantee is proven in `cursor.rs`, what snapshots need in `walk.rs`.
+//! (`entry.rs`). SCAN's guarantee is proven in `cursor.rs`, what snapshots need in `walk.rs`, and
+//! how it is known what has changed since the last one in `changes.rs`.
 //!
 //! Knows neither clock nor clients: expired entries are there until somebody removes them, and
 //! time comes in as an argument. Everything is `Send` and nothing is shared: addresses are kept
 //! as integers in words and directories, and each belongs to one database.
 
 mod access;
+mod changes;
 mod cursor;
 mod database;
 mod deadlines;
@@ -35,6 +37,7 @@ mod tests;
 
 pub use crate::number::canonical_int;
 pub use access::{AccessClock, Tracking};
+pub use changes::{Changes, Names, names};
 pub use cursor::{scan_group, scan_start};
 pub use database::{Database, Edited, Origin, Sampled};
 pub use key::{Key, KeyHasher};
@@ -43,7 +46,7 @@ pub use table::{Handle, Table};
 pub use trash::{LazyFree, Shed, Trash};
 pub use value::{Deadline, Str, Value};
 pub use view::{Entry, EntryMut, OwnedEntry};
-pub use walk::{Copyist, Elements, Given};
+pub use walk::{Copyist, Elements, Given, Scope};
 
 /// All databases of one shard.
 pub struct Keyspace {
@@ -52,6 +55,8 @@ pub struct Keyspace {
     clock: AccessClock,
     trash: Trash,
     walk: walk::Walk,
+    /// What the marks of words mean.
+    marks: changes::Marks,
 }
 
 impl Keyspace {
@@ -64,6 +69,7 @@ impl Keyspace {
             clock: AccessClock::new(),
             trash: Trash::default(),
             walk: walk::Walk::default(),
+            marks: changes::Marks::default(),
         }
     }
 
@@ -112,6 +118,8 @@ impl Keyspace {
         // Clients wait for keys of a database, whatever it holds.
         if let Ok([a, b]) = self.databases.get_disjoint_mut([a, b]) {
             a.hand_watch_to(b);
+            // What is known to have changed is so under the other number.
+            [a, b].into_iter().for_each(|database| database.gone.lose());
         }
     }
 
@@ -120,6 +128,7 @@ impl Keyspace {
         let mut empty = Database::new(self.hasher.clone());
         empty.clock_from(&self.databases[db]);
         self.databases[db].hand_watch_to(&mut empty);
+        (empty.marks, empty.gone) = (self.marks, self.databases[db].gone.successor());
         std::mem::replace(&mut self.databases[db], empty)
     }
 

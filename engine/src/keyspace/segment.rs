@@ -156,13 +156,25 @@ impl Segment {
     #[inline]
     pub(super) fn relocate(self, spot: Spot, entry: EntryPtr) {
         let word = self.word(spot);
-        self.write(spot, Word::new(entry, word.fingerprint(), word.stamp()));
+        self.write(spot, word.with_entry(entry));
     }
 
     /// The word at this spot gets another stamp.
     #[inline]
     pub(super) fn stamp(self, spot: Spot, stamp: u8) {
         self.write(spot, self.word(spot).with_stamp(stamp));
+    }
+
+    /// The word at this spot gets another mark.
+    #[inline]
+    pub(super) fn mark(self, spot: Spot, mark: u8) {
+        self.write(spot, self.word(spot).with_mark(mark));
+    }
+
+    /// Stamp and mark of the word at this spot become others.
+    #[inline]
+    pub(super) fn pass(self, spot: Spot, stamp: u8, mark: u8) {
+        self.write(spot, self.word(spot).with_stamp(stamp).with_mark(mark));
     }
 
     /// Every word gets this stamp.

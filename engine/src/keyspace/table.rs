@@ -100,7 +100,7 @@ impl Table {
             Str::Int(n) => NewValue::Int(n),
             Str::Bytes(bytes) => NewValue::Bytes(Form::Text, bytes),
         };
-        let meta = Meta { deadline: None, access: 0, raw: false };
+        let meta = Meta { deadline: None, access: 0, raw: false, born: false };
         let key = self.key(text);
         match self.group.find(key) {
             Some(place) => {
@@ -111,7 +111,7 @@ impl Table {
             None => {
                 let entry = EntryPtr::create(text, value, meta);
                 self.entry_bytes += entry.memory_bytes();
-                self.group.insert(key.hash, entry, &self.hasher);
+                self.group.insert(key.hash, entry, 0, &self.hasher);
                 true
             }
         }

@@ -2,18 +2,28 @@
 //!
 //! ```text
 //! 63         48 47                     4 3     0
-//! | fingerprint | address / 16          | stamp |      0 = no entry
+//! | fingerprint | address / 16          | mark 2 | stamp 2 |      0 = no entry
 //! ```
 //! The fingerprint is 16 bits of the hash; which ones, the segment decides. The stamp says for
-//! which walk of its slot group the entry is already out; inserting writes the group's.
+//! which walk of its slot group the entry is already out; inserting writes the group's. The mark says
+//! since when the entry has changed (`changes.rs`).
 
 use super::entry::EntryPtr;
 
 const FINGERPRINT_SHIFT: u32 = 48;
 const ADDRESS_MASK: u64 = 0x0000_FFFF_FFFF_FFF0;
-const STAMP_MASK: u64 = 0xF;
+const STAMP_MASK: u64 = 0x3;
+const MARK_SHIFT: u32 = 2;
+const MARK_MASK: u64 = 0x3 << MARK_SHIFT;
 /// Stamps there are.
-pub(super) const STAMPS: u8 = 16;
+pub(super) const STAMPS: u8 = 4;
+
+#[inline]
+fn address_of(entry: EntryPtr) -> u64 {
+    let address = entry.address();
+    assert!(address & !ADDRESS_MASK == 0, "entry outside the 48-bit address space");
+    address
+}
 
 /// A reference to an entry, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +36,15 @@ impl Word {
 
     /// The word of an entry.
     #[inline]
-    pub(super) fn new(entry: EntryPtr, fingerprint: u16, stamp: u8) -> Self {
-        let address = entry.address();
-        assert!(address & !ADDRESS_MASK == 0, "entry outside the 48-bit address space");
-        Word(u64::from(fingerprint) << FINGERPRINT_SHIFT | address | u64::from(stamp) & STAMP_MASK)
+    pub(super) fn new(entry: EntryPtr, fingerprint: u16, mark: u8, stamp: u8) -> Self {
+        let low = u64::from(mark) << MARK_SHIFT & MARK_MASK | u64::from(stamp) & STAMP_MASK;
+        Word(u64::from(fingerprint) << FINGERPRINT_SHIFT | address_of(entry) | low)
+    }
+
+    /// The same at another address.
+    #[inline]
+    pub(super) fn with_entry(self, entry: EntryPtr) -> Self {
+        Word(self.0 & !ADDRESS_MASK | address_of(entry))
     }
 
     #[inline]
@@ -45,6 +60,18 @@ impl Word {
     #[inline]
     pub(super) fn stamp(self) -> u8 {
         (self.0 & STAMP_MASK) as u8
+    }
+
+    /// Since when it has changed.
+    #[inline]
+    pub(super) fn mark(self) -> u8 {
+        ((self.0 & MARK_MASK) >> MARK_SHIFT) as u8
+    }
+
+    /// The same entry with another mark.
+    #[inline]
+    pub(super) fn with_mark(self, mark: u8) -> Self {
+        Word(self.0 & !MARK_MASK | u64::from(mark) << MARK_SHIFT & MARK_MASK)
     }
 
     /// The same entry with another fingerprint.

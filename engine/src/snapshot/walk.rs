@@ -26,7 +26,7 @@ use super::{
     line::Line,
 };
 use crate::{
-    keyspace::{Given, Keyspace},
+    keyspace::{Given, Keyspace, Scope},
     rdb::Unwritable,
 };
 use std::sync::mpsc::{Receiver, channel};
@@ -89,7 +89,9 @@ impl Walk {
     /// The cut of a shard's keys.
     pub fn begin(keyspace: &mut Keyspace, shard: u16, options: &ChunkOptions) -> Self {
         let (to, copies) = channel();
-        keyspace.begin_walk(|db| Box::new(Copier::new(db as u16, shard, options, to.clone())));
+        keyspace.begin_walk(Scope::All, |db| {
+            Box::new(Copier::new(db as u16, shard, options, to.clone()))
+        });
         let stats = WalkStats { keys: keyspace.len() as u64, ..WalkStats::default() };
         Self {
             writer: ChunkWriter::new(shard, options),

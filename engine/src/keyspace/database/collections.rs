@@ -63,7 +63,7 @@ impl Database {
             return Edited::Done(result);
         }
         let access = self.clock.used(entry.access());
-        let meta = Meta { deadline: entry.deadline(), access, raw: false };
+        let meta = Meta { deadline: entry.deadline(), access, raw: false, born: false };
         match value.pack() {
             Ok((form, memory)) => {
                 if memory != bytes {
@@ -89,7 +89,7 @@ impl Database {
             self.keep_scratch(value);
             return result;
         }
-        let meta = Meta { deadline: None, access: self.clock.fresh(), raw: false };
+        let meta = Meta { deadline: None, access: self.clock.fresh(), raw: false, born: false };
         match value.pack() {
             Ok((form, memory)) => {
                 self.insert(key, NewValue::Bytes(form, &memory), meta);
@@ -126,7 +126,7 @@ impl Database {
             self.remove(key);
             return false;
         }
-        let meta = Meta { deadline: None, access: self.clock.fresh(), raw: false };
+        let meta = Meta { deadline: None, access: self.clock.fresh(), raw: false, born: false };
         let value = match value.pack() {
             Ok((form, bytes)) => {
                 self.store_as(key, NewValue::Bytes(form, &bytes), meta);

@@ -1,4 +1,4 @@
-//! Keys put in while a data set is loaded: each is new, and none was ever used here.
+//! Keys put in while a data set is loaded: each is new, and none was ever used or changed here.
 
 use super::{Database, Key, Meta, NewValue, parsed};
 use crate::types::Collection;
@@ -48,7 +48,9 @@ impl Database {
             return false;
         }
         let access = origin.access.unwrap_or_else(|| self.clock.fresh());
-        self.insert(key, value, Meta { deadline: origin.deadline, access, raw: false });
+        let meta = Meta { deadline: origin.deadline, access, raw: false, born: false };
+        // What it is loaded from has it.
+        self.insert_marked(key, value, meta, 0);
         true
     }
 }

@@ -14,6 +14,7 @@ impl Database {
     /// Takes the entry at a place out, behind [`Database::spare`] or [`Database::preserve`]; the caller
     /// frees it.
     pub(super) fn detach(&mut self, group: usize, hash: u64, place: Place) -> EntryPtr {
+        self.note_gone(place);
         let group = &mut self.groups[group];
         let before = group.memory_bytes();
         let entry = group.remove(hash, place, &self.hasher);

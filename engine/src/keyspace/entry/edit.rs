@@ -22,6 +22,7 @@ impl EntryPtr {
     #[must_use]
     pub(in crate::keyspace) unsafe fn overwrite(self, value: NewValue<'_>, meta: Meta) -> Self {
         let (kind, key_len, old_size) = (value.kind(), self.key_len(), self.size());
+        let meta = Meta { born: self.is_born(), ..meta };
         let key_offset = HEADER + usize::from(meta.deadline.is_some()) * 8;
         let size = size_class(key_offset + key_len + kind.body(value.len()));
         // SAFETY: the old value is released before the new one is written; within the same

@@ -1,5 +1,6 @@
 //! Tests of the keyspace as a whole.
 
+mod changes;
 mod model;
 mod shape;
 mod stored;

@@ -2,7 +2,7 @@
 //! there at the cut.
 
 use super::{
-    super::{Copyist, Deadline, Elements, Entry, Given, KeyHasher, Keyspace, Str, Value},
+    super::{Copyist, Deadline, Elements, Entry, Given, KeyHasher, Keyspace, Scope, Str, Value},
     dice,
 };
 use crate::types::{Collection, Hash, HashRef, Limits, View, packed::Packed};
@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Database and key, value and deadline.
-type State = BTreeMap<(usize, Vec<u8>), (String, Option<i64>)>;
+pub(super) type State = BTreeMap<(usize, Vec<u8>), (String, Option<i64>)>;
 
 fn value(entry: Entry<'_>) -> String {
     match entry.content() {
@@ -33,7 +33,7 @@ fn note(state: &mut State, db: usize, entry: Entry<'_>) {
     assert_eq!(before, None, "{} twice", entry.key().escape_ascii());
 }
 
-fn state(keyspace: &Keyspace) -> State {
+pub(super) fn state(keyspace: &Keyspace) -> State {
     let mut state = State::new();
     for db in 0..keyspace.databases() {
         keyspace.db(db).for_each(&mut |entry| note(&mut state, db, entry));
@@ -43,7 +43,7 @@ fn state(keyspace: &Keyspace) -> State {
 
 /// What a walk has given out, by itself or to copyists.
 #[derive(Clone, Default)]
-struct Notebook(Arc<Mutex<(State, usize)>>);
+pub(super) struct Notebook(Arc<Mutex<(State, usize)>>);
 
 struct Notes(usize, Notebook);
 
@@ -101,13 +101,17 @@ impl Elements for Fields {
 
 impl Notebook {
     fn begin(keyspace: &mut Keyspace) -> Self {
+        Self::begin_of(keyspace, Scope::All)
+    }
+
+    pub(super) fn begin_of(keyspace: &mut Keyspace, scope: Scope) -> Self {
         let given = Self::default();
-        keyspace.begin_walk(|db| Box::new(Notes(db, given.clone())));
+        keyspace.begin_walk(scope, |db| Box::new(Notes(db, given.clone())));
         given
     }
 
     /// Walks on until so many entries and elements were given out; true at the end.
-    fn walk(&self, keyspace: &mut Keyspace, mut entries: usize) -> bool {
+    pub(super) fn walk(&self, keyspace: &mut Keyspace, mut entries: usize) -> bool {
         keyspace.walk_on(&mut |given| {
             if let Given::Entry(db, _, entry) = given {
                 note(&mut self.0.lock().unwrap().0, db, entry);
@@ -117,17 +121,22 @@ impl Notebook {
         })
     }
 
-    fn finish(self, keyspace: &mut Keyspace) -> State {
+    pub(super) fn finish(self, keyspace: &mut Keyspace) -> State {
         while !self.walk(keyspace, usize::MAX) {}
-        let (state, finished) = std::mem::take(&mut *self.0.lock().unwrap());
+        let finished = self.0.lock().unwrap().1;
         assert!(finished > 0, "copyists finish");
         let groups = keyspace.databases.iter().flat_map(|db| &db.groups);
         assert!(groups.into_iter().all(|group| group.len() == 0 || group.behind() == 0));
-        state
+        self.finish_done()
+    }
+
+    /// What a walk has given out that has come to its end.
+    pub(super) fn finish_done(self) -> State {
+        std::mem::take(&mut *self.0.lock().unwrap()).0
     }
 }
 
-fn hash(fields: usize) -> Hash {
+pub(super) fn hash(fields: usize) -> Hash {
     let mut hash = Hash::empty(Vec::new());
     let limits = Limits { hash_entries: 16, ..Limits::default() };
     for n in 0..fields {
@@ -137,7 +146,7 @@ fn hash(fields: usize) -> Hash {
 }
 
 /// One key of each kind, all with a deadline, and some others.
-fn filled() -> Keyspace {
+pub(super) fn filled() -> Keyspace {
     let hasher = KeyHasher::fixed();
     let mut keyspace = Keyspace::new(2, hasher.clone());
     let db = keyspace.db_mut(0);
@@ -155,7 +164,7 @@ fn filled() -> Keyspace {
     keyspace
 }
 
-type Change = fn(&mut Keyspace, &[u8]);
+pub(super) type Change = fn(&mut Keyspace, &[u8]);
 
 fn with_hash(keyspace: &mut Keyspace, key: &[u8], edit: impl FnOnce(&mut Hash)) {
     let key = keyspace.key(key);
@@ -163,7 +172,7 @@ fn with_hash(keyspace: &mut Keyspace, key: &[u8], edit: impl FnOnce(&mut Hash)) 
 }
 
 /// Every way in which an entry changes, moves or goes.
-const CHANGES: &[(&str, &[&[u8]], Change)] = &[
+pub(super) const CHANGES: &[(&str, &[&[u8]], Change)] = &[
     ("set", ALL, |k, key| {
         k.databases[0].set(k.hasher.key(key), b"new", Deadline::Keep);
     }),
@@ -274,7 +283,7 @@ const CHANGES: &[(&str, &[&[u8]], Change)] = &[
 
 const TEXTS: &[&[u8]] = &[b"text", b"long", b"int"];
 const HASHES: &[&[u8]] = &[b"small", b"big"];
-const ALL: &[&[u8]] = &[b"text", b"long", b"int", b"small", b"big"];
+pub(super) const ALL: &[&[u8]] = &[b"text", b"long", b"int", b"small", b"big"];
 
 #[test]
 fn what_changes_before_the_walk_comes_by_is_given_out_as_it_was() {

@@ -9,7 +9,7 @@
 
 use super::Visit;
 use crate::{
-    keyspace::{group::Place, table::Table, view::Entry},
+    keyspace::{changes::Sieve, group::Place, table::Table, view::Entry},
     types::{list::Frozen, packed::Packed},
 };
 
@@ -75,7 +75,7 @@ impl Table {
         walk.to.attend();
         loop {
             let mut stops = false;
-            let visit = self.group.visit(walk.point, &mut |entry| {
+            let visit = self.group.visit(walk.point, Sieve::ALL, &mut |entry| {
                 // SAFETY: the entry is in the table and does not change during the call.
                 walk.to.element(unsafe { Entry::new(entry) });
                 stops = !goes_on(entry.memory_bytes());

@@ -22,12 +22,16 @@
 //!
 //! When the walk has passed a group, all its words have its stamp.
 //!
-//! **Stamps.** There are 16, used in turn. `behind` is how often a group's stamp `s` has moved on
+//! **Stamps.** There are 4, used in turn. `behind` is how often a group's stamp `s` has moved on
 //! since all words had the same, so words have stamps among `s - behind ..= s`: a cut adds one to
 //! both, inserting writes `s`, passing a group makes `behind` 0; a walk that is given up leaves it.
-//! While `behind < 15` the next stamp is different from all of these, so (1) holds. Before it can
-//! be 15 a cut writes one stamp into all words of the group first: that takes seven walks given up
-//! in a row, and only an eighth of the groups are due at the same cut.
+//! While `behind < 3` the next stamp is different from all of these, so (1) holds. Before it can
+//! be 3 at a cut, that cut writes one stamp into all words of the group first: that takes two walks
+//! given up in a row for half of the groups, three for the others.
+//!
+//! **What has changed.** A walk may want only entries with certain marks (`changes.rs`): those it gives
+//! out, the others it only passes. A mark is as it was at the cut while its word is not out (2), so
+//! what is wanted is what had the mark at the cut.
 //!
 //! **Big values** whose elements are in a table (hashes, sets, sorted sets) are given out element by element ([`Elements`]),
 //! so that nobody's work is more than an element's or a bucket's. Giving out such an entry is to
@@ -59,7 +63,8 @@ pub(super) use elements::TableWalk;
 pub(super) use round::Round;
 
 use super::{
-    Keyspace, database::Database, entry::EntryPtr, group::Group, view::Entry, word::STAMPS,
+    Keyspace, changes::Sieve, database::Database, entry::EntryPtr, group::Group, view::Entry,
+    word::STAMPS,
 };
 
 /// Home buckets that one call of [`Keyspace::walk_on`] visits at most.
@@ -86,6 +91,18 @@ pub enum Given<'a> {
     Element(usize),
 }
 
+/// What a walk gives out, and what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Everything, for a copy.
+    #[default]
+    All,
+    /// Everything, for a base that changes are counted from.
+    Base,
+    /// What has changed since the base in force.
+    Changes,
+}
+
 /// Whether the walk is to go on.
 type Emit<'a> = dyn FnMut(Given<'_>) -> bool + 'a;
 
@@ -95,6 +112,7 @@ pub(super) struct Walk {
     /// Databases that are nobody's any more.
     detached: Vec<Database>,
     is_on: bool,
+    scope: Scope,
     /// Entries copied in databases whose part in it has ended.
     copied: u64,
 }
@@ -113,7 +131,7 @@ impl Group {
     /// The cut: no entry is out any more. Groups whose `index` differs do not write all their words
     /// at the same cut.
     fn cut(&mut self, index: usize) {
-        let limit = STAMPS / 2 + (index % usize::from(STAMPS / 2)) as u8;
+        let limit = STAMPS - 1 + (index % 2) as u8;
         let mut behind = if self.len() == 0 { 0 } else { self.behind() };
         if behind + 1 >= limit {
             self.segments().for_each(|(_, segment)| segment.stamp_all(self.stamp()));
@@ -128,14 +146,17 @@ impl Group {
     }
 
     /// Gives out what is not out of the home bucket that contains `point`.
-    fn visit(&self, point: u64, emit: &mut dyn FnMut(EntryPtr) -> bool) -> Visit {
+    fn visit(&self, point: u64, sieve: Sieve, emit: &mut dyn FnMut(EntryPtr) -> bool) -> Visit {
         let Some((segment, home, behind)) = self.home_at(point) else { return Visit::End };
         let stamp = self.stamp();
         let passed = segment.spots_of_home(home, &mut |spot, word| {
             if word.stamp() == stamp {
                 return true;
             }
-            segment.stamp(spot, stamp);
+            segment.pass(spot, stamp, sieve.becomes(word.mark()));
+            if !sieve.wants(word.mark()) {
+                return true;
+            }
             // SAFETY: the word is not empty, and nobody changes its entry during the call.
             emit(unsafe { word.entry() })
         });
@@ -150,12 +171,20 @@ impl Group {
 impl Keyspace {
     /// The cut: from now on, and until [`Keyspace::walk_on`] says that it has come to the end,
     /// every entry there is now is given out, either by that or to its database's copyist. A walk
-    /// that is under way is given up.
-    pub fn begin_walk(&mut self, mut copyist: impl FnMut(usize) -> Box<dyn Copyist>) {
+    /// that is under way is given up. Of a base: what has changed is counted anew from here, once
+    /// [`Keyspace::base_in_force`] is told; with changes alone: entries that have not changed since
+    /// the base in force are not given out.
+    pub fn begin_walk(&mut self, scope: Scope, mut copyist: impl FnMut(usize) -> Box<dyn Copyist>) {
         self.give_up_walk();
+        let sieve = match scope {
+            Scope::All => Sieve::ALL,
+            Scope::Base => self.begin_era(),
+            Scope::Changes => self.marks.changed(),
+        };
+        self.walk.scope = scope;
         for (db, database) in self.databases.iter_mut().enumerate() {
             let copyist = (!database.is_empty()).then(|| copyist(db));
-            database.begin_round(db, copyist);
+            database.begin_round(db, sieve, copyist);
         }
         self.walk.is_on = true;
         self.walk.copied = 0;
@@ -196,6 +225,9 @@ impl Keyspace {
 
     fn end_walk(&mut self) {
         self.walk.is_on = false;
+        if self.walk.scope == Scope::Base {
+            self.all_passed();
+        }
         for database in &mut self.databases {
             self.walk.copied += database.end_round();
         }

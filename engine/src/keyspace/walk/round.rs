@@ -3,6 +3,7 @@
 use super::{Copyist, Emit, Given, Visit, elements::FrozenList};
 use crate::{
     keyspace::{
+        changes::Sieve,
         cursor::{point_of, scan_group, scan_start},
         database::Database,
         entry::EntryPtr,
@@ -28,6 +29,7 @@ pub(in crate::keyspace) struct Round {
     /// All points before this one have been passed; a scan cursor.
     cursor: u64,
     is_passed: bool,
+    sieve: Sieve,
     /// None if the database had no key at the cut.
     copyist: Option<Box<dyn Copyist>>,
     copied: u64,
@@ -85,7 +87,12 @@ impl Round {
 
 impl Database {
     /// The cut. A database without keys has no copyist.
-    pub(super) fn begin_round(&mut self, db: usize, copyist: Option<Box<dyn Copyist>>) {
+    pub(super) fn begin_round(
+        &mut self,
+        db: usize,
+        sieve: Sieve,
+        copyist: Option<Box<dyn Copyist>>,
+    ) {
         let is_passed = copyist.is_none();
         if !is_passed {
             self.groups.iter_mut().enumerate().for_each(|(index, group)| group.cut(index));
@@ -94,6 +101,7 @@ impl Database {
             db,
             cursor: 0,
             is_passed,
+            sieve,
             copyist,
             copied: 0,
             unfinished: Vec::new(),
@@ -105,7 +113,7 @@ impl Database {
 
     /// A database that is new since the cut: unfinished values may come to it.
     pub(super) fn begin_late(&mut self, db: usize) {
-        self.begin_round(db, None);
+        self.begin_round(db, Sieve::ALL, None);
     }
 
     /// The database's number at the cut, if the walk has something to do here.
@@ -125,10 +133,15 @@ impl Database {
         let (Some(round), stamp) = (self.round.as_mut(), self.groups[group].stamp()) else {
             return;
         };
-        if place.segment.word(place.spot).stamp() == stamp {
+        let word = place.segment.word(place.spot);
+        if word.stamp() == stamp {
             return;
         }
-        place.segment.stamp(place.spot, stamp);
+        // ORDER: before the change marks it: what it was at the cut decides.
+        place.segment.pass(place.spot, stamp, round.sieve.becomes(word.mark()));
+        if !round.sieve.wants(word.mark()) {
+            return;
+        }
         round.copied += 1;
         if !round.begin(group, place.entry())
             && let Some(copyist) = &mut round.copyist
@@ -181,7 +194,7 @@ impl Database {
                 round.is_passed = true;
                 continue;
             };
-            let visit = table.visit(point, &mut |entry| {
+            let visit = table.visit(point, round.sieve, &mut |entry| {
                 if round.begin(group, entry) {
                     emit(Given::Begun);
                     // Its elements come first.
