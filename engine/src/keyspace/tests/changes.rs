@@ -115,10 +115,10 @@ fn life(seed: u64) -> [usize; 3] {
                     database.put(hasher.key(format!("to{}", random() % 9).as_bytes()), entry);
                 }
             }
-            26 if random() % 30 == 0 => {
+            26 if random().is_multiple_of(30) => {
                 keyspace.swap(0, 1);
             }
-            27 if random() % 30 == 0 => {
+            27 if random().is_multiple_of(30) => {
                 keyspace.empty(db, true);
             }
             28 if walking.is_none() && pending.is_none() => {
@@ -134,14 +134,14 @@ fn life(seed: u64) -> [usize; 3] {
                 let given = Notebook::begin_of(&mut keyspace, scope);
                 walking = Some((scope, cut, found, given));
             }
-            29 if random() % 4 == 0 => {
+            29 if random().is_multiple_of(4) => {
                 keyspace.give_up_walk();
                 if walking.take().is_some_and(|(scope, ..)| scope == Scope::Base) {
                     keyspace.base_failed();
                 }
             }
             30 => match pending.take() {
-                Some(_) if random() % 3 == 0 => keyspace.base_failed(),
+                Some(_) if random().is_multiple_of(3) => keyspace.base_failed(),
                 Some(cut) => {
                     keyspace.base_in_force();
                     in_force = Some(cut);
