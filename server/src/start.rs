@@ -138,7 +138,9 @@ fn open_data(
 ) -> Result<(), String> {
     memory::note_startup();
     if shared.options.appendonly {
-        return librarian::keep(shared, run, inbox);
+        let kept = librarian::open(shared, run)?;
+        librarian::keep(shared, run, inbox, Some(kept));
+        return Ok(());
     }
     let keyspaces = librarian::load_snapshot(shared)?;
     for (cell, keyspace) in shared.cores.iter().zip(keyspaces) {
@@ -152,11 +154,7 @@ fn open_data(
     shared.loading.store(false, Ordering::Release);
     tracing::info!("Ready to accept connections (no persistence)");
     notify::ready();
-    while let Ok(task) = inbox.recv() {
-        if let librarian::Task::Errand(errand) = task {
-            errand();
-        }
-    }
+    librarian::keep(shared, run, inbox, None);
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
-fn info(client: &mut Client, field: &str) -> String {
+pub fn info(client: &mut Client, field: &str) -> String {
     let text = client.ask(&["INFO", "persistence"]).text();
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no {field} in {text}")).trim().to_owned()

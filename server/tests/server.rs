@@ -17,6 +17,7 @@ mod fuzzing; // what fuzzers run, on their seeds
 mod interchange; // directories that move between Quire and stock Redis
 mod kill; // kill -9 under load, restart, nothing acknowledged is missing
 mod memory; // the limit of memory holds, whatever is evicted; what is said of memory is true
+mod modes; // the four modes of persistence, each through kills, shard counts and stock Redis
 mod observing; // slow log, MONITOR, pauses, waits, counts over all shards
 mod packaging; // the systemd unit, the filter for containers
 mod refusal;
@@ -24,5 +25,6 @@ mod reloading; // DEBUG RELOAD and LOADAOF: data, log and files agree // starts 
 mod saving; // snapshots and checkpoints of a running server
 mod scattered; // keys of one command on several shards
 mod stress; // sleeping and waking of the loop under bursts and gaps
+mod switching; // a log that begins and ends while the server runs
 mod transactions; // MULTI, EXEC, WATCH: whole or not at all, for everybody and over a crash
 mod wire; // bytes on the wire, compared with stock Redis

@@ -153,6 +153,18 @@ impl Frontier {
         busy
     }
 
+    /// Forgets every transaction and every failure: no shard has a log any more.
+    pub fn forget(&self) {
+        let mut state = self.state();
+        state.failed = Participants::default();
+        state.open.clear();
+        state.written = 0;
+        for (below, broken) in self.below.iter().zip(&self.broken) {
+            broken.store(u64::MAX, Ordering::Release);
+            below.store(state.last + 1, Ordering::Release);
+        }
+    }
+
     /// The log of this shard reaches nothing any more.
     fn fail(&self, shard: usize) {
         let mut state = self.state();

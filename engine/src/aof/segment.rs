@@ -116,6 +116,14 @@ impl Segments {
         }
     }
 
+    /// Every open file.
+    pub(super) fn files(&self) -> Vec<FileId> {
+        let next = self.next.iter().map(|segment| segment.file);
+        let left = self.unsynced.iter().map(|segment| segment.open.file);
+        let retired = self.retired.iter().map(|retired| retired.segment.file);
+        next.chain(left).chain(retired).chain([self.current.open.file]).collect()
+    }
+
     pub(super) fn set_bytes_max(&mut self, bytes: u64) {
         self.bytes_max = bytes.next_multiple_of(LOG_BLOCK_BYTES as u64);
         self.next_bytes = self.next_bytes.min(self.bytes_max);

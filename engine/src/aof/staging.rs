@@ -94,6 +94,35 @@ impl Staging {
         Self { enabled: false, ..Self::new(0, 0) }
     }
 
+    /// The log of shard `shard` in the run with the random id `run`, which is switched off until
+    /// [`Staging::switch_on`].
+    pub fn off(shard: u16, run: u64) -> Self {
+        Self { enabled: false, ..Self::new(shard, run) }
+    }
+
+    /// From now on batches are kept. LSNs go on where they stood: a run gives none out twice.
+    pub fn switch_on(&mut self) {
+        debug_assert!(!self.enabled && self.buf.is_empty(), "nothing was kept before");
+        self.first_lsn = self.next_lsn;
+        self.enabled = true;
+    }
+
+    /// From now on nothing is kept, and what was not taken is forgotten. Nobody waits for it: all of
+    /// it is stable, or nobody was promised a log.
+    pub fn switch_off(&mut self) {
+        self.enabled = false;
+        self.buf.clear();
+        self.starts.clear();
+        self.before_cut.clear();
+        self.marks.clear();
+        self.db = NO_DB;
+        self.first_lsn = self.next_lsn;
+        self.gate = ReadGate::default();
+        self.reserved = 0;
+        (self.space_error, self.failed) = (None, None);
+        self.look_for_trouble();
+    }
+
     /// The log of shard `shard` in the run with the random id `run`.
     pub fn new(shard: u16, run: u64) -> Self {
         Self {

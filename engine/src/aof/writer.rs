@@ -106,6 +106,25 @@ impl LogWriter {
         }
     }
 
+    /// The log begins behind this LSN, for a run that has given out some before it had a log.
+    pub fn begin_after(&mut self, lsn: Lsn) {
+        debug_assert!(self.flight.is_none() && self.written == 0, "nothing has been written");
+        (self.written, self.synced, self.released) = (lsn, lsn, lsn);
+        self.settled = [lsn; 2];
+        self.sync_asked = lsn;
+        self.segments.current.written = lsn;
+    }
+
+    /// True while the kernel works on a write or sync of this log: until then it must not go.
+    pub fn is_in_kernel(&self) -> bool {
+        self.sync.is_some() || self.flight.as_ref().is_some_and(|f| f.stage == Stage::Writing)
+    }
+
+    /// Every file that is open for it, for whoever gives it up.
+    pub fn files(&self) -> Vec<FileId> {
+        self.segments.files()
+    }
+
     /// The frontier of the run; needed before the first transaction over several shards.
     pub fn set_frontier(&mut self, frontier: Arc<Frontier>) {
         self.ledger = Ledger::new(self.shard.into(), frontier);

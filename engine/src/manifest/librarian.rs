@@ -42,6 +42,8 @@ pub struct Librarian<S: Storage> {
     names: Names,
     manifest: Manifest,
     run: u64,
+    /// The manifest on disk, while the log that begins has not taken effect.
+    begun_over: Option<Manifest>,
     failed: Option<StorageError>,
 }
 
@@ -49,7 +51,16 @@ impl<S: Storage> Librarian<S> {
     /// Takes over `manifest`, which is the one in force in `storage`, for run `run`. `directory`
     /// is where that is, for error messages.
     pub fn new(storage: S, directory: PathBuf, names: Names, manifest: Manifest, run: u64) -> Self {
-        Self { storage, directory, names, manifest, run, failed: None }
+        Self { storage, directory, names, manifest, run, begun_over: None, failed: None }
+    }
+
+    /// A log begins in a directory whose manifest is `manifest`, of whatever was there: until its
+    /// first checkpoint that one stays in force, and nothing of the new log is listed on disk. So a
+    /// crash before it leaves what there was.
+    #[must_use]
+    pub fn beginning(mut self) -> Self {
+        self.begun_over = Some(self.manifest.clone());
+        self
     }
 
     /// The manifest in force.
@@ -92,6 +103,7 @@ impl<S: Storage> Librarian<S> {
             Request::NewGeneration { positions } => {
                 self.new_generation(&positions, &mut doomed).await
             }
+            Request::Discard => self.discard(&mut doomed),
             Request::Checkpoint { draft, positions, epoch } => {
                 self.checkpoint(&draft, &positions, epoch, &mut doomed).await
             }
@@ -215,6 +227,10 @@ impl<S: Storage> Librarian<S> {
         // ORDER: the names of new files before the manifest that lists them: otherwise a crash
         // can keep the manifest and lose a file, and the next start refuses.
         self.storage.sync_dir().await.map_err(SwitchError::Unknown)?;
+        if self.begun_over.is_some() {
+            self.manifest = new;
+            return Ok(());
+        }
         switch(&self.storage, &self.names, &new).await?;
         self.manifest = new;
         Ok(())
@@ -368,6 +384,7 @@ fn describe(request: &Request) -> String {
         Request::Retire { segment, .. } => format!("retire segment {}", segment.segment.seq),
         Request::Global { .. } => "log a global command".to_owned(),
         Request::NewGeneration { .. } => "begin with an empty data set".to_owned(),
+        Request::Discard => "give up a log that begins".to_owned(),
         Request::Checkpoint { .. } => "complete a checkpoint".to_owned(),
     }
 }

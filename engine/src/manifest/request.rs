@@ -55,6 +55,8 @@ pub enum Request {
         /// Every shard, each exactly once.
         positions: Vec<Position>,
     },
+    /// A log that has not taken effect yet does not: every file made for it is deleted.
+    Discard,
     /// A finished snapshot becomes the base: everything logged before its cut goes.
     Checkpoint {
         /// The snapshot, under [`crate::manifest::Names::draft`]; its bytes are stable.
@@ -101,6 +103,8 @@ pub enum Event {
         /// The epoch that begins.
         epoch: u64,
     },
+    /// What was made for a log that never took effect is gone.
+    Discarded,
     /// A checkpoint is complete: the base is in force.
     CheckpointDone {
         /// Its file.

@@ -84,6 +84,9 @@ impl LongDouble {
     /// A thousand times as much, rounded up to a whole number; below zero a number below zero
     /// that may be another. None above the range.
     pub fn thousandfold_up(self) -> Option<i64> {
+        if self.mantissa == 0 {
+            return Some(0);
+        }
         let product = Self::rounded(u128::from(self.mantissa) * 1000, self.exponent, false);
         let magnitude = if !self.is_finite() || !product.is_finite() {
             None

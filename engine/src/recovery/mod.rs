@@ -22,6 +22,7 @@
 
 mod adopt;
 mod again;
+mod begin;
 mod chain;
 pub mod check;
 mod cutting;
@@ -44,6 +45,7 @@ mod summary;
 mod transactions;
 
 pub use again::{draft_base, read_log, read_snapshot};
+pub use begin::{Begun, begin};
 pub use chain::Cut;
 pub use error::{Proof, RecoveryError, Refusal};
 pub use open::{Closed, Opened, Opening, open};

@@ -67,9 +67,22 @@ pub async fn open<S: Storage>(
         let switched = switch(&storage, &names, &manifest).await;
         switched.map_err(|error| RecoveryError::from(error.storage().clone()))?;
     }
-    let mut librarian = Librarian::new(storage, directory, names, manifest, run);
+    let librarian = Librarian::new(storage, directory, names, manifest, run);
+    let opened = make_segments(librarian, &shards).await?;
+    // ORDER: only now, when a manifest without them is stable.
+    let librarian = &opened.librarian;
+    remove_unlisted(librarian.storage(), librarian.manifest(), &leftovers).await?;
+    progress.enter(Phase::Done);
+    Ok(opened)
+}
+
+/// Has a librarian make the first two segments of every shard.
+pub(super) async fn make_segments<S: Storage>(
+    mut librarian: Librarian<S>,
+    shards: &[WantSegment],
+) -> Result<Opened<S>, RecoveryError> {
     let prepare = |(shard, &segment)| Request::Prepare(Wanted { shard: shard as u16, segment });
-    let twice = [&shards; 2].into_iter().flat_map(|all| all.iter().enumerate().map(prepare));
+    let twice = [shards; 2].into_iter().flat_map(|all| all.iter().enumerate().map(prepare));
     let mut segments = Vec::with_capacity(shards.len() * 2);
     for event in librarian.handle(twice.collect()).await {
         match event {
@@ -79,15 +92,13 @@ pub async fn open<S: Storage>(
             | Event::GlobalDone { .. }
             | Event::GenerationDone { .. }
             | Event::CheckpointDone { .. }
+            | Event::Discarded
             | Event::Refused { .. }
             | Event::Failed { .. }
             | Event::LeftBehind { .. } => {}
         }
     }
-    // ORDER: only now, when a manifest without them is stable.
-    remove_unlisted(librarian.storage(), librarian.manifest(), &leftovers).await?;
     let next = segments.split_off(shards.len());
     let segments = segments.into_iter().zip(next).collect();
-    progress.enter(Phase::Done);
     Ok(Opened { librarian, segments })
 }

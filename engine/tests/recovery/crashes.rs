@@ -122,7 +122,8 @@ impl Life {
                 Event::Retired { .. }
                 | Event::GlobalDone { .. }
                 | Event::GenerationDone { .. }
-                | Event::CheckpointDone { .. } => {}
+                | Event::CheckpointDone { .. }
+                | Event::Discarded => {}
                 // Answered already: the deletions are not waited for.
                 Event::LeftBehind { .. } => {}
                 Event::PrepareFailed { .. } | Event::Refused { .. } | Event::Failed { .. } => {

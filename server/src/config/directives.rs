@@ -336,10 +336,9 @@ static PERSISTENCE: &[Directive] = &[
     ),
     bool!(
         "appendonly",
-        Restart,
+        Anytime,
         appendonly,
-        "Log every change. Without it nothing survives a \
-        restart."
+        "Log every change. Without it what was not saved is gone after a restart."
     ),
     row(
         "appendfilename",

@@ -11,7 +11,7 @@
 //!
 //! What runs by itself (save points, growth of the log) is decided in `saving_rules.rs`.
 
-use super::saving_rules;
+use super::{saving_rules, switching::Switching};
 use crate::{
     families::REDIS_VERSION,
     observe::{account, saving::Kind},
@@ -40,8 +40,11 @@ pub struct Checkpoints {
     running: Option<Running>,
     /// SAVE and SHUTDOWN that wait for their turn.
     waiting: VecDeque<(Wish, Option<Origin>)>,
-    /// Files are being loaded into the running server: no snapshot begins but theirs.
-    pub(super) waits_for_load: bool,
+    /// Files are being loaded into the running server, or its log begins or ends: no snapshot
+    /// begins but theirs.
+    pub(super) is_reserved: bool,
+    /// The log begins or ends.
+    pub(super) switching: Option<Switching>,
     /// When the last RDB file was tried.
     pub dump_tried: Option<Instant>,
     /// When the last base was tried.
@@ -85,6 +88,8 @@ pub(super) enum Then {
     },
     /// It is loaded (`reload.rs`): every core stands still already, in the turn of who loads.
     Load,
+    /// All goes on; there is a log now (`switching.rs`).
+    Log,
 }
 
 impl Checkpoints {
@@ -126,9 +131,10 @@ impl Core {
                 self.start_or_schedule(Purpose::Base);
                 b"+Background append only file rewriting started\r\n"
             }
-            (Wish::Save | Wish::Leave { .. } | Wish::Load(_), _) => {
-                if let Wish::Leave { .. } = wish {
-                    // What is being written now is not what it leaves with.
+            (Wish::Save | Wish::Leave { .. } | Wish::Load(_) | Wish::Log(_), _) => {
+                let is_base = running == Some(Purpose::Base);
+                if matches!(wish, Wish::Leave { .. }) || (is_base && wish == Wish::Log(false)) {
+                    // What is being written now is not what it leaves with, or is of no use.
                     self.give_up_checkpoint(None);
                 }
                 self.checkpoints.waiting.push_back((wish, origin));
@@ -155,16 +161,20 @@ impl Core {
 
     /// Core 0: begins what is due, if nothing stands in the way.
     pub fn next_checkpoint(&mut self) {
-        let is_busy = self.checkpoints.is_running() || self.checkpoints.waits_for_load;
+        let is_busy = self.checkpoints.is_running() || self.checkpoints.is_reserved;
         if self.id != 0 || is_busy || self.stopping || self.shard.is_none() {
             return;
         }
         if let Some((wish, origin)) = self.checkpoints.waiting.pop_front() {
             match wish {
                 Wish::Leave { save, force } => self.save_and_leave(save, force, origin),
+                Wish::Log(on) => {
+                    let Some(origin) = origin else { return };
+                    self.switch_log(on, origin);
+                }
                 Wish::Load(op) => {
                     let Some(origin) = origin else { return };
-                    self.checkpoints.waits_for_load = true;
+                    self.checkpoints.is_reserved = true;
                     self.global_requested(op, origin);
                 }
                 _ => self.start_checkpoint(Purpose::Dump, origin, Then::GoOn),
@@ -277,12 +287,18 @@ impl Core {
         // for one that is there.
         self.shared.desk.check(turn);
         self.shared.at_gate.store(0, Release);
-        let order = CutOrder { id, purpose, stays_closed: then != Then::GoOn };
+        let goes_on = matches!(then, Then::GoOn | Then::Log);
+        let order = CutOrder { id, purpose, stays_closed: !goes_on };
         self.shared.broadcast(|| Control::Cut(order));
     }
 
     fn since_start_ms(&self) -> i64 {
         self.shared.started.elapsed().as_millis() as i64
+    }
+
+    /// What the snapshot that runs is for.
+    pub(super) fn comes_then(&self) -> Option<Then> {
+        self.checkpoints.running.as_ref().map(|running| running.then)
     }
 
     /// The snapshot of this number, if it is the one that runs.
@@ -300,7 +316,7 @@ impl Core {
         if running.cuts_missing == 0 {
             running.changes = shared.sum(|stats| &stats.changes);
             running.log_bytes = shared.sum(|stats| &stats.log_bytes);
-            if running.then == Then::GoOn {
+            if matches!(running.then, Then::GoOn | Then::Log) {
                 // Otherwise nothing executes until what comes then is done.
                 running.has_turn = false;
                 self.end_turn();
@@ -378,7 +394,7 @@ impl Core {
             written.bytes
         );
         match running.then {
-            Then::GoOn => self.end_checkpoint(running.origin, b"+OK\r\n"),
+            Then::GoOn | Then::Log => self.end_checkpoint(running.origin, b"+OK\r\n"),
             Then::Leave { force } => {
                 self.leave_now(force);
                 self.end_turn();
@@ -407,6 +423,9 @@ impl Core {
             written.keys,
             written.bytes
         );
+        if running.then == Then::Log {
+            self.log_is_on();
+        }
         self.end_checkpoint(running.origin, b"+OK\r\n");
     }
 
@@ -444,6 +463,13 @@ impl Core {
                 tracing::warn!("Error trying to save the DB, can't exit.");
                 b"-ERR Errors trying to SHUTDOWN. Check logs.\r\n".as_slice()
             }
+            Then::Log => {
+                if has_turn {
+                    self.end_turn();
+                }
+                self.abandon_log();
+                return;
+            }
             Then::GoOn => b"-ERR\r\n",
         };
         if has_turn {
@@ -459,7 +485,7 @@ impl Core {
         self.next_checkpoint();
     }
 
-    fn answer_later(&self, origin: Origin, reply: Vec<u8>) {
+    pub(super) fn answer_later(&self, origin: Origin, reply: Vec<u8>) {
         self.shared.cores[origin.core].mailbox.post(Control::Answer(origin, reply));
     }
 }

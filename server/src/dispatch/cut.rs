@@ -87,7 +87,9 @@ impl Core {
             keys = shard.keyspace.len() as u64;
         }
         let parts = order.purpose == Purpose::Base;
-        if parts {
+        // A log that begins has nothing to part from.
+        let begun = if parts { self.begin_log() } else { None };
+        if parts && begun.is_none() {
             self.with_log(|log, staging, _, _| log.cut(staging));
         }
         let stats = &self.cell().stats;
@@ -100,7 +102,7 @@ impl Core {
         self.walking = Walking {
             order: Some(order),
             stands_since: Some(began),
-            is_parting: parts && self.log.is_some(),
+            is_parting: parts && begun.is_none() && self.log.is_some(),
             lsn,
             walks: true,
             has_more: true,
@@ -127,7 +129,7 @@ impl Core {
             self.gate_open(order.id);
         }
         if !self.walking.is_parting {
-            self.report_cut(None);
+            self.report_cut(begun);
         }
     }
 

@@ -106,7 +106,9 @@ impl Core {
                 (0..self.shared.options.databases).map(keys).sum::<u64>() <= SMALL_FLUSH_KEYS
             }
             GlobalOp::FlushDb { db, .. } => keys(db as usize) <= SMALL_FLUSH_KEYS,
-            GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog => false,
+            GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog | GlobalOp::EndLog => {
+                false
+            }
         };
         if small {
             self.shared.broadcast(|| Control::FlushSmall(op));
@@ -120,7 +122,9 @@ impl Core {
         let (databases, lazily) = match op {
             GlobalOp::FlushAll { lazily } => (0..self.shared.options.databases, lazily),
             GlobalOp::FlushDb { db, lazily } => (db as usize..db as usize + 1, lazily),
-            GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog => (0..0, false),
+            GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog | GlobalOp::EndLog => {
+                (0..0, false)
+            }
         };
         let mut lsn = 0;
         let mut error = None;
@@ -168,6 +172,10 @@ impl Core {
             self.begin_reload(op, positions);
             return;
         }
+        if running.op == GlobalOp::EndLog {
+            self.shared.broadcast(|| Control::EndLog(false));
+            return;
+        }
         if positions.is_empty() {
             // No log: nothing to publish.
             self.thaw_all();
@@ -184,7 +192,7 @@ impl Core {
                 let commands = resp(&[&["SWAPDB", &a.to_string(), &b.to_string()]]);
                 Request::Global { commands, positions }
             }
-            GlobalOp::Reload(_) | GlobalOp::LoadLog => return,
+            GlobalOp::Reload(_) | GlobalOp::LoadLog | GlobalOp::EndLog => return,
         };
         self.librarian.send(request);
     }
@@ -226,8 +234,8 @@ impl Core {
                     shard.forget(db as usize..db as usize + 1, self.now_ms, lazily);
                 }
                 GlobalOp::SwapDb(a, b) => shard.swap_databases(a as usize, b as usize, self.now_ms),
-                // The keys have been exchanged.
-                GlobalOp::Reload(_) | GlobalOp::LoadLog => {}
+                // The keys have been exchanged, the log has ended.
+                GlobalOp::Reload(_) | GlobalOp::LoadLog | GlobalOp::EndLog => {}
             }
         }
         self.publish_key_counts();
@@ -246,9 +254,9 @@ impl Core {
 
     fn finish_global(&mut self) {
         if let Some(Running { op, origin, gates, error, .. }) = self.globals.running.take() {
-            if matches!(op, GlobalOp::Reload(_) | GlobalOp::LoadLog) {
+            if matches!(op, GlobalOp::Reload(_) | GlobalOp::LoadLog | GlobalOp::EndLog) {
                 self.globals.reloading = None;
-                self.checkpoints.waits_for_load = false;
+                self.checkpoints.is_reserved = false;
             }
             let result = error.map_or(Ok(()), Err);
             let done = Control::GlobalDone { origin, result, gates };

@@ -22,6 +22,7 @@ pub mod route;
 mod saving_rules;
 pub mod steps;
 mod streams;
+pub mod switching;
 pub mod table;
 pub mod transaction;
 

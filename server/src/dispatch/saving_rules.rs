@@ -13,7 +13,7 @@ const BASE_WAIT_MAX_MINUTES: u64 = 60;
 /// What is to be written now, if anything.
 pub(super) fn due(core: &Core) -> Option<Purpose> {
     let saving = &core.shared.saving;
-    let has_log = core.shared.options.appendonly;
+    let has_log = core.shared.has_log();
     if has_log && saving.bases.scheduled.load(Relaxed) {
         return Some(Purpose::Base);
     }

@@ -11,13 +11,14 @@ use crate::{
     observe::log,
     process::{crash, kernel, title},
     runtime::{
-        control::{Control, Origin},
+        control::{Control, Origin, Wish},
         core::Core,
         preflight,
         shared::Shared,
     },
 };
 use quire_engine::command::{Args, CommandError, ErrorCounts, Flags, Reply};
+use std::sync::atomic::Ordering;
 
 const ADMIN: Flags = Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE);
 
@@ -90,6 +91,19 @@ fn set(
     }
     let pairs: Vec<(&[u8], &[u8])> =
         (2..args.len()).step_by(2).map(|at| (args.get(at), args.get(at + 1))).collect();
+    let appends = pairs.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"appendonly"));
+    if let Some((_, value)) = appends
+        && let Some(on) = yes_or_no(value)
+        && on != core.live.appendonly
+    {
+        if pairs.len() > 1 {
+            return Err(CommandError::new(
+                "ERR CONFIG SET failed (possibly related to argument 'appendonly') - it is set by \
+                 itself: a base of all keys is written first",
+            ));
+        }
+        return Ok(Step::Wish(Wish::Log(on)));
+    }
     let shared = &core.shared;
     let may_protected = allows(core.live.enable_protected_configs, conn);
     shared
@@ -100,6 +114,11 @@ fn set(
     core.adopt_settings();
     Reply::new(out, conn.session.resp3).ok();
     Ok(Step::Reply)
+}
+
+fn yes_or_no(value: &[u8]) -> Option<bool> {
+    let is = |word: &[u8]| value.eq_ignore_ascii_case(word);
+    if is(b"yes") { Some(true) } else { is(b"no").then_some(false) }
 }
 
 fn resetstat(
@@ -151,7 +170,8 @@ fn apply_what_may_fail(
         fit_clients(new).map_err(|reason| ("maxclients", reason))?;
     }
     if new.dir != old.dir {
-        move_to(new).map_err(|reason| ("dir", reason))?;
+        let has_log = new.appendonly || shared.log_begins.load(Ordering::Acquire);
+        move_to(new, has_log).map_err(|reason| ("dir", reason))?;
     }
     let oom = |config: &Config| (config.oom_score_adj, config.oom_score_adj_values);
     if oom(new) != oom(old) {
@@ -193,11 +213,11 @@ fn fit_clients(new: &Config) -> Result<(), String> {
 }
 
 /// Changes the working directory.
-fn move_to(config: &mut Config) -> Result<(), String> {
-    if config.appendonly {
-        return Err(
-            "the log lives below dir and stays there: stop the server to move it".to_owned()
-        );
+fn move_to(config: &mut Config, has_log: bool) -> Result<(), String> {
+    if has_log {
+        return Err("the log lives below dir and stays there: set appendonly no first, or stop \
+                    the server to move it"
+            .to_owned());
     }
     let moved = std::env::set_current_dir(&config.dir).and_then(|()| std::env::current_dir());
     config.dir = moved.map_err(|error| preflight::reason(&error))?;

@@ -69,7 +69,7 @@ fn debug(
         (b"sleep", 3) => Ok(Step::Everywhere(Task::Sleep)),
         (b"reload", _) => Ok(Step::Wish(Wish::Load(GlobalOp::Reload(reload_options(args)?)))),
         (b"loadaof", _) => {
-            if !core.shared.options.appendonly {
+            if !core.shared.has_log() {
                 return Err(CommandError::new("ERR There is no log to load: appendonly is no"));
             }
             Ok(Step::Wish(Wish::Load(GlobalOp::LoadLog)))

@@ -59,7 +59,7 @@ fn waitaof(
         return Err(CommandError::new("ERR value is out of range, must be positive"));
     }
     let timeout = timeout_ms(args.get(3))?;
-    if numlocal > 0 && !core.shared.options.appendonly {
+    if numlocal > 0 && !core.shared.has_log() {
         return Err(CommandError::new(
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
         ));
@@ -136,7 +136,7 @@ impl Core {
             .positions
             .iter()
             .all(|&(shard, lsn)| cell(shard).synced.load(Ordering::Acquire) >= lsn);
-        let local = i64::from(synced && self.shared.options.appendonly);
+        let local = i64::from(synced && self.shared.has_log());
         let failed = wait.positions.iter().any(|&(shard, lsn)| {
             let lost = cell(shard).failed.load(Ordering::Acquire)
                 || cell(shard).never_synced_from.load(Ordering::Acquire) <= lsn;

@@ -101,7 +101,7 @@ fn bgrewriteaof(
     _args: Args<'_>,
     _out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
-    if !core.shared.options.appendonly {
+    if !core.shared.has_log() {
         return Err(CommandError::new(
             "ERR There is no log to rewrite: appendonly is no. BGSAVE writes an RDB file",
         ));

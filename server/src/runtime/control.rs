@@ -38,6 +38,8 @@ pub enum GlobalOp {
     Reload(Reload),
     /// Load the log (DEBUG LOADAOF).
     LoadLog,
+    /// Nothing is logged any more (CONFIG SET appendonly no).
+    EndLog,
 }
 
 /// How the RDB file is loaded into a running server.
@@ -96,6 +98,8 @@ pub enum Wish {
     BgRewriteAof,
     /// DEBUG RELOAD, DEBUG LOADAOF: a [`GlobalOp`] that no snapshot may run beside.
     Load(GlobalOp),
+    /// CONFIG SET appendonly: log every change from now on, or nothing.
+    Log(bool),
     /// SHUTDOWN, or a signal.
     Leave {
         /// Save, do not save; None: as the save points say.
@@ -216,6 +220,18 @@ pub enum Control {
     Checkpointed(Result<(), StorageError>),
     /// To every core: nobody wants the snapshot of this number any more.
     GiveUpWalk(u64),
+    /// To core 0: the directory of a log that begins is open, or could not be.
+    LogBegun(Result<Vec<Segments>, String>),
+    /// To every core: with these segments your log begins at the next cut.
+    LogSegments(Box<Segments>),
+    /// To core 0: a log that nobody relies on yet has failed.
+    LogLost(String),
+    /// To every core: there is no log any more; true: and there never was one.
+    EndLog(bool),
+    /// To core 0: that core has none.
+    LogEnded,
+    /// To core 0: the log's directory is nobody's any more.
+    LogLeft,
     /// To every core, which stands still: hand over all keys.
     HandOver,
     /// To core 0: the keys of that shard.

@@ -25,6 +25,7 @@ use crate::{
         foresight::{self, Foreseen},
         global::Globals,
         hop::Mesh,
+        switching::LogSwitch,
         transaction::Session,
     },
     net::connection::Connection,
@@ -159,6 +160,8 @@ pub struct Core {
     pub checkpoints: Checkpoints,
     /// What it does for a snapshot.
     pub walking: Walking,
+    /// Its log begins or ends.
+    pub switch: LogSwitch,
     /// Where its chunks go.
     pub scribe: Scribe,
     /// Shutdown has been asked for.
@@ -250,6 +253,7 @@ impl Core {
             globals: Globals::default(),
             checkpoints: Checkpoints::default(),
             walking: Walking::default(),
+            switch: LogSwitch::Rests,
             scribe,
             stopping: false,
             sealing: false,
@@ -409,6 +413,10 @@ impl Core {
 
     /// End of turn: staged batches to the log, its positions to everybody.
     fn pump_log(&mut self) {
+        if matches!(self.switch, LogSwitch::Discards) {
+            self.discard_log();
+            return;
+        }
         let Some(positions) = self.with_log(|log, staging, now, io| {
             log.pump(staging, now, io);
             let taken = staging.staged_bytes() == 0;
@@ -488,7 +496,7 @@ impl Core {
     }
 
     /// Rings the cores that wait for this shard's positions.
-    fn wake_interested(&mut self) {
+    pub fn wake_interested(&mut self) {
         if self.shards() == 1 {
             return;
         }

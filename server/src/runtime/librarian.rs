@@ -9,8 +9,11 @@ use crate::{observe::progress, process::notify, start::random_u64};
 use quire_engine::{
     aof::{OpenSegment, SEGMENT_BYTES_MIN, WantSegment},
     error::StorageError,
+    io::glommio::GlommioStorage,
     keyspace::{KeyHasher, Keyspace},
-    manifest::{Errand, Event, LibrarianThread, Names, Request, Wanted},
+    manifest::{
+        DirectoryLock, Errand, Event, LibrarianDesk, LibrarianThread, Names, Request, Wanted,
+    },
     recovery,
 };
 use std::{
@@ -24,6 +27,10 @@ pub enum Task {
     Request(Request),
     /// Work that needs the log's directory to stand still; it may take long.
     Errand(Errand),
+    /// A log begins: open its directory.
+    Begin,
+    /// There is no log any more: leave its directory. What was asked before is done first.
+    Leave,
 }
 
 /// Sends tasks to the keeper's thread.
@@ -54,6 +61,16 @@ impl Librarian {
     /// Has an errand run: after everything asked before, before everything asked later.
     pub fn run(&self, errand: Errand) {
         self.tell(Task::Errand(errand));
+    }
+
+    /// A log begins, or there is none any more; core 0 is told.
+    pub fn begin(&self) {
+        self.tell(Task::Begin);
+    }
+
+    /// There is no log any more; core 0 is told when its directory is left.
+    pub fn leave(&self) {
+        self.tell(Task::Leave);
     }
 
     /// Asks for a shard's next segment.
@@ -108,22 +125,94 @@ pub fn load_snapshot(shared: &Arc<Shared>) -> Result<Vec<Keyspace>, String> {
     Ok(keyspaces)
 }
 
-/// Recovers the data set, opens every shard, then does what shards ask until the last has left.
-///
-/// # Errors
-/// Why the server must not start, in one sentence.
-pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Task>) -> Result<(), String> {
+fn start_of(shared: &Shared, run: u64) -> Result<recovery::Start, String> {
     let options = &shared.options;
     let bytes = SEGMENT_BYTES_MIN.min(options.segment_bytes_max);
-    let policies = shared.config.load().fsync_policies();
-    let start = recovery::Start {
+    let config = shared.config.load();
+    let policies = config.fsync_policies();
+    Ok(recovery::Start {
         directory: shared.log_dir(),
-        old_log: options.dir.join(&options.append_file),
+        old_log: config.dir.join(&options.append_file),
         options: recovery_options(shared)?,
         run,
         threads: loading_threads(shared),
         segments: policies.iter().map(|p| WantSegment { method: p.method(), bytes }).collect(),
-    };
+    })
+}
+
+/// An open log directory.
+pub struct Kept {
+    thread: LibrarianThread,
+    desk: LibrarianDesk,
+    lock: DirectoryLock,
+}
+
+impl Kept {
+    fn new(
+        shared: &Arc<Shared>,
+        librarian: quire_engine::manifest::Librarian<GlommioStorage>,
+        lock: DirectoryLock,
+    ) -> Result<Self, StorageError> {
+        let to = Arc::clone(shared);
+        let (thread, desk) = LibrarianThread::spawn(librarian, move |event| tell(&to, event))?;
+        Ok(Self { thread, desk, lock })
+    }
+
+    /// Leaves the directory when everything asked has been done.
+    fn leave(self) {
+        let Self { thread, desk, lock } = self;
+        drop(desk);
+        thread.join();
+        drop(lock);
+    }
+}
+
+/// Does what cores ask of the files until the last core has left.
+pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Task>, kept: Option<Kept>) {
+    let mut kept = kept;
+    let tell_first = |message| shared.cores[0].mailbox.post(message);
+    while let Ok(task) = inbox.recv() {
+        match (task, &kept) {
+            (Task::Request(request), Some(kept)) => kept.desk.ask(request),
+            // Of a log that is gone.
+            (Task::Request(_), None) => {}
+            (Task::Errand(errand), Some(kept)) => kept.desk.run(errand),
+            (Task::Errand(errand), None) => errand(),
+            (Task::Begin, _) => match begin(shared, run) {
+                Ok((opened, segments)) => {
+                    kept = Some(opened);
+                    tell_first(Control::LogBegun(Ok(segments)));
+                }
+                Err(error) => tell_first(Control::LogBegun(Err(error))),
+            },
+            (Task::Leave, _) => {
+                if let Some(kept) = kept.take() {
+                    kept.leave();
+                }
+                tell_first(Control::LogLeft);
+            }
+        }
+    }
+    if let Some(kept) = kept {
+        kept.leave();
+    }
+}
+
+/// Opens the directory of a log that begins.
+fn begin(shared: &Arc<Shared>, run: u64) -> Result<(Kept, Vec<Segments>), String> {
+    let begun = recovery::begin(&start_of(shared, run)?).map_err(|e| e.to_string())?;
+    shared.epoch.store(begun.epoch, Ordering::Release);
+    let recovery::Opened { librarian, segments } = begun.opened;
+    let kept = Kept::new(shared, librarian, begun.lock).map_err(|e| e.to_string())?;
+    Ok((kept, segments))
+}
+
+/// Recovers the data set and opens every shard.
+///
+/// # Errors
+/// Why the server must not start, in one sentence.
+pub fn open(shared: &Arc<Shared>, run: u64) -> Result<Kept, String> {
+    let start = start_of(shared, run)?;
     let began = Instant::now();
     let watch = progress::watch(Arc::clone(shared));
     let started = recovery::start(&start, &shared.progress).map_err(|e| e.to_string());
@@ -136,17 +225,15 @@ pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Task>) -> Res
     if started.summary.files == 0 && shared.options.dir.join(snapshot).exists() {
         tracing::warn!(
             "There is a {snapshot}, but appendonly is yes and the log is new: it is not loaded, as \
-             in Redis. To begin with its keys, load it in Redis (appendonly no), run CONFIG SET \
-             appendonly yes there, and start Quire on that directory"
+             in Redis. To begin with its keys, start with appendonly no and then run CONFIG SET \
+             appendonly yes"
         );
     }
     shared.epoch.store(started.librarian.manifest().epoch, Ordering::Release);
     shared.saving.set_base(started.summary.bytes, 0);
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
-    let to = Arc::clone(shared);
-    let (thread, desk) = LibrarianThread::spawn(started.librarian, move |event| tell(&to, event))
-        .map_err(|e| e.to_string())?;
+    let kept = Kept::new(shared, started.librarian, started.lock).map_err(|e| e.to_string())?;
     let parts = started.keyspaces.into_iter().zip(started.segments);
     for (cell, (keyspace, segments)) in shared.cores.iter().zip(parts) {
         let opening =
@@ -157,16 +244,7 @@ pub fn keep(shared: &Arc<Shared>, run: u64, inbox: &mpsc::Receiver<Task>) -> Res
     tracing::info!("Data is in {}", shared.log_dir().display());
     tracing::info!("Ready to accept connections");
     notify::ready();
-    while let Ok(task) = inbox.recv() {
-        match task {
-            Task::Request(request) => desk.ask(request),
-            Task::Errand(errand) => desk.run(errand),
-        }
-    }
-    drop(desk);
-    thread.join();
-    drop(started.lock);
-    Ok(())
+    Ok(kept)
 }
 
 /// An event to whom it concerns.
@@ -183,19 +261,26 @@ fn tell(shared: &Shared, event: Event) {
         Event::Refused { ref what, ref error } | Event::Failed { ref what, ref error } => {
             tracing::warn!("Could not {what}: {error}");
             if matches!(event, Event::Failed { .. }) {
-                // Which manifest a restart would find is unknown.
-                shared.fail_log(error);
+                if shared.log_begins.load(Ordering::Acquire) {
+                    post(0, Control::LogLost(error.to_string()));
+                } else {
+                    // Which manifest a restart would find is unknown.
+                    shared.fail_log(error);
+                }
             }
             match what.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()) {
                 Some(number) if what.starts_with("retire") => {
                     shared.broadcast(|| Control::Retired(number, Some(error.clone())));
                 }
+                // Nobody waits: its files go at the next start.
+                _ if what.starts_with("give up") => {}
                 _ if what.ends_with("checkpoint") => {
                     post(0, Control::Checkpointed(Err(error.clone())));
                 }
                 _ => post(0, Control::Published(Err(error.clone()))),
             }
         }
+        Event::Discarded => {}
         Event::CheckpointDone { base } => {
             tracing::debug!("{base} is the base now");
             post(0, Control::Checkpointed(Ok(())));

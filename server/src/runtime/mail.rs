@@ -5,9 +5,11 @@ use super::{
     control::{Control, Opening},
     core::Core,
     librarian::Retirement,
+    log_io::close,
 };
+use crate::dispatch::switching::LogSwitch;
 use quire_engine::{
-    aof::{LogWriter, RetiredSegment, Staging},
+    aof::{RetiredSegment, Staging},
     error::StorageError,
     manifest::Request,
     shard::Shard,
@@ -20,11 +22,10 @@ impl Core {
         match message {
             Control::Connection { fd, unix } => self.adopt(fd, unix),
             Control::Open(opening) => self.open(*opening),
-            Control::SegmentReady(segment) => {
-                if let Some(log) = self.log.as_mut() {
-                    log.install_next(segment);
-                }
-            }
+            Control::SegmentReady(segment) => match self.log.as_mut() {
+                Some(log) => log.install_next(segment),
+                None => close(segment.file),
+            },
             Control::SegmentFailed(error) => {
                 tracing::warn!(
                     "No next log segment: {error}. Writes go on while reserved space lasts"
@@ -64,6 +65,12 @@ impl Core {
             Control::Scribed(id, result) => self.scribed(id, result),
             Control::Checkpointed(result) => self.checkpointed(result),
             Control::GiveUpWalk(id) => self.give_up_walk(id),
+            Control::LogBegun(result) => self.log_begun(result),
+            Control::LogSegments(segments) => self.switch = LogSwitch::Begins(segments),
+            Control::LogLost(error) => self.log_lost(&error),
+            Control::EndLog(discards) => self.end_log(discards),
+            Control::LogEnded => self.log_ended(),
+            Control::LogLeft => self.log_left(),
             Control::HandOver => self.hand_over(),
             Control::HandedOver(shard, keyspace) => self.handed_over(shard, *keyspace),
             Control::Reread(reread) => self.reread(reread),
@@ -82,17 +89,10 @@ impl Core {
         let Opening { keyspace, run, segments, seed } = opening;
         let mut staging = match &segments {
             Some(_) => Staging::new(self.id, run),
-            None => Staging::disabled(),
+            None => Staging::off(self.id, run),
         };
         if let Some(segments) = segments {
-            let policy = self.live.fsync_policies()[self.id as usize];
-            let (first, next) = *segments;
-            let mut log = LogWriter::new(self.id, run, policy, first);
-            log.set_frontier(self.shared.frontier.clone());
-            log.set_segment_bytes_max(self.shared.options.segment_bytes_max);
-            log.set_policy(policy, &mut staging);
-            log.install_next(next);
-            self.log = Some(log);
+            self.log = Some(self.make_log(*segments, &mut staging));
         }
         let databases = keyspace.databases();
         let hasher = keyspace.hasher().clone();
@@ -112,6 +112,10 @@ impl Core {
 
     /// A log has failed: writes stop on all shards, since transactions tie them together.
     pub fn log_failed(&mut self, error: &StorageError) {
+        if self.shared.log_begins.load(Ordering::Acquire) {
+            self.shared.cores[0].mailbox.post(Control::LogLost(error.to_string()));
+            return;
+        }
         tracing::warn!(
             "{error}. Writes are refused on all shards from now on; nothing that was \
              acknowledged is lost. Free space or replace the device, then restart"
@@ -140,6 +144,7 @@ impl Core {
     pub fn after_pump(&mut self) {
         self.report_frozen();
         self.after_cut();
+        self.after_end();
         self.check_aof_waits();
         self.advance_stop();
     }
@@ -158,15 +163,20 @@ impl Core {
                 }
                 self.log = None;
             }
-            Some(log) if log.is_finished() && !self.sealing => {
-                self.sealing = true;
-                let (number, end, last_lsn) = log.tail();
-                self.sealing_number = number;
-                let segment = RetiredSegment { segment: log.current().clone(), end, last_lsn };
-                self.librarian.send(Request::Retire { shard: self.id, segment });
-            }
-            Some(_) => {}
+            Some(_) => self.seal_when_finished(),
         }
+    }
+
+    /// Has the log's last segment sealed once everything is in it.
+    pub fn seal_when_finished(&mut self) {
+        let Some(log) = self.log.as_ref().filter(|log| log.is_finished() && !self.sealing) else {
+            return;
+        };
+        self.sealing = true;
+        let (number, end, last_lsn) = log.tail();
+        self.sealing_number = number;
+        let segment = RetiredSegment { segment: log.current().clone(), end, last_lsn };
+        self.librarian.send(Request::Retire { shard: self.id, segment });
     }
 
     /// Replies have left, or a second has passed since the log was safe.
@@ -185,7 +195,10 @@ impl Core {
             tracing::warn!("{error}. The log is complete, only not sealed");
             self.shared.exit_code.store(1, Ordering::Release);
         }
-        self.log = None;
         self.sealing = false;
+        if matches!(self.switch, LogSwitch::Ends) {
+            self.leave_log();
+        }
+        self.log = None;
     }
 }

@@ -338,6 +338,10 @@ pub struct Shared {
     pub leads: Vec<Lead>,
     /// The epoch of the log; changes only while a change of the whole data set is carried out.
     pub epoch: AtomicU64,
+    /// Every change is logged, and a start would find it.
+    pub has_log: AtomicBool,
+    /// A log has begun that nobody relies on yet: it is given up when it fails.
+    pub log_begins: AtomicBool,
     /// Cores that have cut, at a snapshot's cut.
     pub at_gate: AtomicUsize,
     /// Snapshots and the log's bases.
@@ -360,6 +364,7 @@ impl Shared {
     /// Shared state for `options.shards` cores.
     pub fn new(options: Options, config: Config, ids: [String; 2]) -> io::Result<Self> {
         let [run_id, replication_id] = ids;
+        let has_log = AtomicBool::new(options.appendonly);
         let n = options.shards;
         let databases = options.databases;
         let cores = (0..n)
@@ -414,6 +419,8 @@ impl Shared {
             latency: Monitor::default(),
             leads: (0..n).map(|_| Lead::default()).collect(),
             epoch: AtomicU64::new(0),
+            has_log,
+            log_begins: AtomicBool::new(false),
             at_gate: AtomicUsize::new(0),
             saving: Saving::default(),
             last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),
@@ -465,9 +472,14 @@ impl Shared {
         self.broadcast(|| super::control::Control::Look);
     }
 
+    /// True when every change is logged, and a start would find it.
+    pub fn has_log(&self) -> bool {
+        self.has_log.load(Ordering::Acquire)
+    }
+
     /// The log's directory.
     pub fn log_dir(&self) -> std::path::PathBuf {
-        self.options.dir.join(&self.options.append_dir)
+        self.config.load().dir.join(&self.options.append_dir)
     }
 
     /// What has been counted on all cores since the start or since [`Shared::reset_counts`].

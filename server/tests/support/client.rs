@@ -145,3 +145,8 @@ pub fn push_command<T: AsRef<[u8]>>(out: &mut Vec<u8>, command: &[T]) {
         out.extend_from_slice(b"\r\n");
     }
 }
+
+/// An array of these texts.
+pub fn pairs(texts: &[&str]) -> Reply {
+    Reply::Array(texts.iter().map(|text| Reply::Bulk(text.as_bytes().to_vec())).collect())
+}

@@ -38,11 +38,32 @@ impl<S: Storage> Librarian<S> {
         self.bury(&old, &mut new, doomed);
         // ORDER: the draft's bytes were synced when it was finished, its new name is in here,
         // before the manifest that lists it.
+        // With its first base a log that begins takes effect.
+        let begun_over = self.begun_over.take();
         let listed = self.list(new).await;
         if let Err(SwitchError::Before(_)) = &listed {
+            self.begun_over = begun_over;
             let _ = self.storage.remove(&name).await;
         }
         listed.map(|()| Event::CheckpointDone { base: name })
+    }
+
+    /// Gives up a log that has not taken effect: the manifest on disk is the one in force again.
+    pub(super) fn discard(&mut self, doomed: &mut Vec<String>) -> Result<Event, SwitchError> {
+        if let Some(before) = self.begun_over.clone() {
+            let made = std::mem::replace(&mut self.manifest, before);
+            // Numbers are never used twice.
+            self.manifest.next_number = made.next_number;
+            doomed.push(self.names.draft());
+            let made = made.files.into_iter().map(|entry| entry.name);
+            doomed.extend(made.filter(|name| !self.manifest.lists(name)));
+            if self.manifest.files.is_empty() {
+                // There was no log: nothing is left that looks like one. Last, so that a crash
+                // leaves no files without a list.
+                doomed.push(self.names.manifest());
+            }
+        }
+        Ok(Event::Discarded)
     }
 
     /// What stays listed: of each shard the segment it went on in at the cut, with what follows,

@@ -189,8 +189,13 @@ impl Core {
 
     /// A snapshot that a transaction wants begins when it can, as in Redis.
     fn schedule(&self, wish: Wish, out: &mut Vec<u8>) {
-        if let Wish::Load(_) = wish {
-            Reply::new(out, false).error("ERR Loading files is not possible inside MULTI");
+        let refusal = match wish {
+            Wish::Load(_) => Some("ERR Loading files is not possible inside MULTI"),
+            Wish::Log(_) => Some("ERR CONFIG SET appendonly is not possible inside MULTI"),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            Reply::new(out, false).error(refusal);
             return;
         }
         let saving = &self.shared.saving;
@@ -237,7 +242,7 @@ impl Core {
         let (databases, lazily) = match op {
             GlobalOp::FlushAll { lazily } => (0..self.shared.options.databases, lazily),
             GlobalOp::FlushDb { db, lazily } => (usize::from(db)..usize::from(db) + 1, lazily),
-            GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog => {
+            GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog | GlobalOp::EndLog => {
                 return Err(CommandError::new("ERR SWAPDB is not possible inside MULTI"));
             }
         };

@@ -37,7 +37,7 @@ fn snapshots(fields: &mut Fields, shared: &Shared) {
     fields.add("rdb_current_bgsave_time_sec", seconds(dumps));
     fields.add("rdb_saves", dumps.written.load(Relaxed));
     fields.add("rdb_last_cow_size", dumps.last_copied_bytes.load(Relaxed));
-    fields.add("aof_enabled", flag(shared.options.appendonly));
+    fields.add("aof_enabled", flag(shared.has_log()));
     fields.add("aof_rewrite_in_progress", flag(bases.is_running()));
     fields.add("aof_rewrite_scheduled", flag(bases.scheduled.load(Relaxed)));
     fields.add("aof_last_rewrite_time_sec", bases.last_s.load(Relaxed));
@@ -46,7 +46,7 @@ fn snapshots(fields: &mut Fields, shared: &Shared) {
     fields.add("aof_rewrites", bases.written.load(Relaxed));
     fields.add("aof_rewrites_consecutive_failures", bases.failures.load(Relaxed));
     fields.add("aof_last_cow_size", bases.last_copied_bytes.load(Relaxed));
-    if shared.options.appendonly {
+    if shared.has_log() {
         let log_bytes = saving.log_bytes(shared.sum(|s| &s.log_bytes));
         fields.add("aof_current_size", log_bytes);
         fields.add("aof_base_size", saving.base_bytes.load(Relaxed));
@@ -81,7 +81,7 @@ pub(super) fn persistence(fields: &mut Fields, facts: Facts<'_>) {
     fields.add("async_loading", 0);
     snapshots(fields, shared);
     fields.add("aof_last_write_status", if has_failed { "err" } else { "ok" });
-    if shared.options.appendonly {
+    if shared.has_log() {
         fields.add("aof_commits", shared.sum(|s| &s.commits));
         fields.add("aof_batches", shared.sum(|s| &s.batches));
         fields.add("aof_written_bytes", shared.sum(|s| &s.log_bytes));

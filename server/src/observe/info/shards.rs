@@ -20,7 +20,7 @@ pub(super) fn shards(fields: &mut Fields, facts: Facts<'_>) {
         let position = |position: &AtomicU64| position.load(Ordering::Acquire);
         let cpu = shared.options.cpus.get(id).copied().flatten();
         let policy = match policies.get(id) {
-            Some(policy) if shared.options.appendonly => policy.name(),
+            Some(policy) if shared.has_log() => policy.name(),
             _ => "none",
         };
         let [ops, commits] = core.rates.per_second();
