@@ -10,6 +10,8 @@ mod manifest;
 mod restore;
 #[path = "../fuzz/src/segment.rs"]
 mod segment;
+#[path = "../fuzz/src/snapshot.rs"]
+mod snapshot;
 
 fn replay(target: &str, any_bytes: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
@@ -50,4 +52,9 @@ fn seeds_of_payloads_keep_every_promise() {
 #[test]
 fn seeds_of_segments_keep_every_promise() {
     replay("segment", segment::any_bytes);
+}
+
+#[test]
+fn seeds_of_snapshots_keep_every_promise() {
+    replay("snapshot", snapshot::any_bytes);
 }

@@ -10,3 +10,4 @@ mod driver;
 pub mod manifest;
 pub mod restore;
 pub mod segment;
+pub mod snapshot;

@@ -163,7 +163,8 @@ impl StreamBuilder {
         self.counted = true;
         let length = self.stream.length();
         // What a version before 7.0 does not say, 7.0 takes to be so.
-        let added = head.entries_added.unwrap_or(length);
+        // Fewer than there are is what no command can make, so no log could say it.
+        let added = head.entries_added.unwrap_or(length).max(length);
         let max_deleted = head.max_deleted_id.map_or(Id::MIN, id_of);
         let possible = head.length == length
             && self.stream.load_counters(id_of(head.last_id), added, max_deleted);

@@ -250,6 +250,11 @@ fn chunks_that_do_not_go_together_are_refused() {
     refused(&with(b"\xfc\0\0\0\0\0\0\0\0"), &["it ends where"]);
     refused(&with(b"\0\x01k\x05v"), &["it ends where a string is expected"]);
     refused(&with(b"\x63\x01k"), &["no known type of value"]);
+    // Its keys would be in another chunk's database for who reads one after the other.
+    let mut lost = chunks();
+    assert!(lost[0].bytes.starts_with(&[0xFE, 0]));
+    lost[0].bytes.drain(..2);
+    refused(&file_of(lost, true), &["at offset 4096", "does not begin with a database"]);
     // Fields that nobody knows are nothing.
     let mut all = chunks();
     all[0].bytes.extend_from_slice(b"\xfa\x07foreign\x05field");

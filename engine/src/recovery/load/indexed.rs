@@ -32,6 +32,8 @@ use std::{
 const VERSION: u32 = 10;
 /// Longest chunk that is read as a whole, bytes: larger ones hold one big value.
 const WHOLE_BYTES_MAX: u64 = 4 << 20;
+/// What a chunk begins with: a database.
+const DATABASE: u8 = 0xFE;
 /// What filler begins with.
 const FILLER: &[u8] = b"\xFA\x03pad\x80";
 
@@ -205,6 +207,10 @@ impl<'j> Job<'j> {
             let (content, filler) = piece.split_at(content);
             if last && !is_filler(filler) {
                 return self.refuse(offset, "what fills it up is not filler");
+            }
+            // Or its keys would be in the database of the chunk before, for who reads on.
+            if at == 0 && content.first() != Some(&DATABASE) {
+                return self.refuse(offset, "it does not begin with a database");
             }
             reader.feed(content);
             if last {
