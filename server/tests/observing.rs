@@ -231,3 +231,46 @@ fn what_takes_long_is_remembered_by_its_kind() {
     assert!(forgotten >= 2);
     assert_eq!(array(client.ask(&["latency", "latest"])).len(), 0);
 }
+
+/// What the monitor is shown of a transaction: its words, without time and client.
+fn shown(monitor: &mut Client, last: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line| line != last) {
+        let line = monitor.receive().expect("a line").text();
+        lines.extend(line.split_once("] ").map(|(_, told)| told.to_owned()));
+    }
+    lines
+}
+
+#[test]
+fn transactions_are_shown_and_logged_command_by_command_whichever_shard_runs_them() {
+    let dir = fresh_dir();
+    let server = start(dir.path());
+    let (mut client, mut monitor) = (server.client(), server.client());
+    assert!(client.ask(&["config", "set", "slowlog-log-slower-than", "0"]).is_ok());
+    assert!(monitor.ask(&["monitor"]).is_ok());
+    // One key is here, one on the other shard; then both at once.
+    for keys in [["a", "a"], ["b", "b"], ["c", "c"], ["a", "b"]] {
+        assert!(client.ask(&["slowlog", "reset"]).is_ok());
+        assert!(client.ask(&["multi"]).is_ok());
+        let commands = keys.map(|key| ["set", key, "v"]);
+        commands.iter().for_each(|words| assert_eq!(client.ask(words).text(), "QUEUED"));
+        assert_eq!(array(client.ask(&["Exec"])).len(), 2);
+        let quoted = commands.map(|words| words.map(|word| format!("\"{word}\"")).join(" "));
+        let expected = [&["\"multi\"".to_owned()], &quoted[..], &["\"Exec\"".to_owned()]].concat();
+        assert_eq!(shown(&mut monitor, "\"Exec\""), expected);
+        let logged: Vec<String> = array(client.ask(&["slowlog", "get", "-1"]))
+            .into_iter()
+            .map(|entry| array(array(entry)[3].clone()).iter().map(Reply::text).collect())
+            .map(|words: Vec<String>| words.join(" "))
+            .filter(|line| line.starts_with("set "))
+            .collect();
+        let newest_first = commands.map(|words| words.join(" "));
+        assert_eq!(logged, newest_first.into_iter().rev().collect::<Vec<_>>());
+    }
+    // What is a transaction by itself is shown once.
+    assert!(client.ask(&["mset", "a", "1", "b", "2"]).is_ok());
+    assert_eq!(client.ask(&["echo", "done"]).text(), "done");
+    let last = "\"echo\" \"done\"";
+    assert_eq!(shown(&mut monitor, last), ["\"mset\" \"a\" \"1\" \"b\" \"2\"", last]);
+}

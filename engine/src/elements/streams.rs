@@ -110,7 +110,9 @@ impl StreamBuilder {
             Element::Group(head) if self.counted => return self.begin_group(head),
             Element::Pending { id, delivered_ms, deliveries } => {
                 let group = self.group.as_mut().ok_or(ORDER)?;
-                let twice = group.unclaimed.insert(id_of(id), (delivered_ms, deliveries));
+                // No log could say a time before 1970, nor a count that is no `i64`.
+                let known = (delivered_ms.max(0), deliveries.min(i64::MAX as u64));
+                let twice = group.unclaimed.insert(id_of(id), known);
                 if twice.is_some() {
                     return Err(Refused::Twice("a pending entry of a group"));
                 }

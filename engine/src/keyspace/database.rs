@@ -11,6 +11,7 @@ use super::{
     entry::{EntryPtr, Meta, NewValue},
     group::{Group, Place},
     key::{Key, KeyHasher},
+    memory::size_class,
     trash::Trash,
     value::Deadline,
     view::{Entry, EntryMut, OwnedEntry},
@@ -315,9 +316,11 @@ impl Database {
             if bytes.is_empty() {
                 return 0;
             }
-            let mut value = vec![0; offset];
-            value.extend_from_slice(bytes);
-            let len = value.len();
+            // As large as it is: it grows in leaps only when it grows again.
+            let len = offset + bytes.len();
+            let mut value = vec![0; size_class(len)];
+            value.truncate(len);
+            value[offset..].copy_from_slice(bytes);
             let meta = Meta { deadline: None, access: self.clock.fresh(), raw: true, born: false };
             self.insert(key, NewValue::Owned(Form::Text, value), meta);
             return len;

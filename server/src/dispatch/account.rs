@@ -20,6 +20,9 @@ use crate::{
 use quire_engine::command::{Args, Flags, OwnedArgs};
 use std::time::Duration;
 
+/// A slow command: how long it took, us, and its arguments, cut.
+pub type Slow = (u64, Vec<Vec<u8>>);
+
 /// A split command on its way: what it was, and what its parts cost so far.
 #[derive(Debug)]
 pub struct Call {
@@ -93,14 +96,24 @@ impl Core {
         ticks: u64,
         replies: &mut Vec<u8>,
     ) {
+        if let Some((us, args)) = self.account_as_part(id, args, ticks) {
+            put_slow(replies, to, us, args.into_iter());
+        }
+    }
+
+    /// As [`Core::account_for`], in the middle of a reply: what belongs in the slow log, if
+    /// anything.
+    #[inline]
+    pub fn account_as_part(&mut self, id: u16, args: Args<'_>, ticks: u64) -> Option<Slow> {
         if self.timings.executed(id, ticks) {
             let us = self.timings.to_ns(ticks) / 1000;
             let flags = super::table::engine_flags(id);
             self.note_command_latency(flags, us);
             if self.belongs_in_slowlog(flags, us) {
-                put_slow(replies, to, us, cut(args).into_iter());
+                return Some((us, cut(args)));
             }
         }
+        None
     }
 
     #[cold]

@@ -4,7 +4,10 @@
 //! in a turn go to monitors on other cores by mail. A command that must wait for the end of a
 //! pause parks its connection.
 
-use super::{Taken, redact};
+use super::{
+    Taken, redact,
+    table::{self, Target},
+};
 use crate::{
     net::connection::{Connection, Parked},
     observe::slowlog::REDACTED,
@@ -15,7 +18,7 @@ use crate::{
     },
     session::Peer,
 };
-use quire_engine::command::{Args, CommandSpec, Flags};
+use quire_engine::command::{Args, CommandSpec, Flags, OwnedArgs};
 use std::{
     fmt::Write as _,
     time::{SystemTime, UNIX_EPOCH},
@@ -103,6 +106,25 @@ impl Core {
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         write_line(now.as_micros(), conn.session.db, &peer, args, &mut self.monitor_lines);
+    }
+
+    /// Shows what a transaction executes elsewhere.
+    #[cold]
+    pub fn show_queued(&mut self, conn: &Connection, commands: &[OwnedArgs]) {
+        commands.iter().for_each(|args| self.show_queued_one(conn, args.as_args()));
+    }
+
+    /// Shows a command of a transaction.
+    #[cold]
+    pub fn show_queued_one(&mut self, conn: &Connection, args: Args<'_>) {
+        let flags = match table::lookup(args) {
+            Some(Target::Shard { spec, .. }) => spec.flags,
+            Some(Target::Server { spec, .. }) => {
+                spec.resolve(args).map_or(spec.flags, |(spec, _)| spec.flags)
+            }
+            None => return,
+        };
+        self.show_monitors(conn, flags, args);
     }
 
     /// End of turn: the lines of this turn go to every monitor.

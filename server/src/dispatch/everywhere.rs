@@ -144,7 +144,6 @@ impl Task {
                 core.count_asker(current.as_deref());
             }
             Task::Purge => allocator::flush_thread_cache(),
-            Task::Transaction => return core.run_sent_work(db, args, out),
             Task::StopWaiting => core.stop_waiting_here(args),
             _ => return self.run_on_shard(core, db, args, out),
         }
@@ -206,7 +205,7 @@ impl Task {
                 }
                 Ok(shard.staging.last_lsn())
             }
-            // No shard takes part in these.
+            // No shard takes part in these, or they have a way of their own.
             Task::DigestValue
             | Task::ClientList
             | Task::ClientKill

@@ -252,7 +252,10 @@ impl Core {
             if self.waits_for_pause(conn, spec.flags) {
                 return Taken::NotYet;
             }
-            self.show_monitors(conn, spec.flags, args);
+            // EXEC is seen behind what it executes.
+            if spec.name != "exec" {
+                self.show_monitors(conn, spec.flags, args);
+            }
         }
         self.note_command(conn, spec.name);
         let mode = conn.session.reply_mode;
@@ -297,7 +300,7 @@ impl Core {
                 taken = Taken::Waits;
             }
             Step::RewriteConfig { all } => self.start_rewrite(conn, all),
-            Step::Exec => taken = self.exec(conn),
+            Step::Exec => taken = self.exec(conn, args),
             Step::Watch => self.watch_keys(conn, args),
         }
         let ticks = self.timings.lap();

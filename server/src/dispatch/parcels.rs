@@ -85,17 +85,15 @@ impl Core {
             count += 1;
             let args = Args::new(bytes, &spans);
             if let Some(task) = everywhere::task_of(head.what) {
-                if task == Task::Attempt {
-                    self.attempt_for(from, head, args, &mut replies);
-                    continue;
+                match task {
+                    Task::Attempt => self.attempt_for(from, head, args, &mut replies),
+                    Task::Transaction => self.run_sent_work(head, args, &mut replies),
+                    _ => put_reply(&mut replies, head.to, |out| {
+                        let gate = task.run(self, None, head.db as usize, args, out);
+                        let ticks = self.timings.lap();
+                        Written { gate, ticks, ..Written::default() }
+                    }),
                 }
-                put_reply(&mut replies, head.to, |out| {
-                    let gate = task.run(self, None, head.db as usize, args, out);
-                    // ORDER: WAITAOF waits for all that its connection has written, in
-                    // transactions too.
-                    let wrote = gate != 0 && task == Task::Transaction;
-                    Written { gate, wrote, ticks: self.timings.lap(), ..Written::default() }
-                });
                 continue;
             }
             let spec = table::SPECS[head.what as usize];

@@ -144,3 +144,18 @@ proptest! {
         prop_assert_eq!(ledger::live(), 0);
     }
 }
+
+#[test]
+fn a_string_that_a_range_makes_takes_no_more_than_one_that_is_set() {
+    let (mut db, hasher) = database();
+    let key = hasher.key(b"range");
+    for len in [1usize, 100, 5_000, 100_001] {
+        db.remove(key);
+        assert_eq!(db.write_range(key, len - 1, b"x"), len);
+        let ranged = db.get(key).map(|entry| entry.memory_bytes());
+        let text = [vec![0; len - 1], b"x".to_vec()].concat();
+        assert_eq!(db.get(key).map(|entry| entry.value() == Str::Bytes(&text)), Some(true));
+        db.set(key, &text, Deadline::None);
+        assert_eq!(db.get(key).map(|entry| entry.memory_bytes()), ranged, "{len} bytes");
+    }
+}

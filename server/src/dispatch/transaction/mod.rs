@@ -131,7 +131,16 @@ impl Core {
     }
 
     /// EXEC: everything before it in the pipeline has been executed.
-    pub fn exec(&mut self, conn: &mut Connection) -> Taken {
+    pub fn exec(&mut self, conn: &mut Connection, args: Args<'_>) -> Taken {
+        let taken = self.start_work(conn, args);
+        // In a session it is seen when that is over.
+        if taken == Taken::Yes && self.is_attentive {
+            self.show_monitors(conn, Flags::default(), args);
+        }
+        taken
+    }
+
+    fn start_work(&mut self, conn: &mut Connection, args: Args<'_>) -> Taken {
         let Some(multi) = conn.multi.as_mut().filter(|multi| multi.is_open) else {
             return self.refuse(conn, |_, _| CommandError::new("ERR EXEC without MULTI"));
         };
@@ -155,7 +164,8 @@ impl Core {
             return self.refuse(conn, |_, _| error);
         }
         let Some(multi) = conn.multi.take() else { return Taken::Yes };
-        let work = Work { commands: multi.commands, watched: multi.watched, is_single: false };
+        let Multi { commands, watched, .. } = *multi;
+        let mut work = Work { commands, watched, is_single: false, exec: None };
         match self.plan(&work) {
             Plan::Here => {
                 let own = BTreeSet::from([self.id]);
@@ -164,9 +174,17 @@ impl Core {
             }
             Plan::There(shard) => {
                 self.send_work(conn, &work, shard);
+                if self.is_attentive {
+                    self.show_queued(conn, &work.commands);
+                }
                 Taken::Yes
             }
-            Plan::Lend(shards) => self.ask_for_shards(conn, work, shards),
+            Plan::Lend(shards) => {
+                if self.is_attentive {
+                    work.exec = Some(OwnedArgs::from_slices(&[args.get(0)]));
+                }
+                self.ask_for_shards(conn, work, shards)
+            }
         }
     }
 
@@ -246,7 +264,7 @@ impl Core {
         let mut shards = BTreeSet::new();
         self.add_owners(spec, args, &mut shards);
         let commands = vec![OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>())];
-        let work = Work { commands, watched: Vec::new(), is_single: true };
+        let work = Work { commands, watched: Vec::new(), is_single: true, exec: None };
         self.ask_for_shards(conn, work, shards)
     }
 

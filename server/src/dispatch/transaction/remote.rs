@@ -7,8 +7,9 @@
 
 use super::{
     super::{
+        account::Slow,
         everywhere::Task,
-        hop::Return,
+        hop::{Kind, RequestHead, Return, Written, put_reply, put_slow},
         table::{self, Target},
     },
     Work,
@@ -83,8 +84,27 @@ impl Core {
         self.timings.start();
     }
 
-    /// Runs it there.
-    pub fn run_sent_work(&mut self, db: usize, args: Args<'_>, out: &mut Vec<u8>) -> Lsn {
+    /// Runs it there; the answer goes into `replies`, with what was slow.
+    pub fn run_sent_work(&mut self, head: RequestHead, args: Args<'_>, replies: &mut Vec<u8>) {
+        let mut slow = Vec::new();
+        put_reply(replies, head.to, |out| {
+            let gate = self.run_sent(usize::from(head.db), args, out, &mut slow);
+            // ORDER: WAITAOF waits for all that its connection has written, in transactions too.
+            let wrote = gate != 0;
+            Written { gate, wrote, ticks: self.timings.lap(), kind: Kind::Answer }
+        });
+        for (us, args) in slow {
+            put_slow(replies, head.to, us, args.into_iter());
+        }
+    }
+
+    fn run_sent(
+        &mut self,
+        db: usize,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+        slow: &mut Vec<Slow>,
+    ) -> Lsn {
         let mut words = Words { args, at: 0 };
         let resp3 = words.number() != 0;
         let now = self.now_ms;
@@ -105,15 +125,18 @@ impl Core {
         let count = words.number();
         shard.begin_transaction(None);
         Reply::new(out, resp3).array(count as usize);
+        self.timings.start();
         for _ in 0..count {
             let len = words.number() as usize;
             let command = words.take(len);
-            if let Some(Target::Shard { spec, id }) = table::lookup(command.as_args()) {
+            if let Some(Target::Shard { spec, id }) = table::lookup(command.as_args())
+                && let Some(shard) = self.shard.as_mut()
+            {
                 shard.execute(spec, db, now, resp3, command.as_args(), out);
                 let ticks = self.timings.lap();
-                self.timings.executed(id, ticks);
+                slow.extend(self.account_as_part(id, command.as_args(), ticks));
             }
         }
-        shard.end_transaction().0
+        self.shard.as_mut().map_or(0, |shard| shard.end_transaction().0)
     }
 }

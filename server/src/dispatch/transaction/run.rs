@@ -64,6 +64,10 @@ impl Core {
         }
         for args in &work.commands {
             self.run_queued(conn, args.as_args());
+            // What is a transaction by itself has been seen when it came.
+            if self.is_attentive && !work.is_single {
+                self.show_queued_one(conn, args.as_args());
+            }
         }
         self.executing = false;
         let mut gates = Vec::new();
@@ -124,9 +128,6 @@ impl Core {
         match table::lookup(args) {
             Some(Target::Shard { spec, id }) => {
                 self.route(conn, spec, id, args);
-                if self.is_attentive {
-                    self.show_monitors(conn, spec.flags, args);
-                }
             }
             Some(Target::Server { spec, id }) => self.run_server_command(conn, spec, id, args),
             None => {}
@@ -143,9 +144,6 @@ impl Core {
     ) {
         let Ok((spec, offset)) = spec.resolve(args) else { return };
         let id = id + offset;
-        if self.is_attentive {
-            self.show_monitors(conn, spec.flags, args);
-        }
         let mut out = Vec::new();
         let step = match (spec.run)(self, conn, args, &mut out) {
             Ok(step) => step,

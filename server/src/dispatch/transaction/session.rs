@@ -14,7 +14,10 @@ use crate::{
         desk::{Next, Turn},
     },
 };
-use quire_engine::{command::OwnedArgs, shard::Shard};
+use quire_engine::{
+    command::{Flags, OwnedArgs},
+    shard::Shard,
+};
 use std::collections::BTreeSet;
 
 /// What a connection has to have executed as one.
@@ -26,6 +29,8 @@ pub struct Work {
     pub watched: Vec<WatchedKey>,
     /// One command, whose reply is not in an array.
     pub is_single: bool,
+    /// EXEC as the client wrote it, if it is to be shown when all is done.
+    pub exec: Option<OwnedArgs>,
 }
 
 /// Work that waits for a session.
@@ -109,6 +114,9 @@ impl Core {
             let Some(mut conn) = self.conns[index as usize].take() else { continue };
             if !conn.closing {
                 self.run_work(&mut conn, &work, &shards);
+                if let Some(exec) = work.exec {
+                    self.show_monitors(&conn, Flags::default(), exec.as_args());
+                }
                 self.unpark(&mut conn);
             } else {
                 self.unwatch(&work.watched);
