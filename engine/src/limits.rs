@@ -8,6 +8,8 @@ pub const SLOTS: usize = 16384;
 pub const SLOTS_PER_GROUP: usize = 64;
 /// Slot groups of the keyspace.
 pub const GROUPS: usize = SLOTS / SLOTS_PER_GROUP;
+/// The shard number in the headers of a delta: no shard's.
+pub const DELTA_SHARD: u16 = u16::MAX - 1;
 /// Longest key or string value, bytes (Redis: `proto-max-bulk-len` default).
 pub const STRING_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Alignment of direct log writes and of every padded commit, bytes.

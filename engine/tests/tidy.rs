@@ -71,7 +71,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("families", &["atoms", "types", "keyspace", "effect", "command", "rdb", "elements"]),
     ("elements", &["atoms", "types", "keyspace", "rdb"]),
-    ("snapshot", &["atoms", "types", "keyspace", "rdb", "elements", "io"]),
+    // A delta's file is what a segment is.
+    (
+        "snapshot",
+        &[
+            "atoms",
+            "types",
+            "keyspace",
+            "rdb",
+            "elements",
+            "io",
+            "aof::header::EndLine",
+            "aof::header::HEADER_BYTES",
+            "aof::header::Header",
+        ],
+    ),
     ("shard", &["atoms", "types", "keyspace", "effect", "command", "families", "aof", "snapshot"]),
     (
         "recovery",

@@ -6,10 +6,10 @@
 use crate::{
     command::{CommandError, Ctx},
     effect::{Deadline, Effect},
-    elements::{Builder, Built, Refused, count, kind, show},
+    elements::{self, Builder, Built, Refused},
     keyspace::{Key, KeyHasher, Value},
-    rdb::{Event, Layout, dump},
-    types::{Collection, Form, Limits, ValueType},
+    rdb::{Event, dump},
+    types::{Collection, Limits},
 };
 
 /// What a payload is refused with.
@@ -20,23 +20,7 @@ const BAD: CommandError = CommandError::new("ERR Bad data format");
 /// # Errors
 /// A value that cannot be written.
 pub fn of(value: Value<'_>) -> Result<Vec<u8>, CommandError> {
-    if let Value::Str(text) = value {
-        return Ok(dump::string(text.bytes(&mut itoa::Buffer::new())));
-    }
-    let packed = match value {
-        // Redis 7.0 has no packed sets of texts.
-        Value::Packed(form, _) => form != Form::Set,
-        Value::Str(_) | Value::Object(_) => false,
-    };
-    let layout = if value.kind() == ValueType::List {
-        Layout::BySize
-    } else if packed {
-        Layout::Packed
-    } else {
-        Layout::Plain
-    };
-    dump::elements(kind(value), count(value), layout, |put| show(value, put))
-        .map_err(|e| CommandError::owned(format!("ERR {e}")))
+    elements::payload(value).map_err(|e| CommandError::owned(format!("ERR {e}")))
 }
 
 /// The value of a payload, and the bytes of its texts.

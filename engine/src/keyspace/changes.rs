@@ -310,6 +310,11 @@ impl Keyspace {
         self.base_in_force();
     }
 
+    /// Nobody knows any more what is gone: only a base helps.
+    pub fn lose_changes(&mut self) {
+        self.tell_marks(Gone::lose);
+    }
+
     fn tell_marks(&mut self, tell: impl Fn(&mut Gone)) {
         for database in &mut self.databases {
             database.marks = self.marks;

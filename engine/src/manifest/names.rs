@@ -4,6 +4,7 @@
 //! `<stem>.manifest` the manifest, `<stem>.manifest.quire-new` the one being written,
 //! `<stem>.<number>.s<shard>.incr.aof` a shard's segment, `<stem>.<number>.g.incr.aof` a global
 //! segment, `<stem>.<number>.all.base.rdb` a base, `<stem>.base.quire-new` one being written,
+//! `<stem>.<number>.delta.incr.aof` a delta, `<stem>.delta.quire-new` one being written,
 //! `quire.lock` the directory lock. The *number* comes from one counter over all files
 //! and is never used twice, so a name never means two files, whatever was restored or left over.
 //! Stock Redis' own names (`<stem>.<seq>.incr.aof`, `<stem>.<seq>.base.rdb`) never match ours.
@@ -37,7 +38,12 @@ pub enum OurFile {
         /// The number in the name.
         number: u64,
     },
-    /// One that was being written.
+    /// What has changed since a base.
+    Delta {
+        /// The number in the name.
+        number: u64,
+    },
+    /// A base or a delta that was being written.
     Draft,
     /// A manifest that was being written.
     NewManifest,
@@ -49,7 +55,8 @@ impl OurFile {
         match self {
             OurFile::Segment { number, .. }
             | OurFile::Global { number }
-            | OurFile::Base { number } => Some(number),
+            | OurFile::Base { number }
+            | OurFile::Delta { number } => Some(number),
             OurFile::Draft | OurFile::NewManifest => None,
         }
     }
@@ -104,6 +111,16 @@ impl Names {
         format!("{}.{number}.all.base.rdb", self.stem)
     }
 
+    /// A delta.
+    pub fn delta(&self, number: u64) -> String {
+        format!("{}.{number}.delta.incr.aof", self.stem)
+    }
+
+    /// A delta while it is written.
+    pub fn delta_draft(&self) -> String {
+        format!("{}.delta.quire-new", self.stem)
+    }
+
     /// A base while it is written.
     pub fn draft(&self) -> String {
         format!("{}.base.quire-new", self.stem)
@@ -114,7 +131,7 @@ impl Names {
         if name == self.new_manifest() {
             return Some(OurFile::NewManifest);
         }
-        if name == self.draft() {
+        if name == self.draft() || name == self.delta_draft() {
             return Some(OurFile::Draft);
         }
         let rest = name.strip_prefix(self.stem.as_str())?.strip_prefix('.')?;
@@ -126,6 +143,9 @@ impl Names {
         let owner = rest.strip_suffix(".incr.aof")?;
         if owner == "g" {
             return Some(OurFile::Global { number });
+        }
+        if owner == "delta" {
+            return Some(OurFile::Delta { number });
         }
         let shard = canonical(owner.strip_prefix('s')?).filter(|&s| s < SHARDS_MAX as u64)?;
         Some(OurFile::Segment { number, shard: shard as u16 })
@@ -170,6 +190,8 @@ mod tests {
         assert_eq!(names.recognise(&names.new_manifest()), Some(OurFile::NewManifest));
         assert_eq!(names.recognise(&names.base(9)), Some(OurFile::Base { number: 9 }));
         assert_eq!(names.recognise(&names.draft()), Some(OurFile::Draft));
+        assert_eq!(names.recognise(&names.delta(10)), Some(OurFile::Delta { number: 10 }));
+        assert_eq!(names.recognise(&names.delta_draft()), Some(OurFile::Draft));
         for other in [
             "appendonly.aof.manifest",
             "appendonly.aof.1.incr.aof",

@@ -57,9 +57,12 @@ pub enum Request {
     },
     /// A log that has not taken effect yet does not: every file made for it is deleted.
     Discard,
-    /// A finished snapshot becomes the base: everything logged before its cut goes.
+    /// A finished snapshot becomes the base, or a finished delta stands behind the one there is:
+    /// everything logged before its cut goes.
     Checkpoint {
-        /// The snapshot, under [`crate::manifest::Names::draft`]; its bytes are stable.
+        /// The file, under [`crate::manifest::Names::draft`] or
+        /// [`crate::manifest::Names::delta_draft`], by which it is known what it is; its bytes are
+        /// stable.
         draft: String,
         /// Where every shard stood at the cut, each exactly once: its last LSN that is in the
         /// snapshot, and the segment that holds the next one. No global command began between the
@@ -105,10 +108,10 @@ pub enum Event {
     },
     /// What was made for a log that never took effect is gone.
     Discarded,
-    /// A checkpoint is complete: the base is in force.
+    /// A checkpoint is complete: the base or the delta is in force.
     CheckpointDone {
         /// Its file.
-        base: String,
+        file: String,
     },
     /// A request could not be done; the old manifest is in force, the server may go on.
     Refused {

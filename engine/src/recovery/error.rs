@@ -74,6 +74,10 @@ pub enum Refusal {
         /// The number of its file.
         number: u64,
     },
+    /// A delta without the base it belongs to.
+    NoBase,
+    /// A delta that is not whole.
+    Delta(Fault),
     /// A global segment that does not hold its one whole commit.
     Global(Fault),
     /// Something that is not a command where commands of a Redis server must be.
@@ -196,6 +200,8 @@ impl Refusal {
             Refusal::Contradiction { .. } => "contradiction",
             Refusal::Between(_) => "damage-between-commits",
             Refusal::Stranger { .. } => "swapped-file",
+            Refusal::NoBase => "delta-without-base",
+            Refusal::Delta(_) => "damaged-delta",
             Refusal::Global(_) => "damaged-global-segment",
             Refusal::Foreign(_) => "damaged-redis-part",
             Refusal::Misplaced => "misplaced-commands",
@@ -239,6 +245,8 @@ impl Refusal {
             | Refusal::Unsealed
             | Refusal::Contradiction { .. }
             | Refusal::Between(_)
+            | Refusal::NoBase
+            | Refusal::Delta(_)
             | Refusal::Global(_)
             | Refusal::Misplaced
             | Refusal::RdbValue(_)
@@ -297,6 +305,14 @@ impl fmt::Display for Refusal {
                 f,
                 "it begins with a commit of file {number} of shard {shard} in run {run:016x}: \
                  files were swapped, renamed or copied from another directory"
+            ),
+            Refusal::NoBase => f.write_str(
+                "it holds what has changed since a base, and the manifest lists no base",
+            ),
+            Refusal::Delta(fault) => write!(
+                f,
+                "{fault}, in a delta, which was whole when the manifest listed it: the disk lost or \
+                 changed stable data"
             ),
             Refusal::Global(fault) => write!(
                 f,

@@ -155,6 +155,10 @@ pub fn judge(plan: &Plan, files: &[Scanned]) -> Judged {
                 Ok(()) => judged.files[at] = Some(plain(scanned.file.bytes, Content::Global)),
                 Err(error) => judged.refusals.push((None, error)),
             },
+            Role::Delta { .. } => match check_delta(scanned) {
+                Ok(()) => judged.files[at] = Some(plain(scanned.file.bytes, Content::Delta)),
+                Err(error) => judged.refusals.push((None, error)),
+            },
             Role::Segment { shard, .. } if !seen[at] => {
                 let run = scanned.run();
                 let members = members(files, run, shard);
@@ -216,7 +220,7 @@ fn find_stranger(files: &[Scanned], members: &[usize]) -> Result<(), RecoveryErr
         let belongs = Role::Segment { number: header.seq, shard: header.shard };
         let renamed = match scanned.file.role {
             Role::Segment { number, .. } => number == header.seq,
-            Role::Base | Role::Global { .. } | Role::Foreign => false,
+            Role::Base | Role::Delta { .. } | Role::Global { .. } | Role::Foreign => false,
         };
         if renamed || files.iter().any(|f| f.file.role == belongs) {
             let (run, shard, number) = (header.run, header.shard, header.seq);
@@ -269,7 +273,7 @@ fn build<'a>(
         let PlannedFile { entry, bytes, role } = &files[at].file;
         let number = match role {
             Role::Segment { number, .. } => *number,
-            Role::Base | Role::Global { .. } | Role::Foreign => 0,
+            Role::Base | Role::Delta { .. } | Role::Global { .. } | Role::Foreign => 0,
         };
         ChainFile {
             name: &entry.name,
@@ -292,18 +296,38 @@ fn build<'a>(
 
 /// A global segment was synced before it was listed: it is whole, or the disk has lost it.
 fn check_global(scanned: &Scanned) -> Result<(), RecoveryError> {
-    let refuse = |offset, fault| {
-        Err(RecoveryError::new(&scanned.file.entry.name, Refusal::Global(fault)).at(offset))
-    };
     match scanned.scan.pieces.as_slice() {
         [Piece::Commits(_), Piece::End { .. }] => Ok(()),
-        pieces => match pieces.iter().find_map(|piece| match piece {
-            Piece::Damage { offset, fault } => Some((*offset, *fault)),
-            Piece::Commands(commands) => Some((commands.start, Fault::Header)),
-            Piece::Commits(_) | Piece::End { .. } => None,
-        }) {
-            Some((offset, fault)) => refuse(offset, fault),
-            None => refuse(scanned.file.bytes, Fault::Command(crate::aof::CommandFault::Cut)),
-        },
+        _ => Err(not_whole(scanned, Refusal::Global)),
     }
+}
+
+/// So was a delta. Its commits count from 1, and its last line says how many there are.
+fn check_delta(scanned: &Scanned) -> Result<(), RecoveryError> {
+    match scanned.scan.pieces.as_slice() {
+        [Piece::End { line, .. }] if line.last_lsn == 0 => Ok(()),
+        [Piece::Commits(commits), Piece::End { line, .. }]
+            if commits.first == 1 && commits.next == line.last_lsn + 1 =>
+        {
+            Ok(())
+        }
+        _ => Err(not_whole(scanned, Refusal::Delta)),
+    }
+}
+
+/// The first thing that is wrong with a file that had been stable as a whole.
+fn not_whole(scanned: &Scanned, kind: impl Fn(Fault) -> Refusal) -> RecoveryError {
+    let cut = Fault::Command(crate::aof::CommandFault::Cut);
+    let mut due = 1;
+    let wrong = scanned.scan.pieces.iter().find_map(|piece| match piece {
+        Piece::Damage { offset, fault } => Some((*offset, *fault)),
+        Piece::Commands(commands) => Some((commands.start, Fault::Header)),
+        Piece::Commits(commits) => {
+            let was_due = std::mem::replace(&mut due, commits.next);
+            (commits.first != was_due).then_some((commits.start, Fault::Header))
+        }
+        Piece::End { offset, line } => (line.last_lsn + 1 != due).then_some((*offset, cut)),
+    });
+    let (offset, fault) = wrong.unwrap_or((scanned.file.bytes, cut));
+    RecoveryError::new(&scanned.file.entry.name, kind(fault)).at(offset)
 }

@@ -100,6 +100,11 @@ impl Keys {
         Rules { databases: self.databases, alive_at_ms: None }
     }
 
+    /// What has been loaded so far is the base: what changes from now on has changed since.
+    pub fn are_base(&mut self) {
+        self.shards.iter_mut().for_each(|shard| shard.keyspace.is_base());
+    }
+
     /// Number of databases.
     pub fn databases(&self) -> usize {
         self.databases
@@ -206,6 +211,10 @@ impl Keys {
     fn bring(&mut self, key: &[u8], from: usize, to: usize) {
         if from == to {
             return;
+        }
+        // What is gone would be known where it does not belong.
+        for shard in [from, to] {
+            self.shards[shard].keyspace.lose_changes();
         }
         for db in 0..self.databases {
             let source = &mut self.shards[from].keyspace;

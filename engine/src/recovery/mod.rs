@@ -6,7 +6,7 @@
 //!   -> judge.rs (chain.rs: where each shard's log ends; foreign.rs: a stock server's files;
 //!      transactions.rs: what several logs have only together)
 //!   -> seal (cut, end-of-log line, sync: all logs, before anything else)
-//!   -> stages.rs (order) -> replay.rs / parallel.rs -> keys.rs
+//!   -> stages.rs (order; a delta before the logs behind it) -> replay.rs / parallel.rs -> keys.rs
 //!   -> open.rs (this run's first segments, the new manifest, leftovers deleted)
 //! ```
 //! What is promised:
@@ -61,7 +61,9 @@ use crate::{
     aof::{header::END_BYTES, reader::Expect, seal_segment},
     io::{Method, Storage},
     keyspace::{KeyHasher, Keyspace, Tracking},
+    limits::DELTA_SHARD,
     manifest::{self, Entry, GLOBAL_SHARD, LoadError, Manifest, Names},
+    snapshot::DELTA_NUMBER,
     types::Limits,
 };
 use judge::{Scanned, Verdict, Verdicts};
@@ -151,6 +153,10 @@ pub async fn recover_with<S: Storage, R: Readers>(
     progress.set_total(replay_bytes(&stages, &sealed));
     for stage in &stages {
         replay_stage(storage, team, stage, &sealed, &mut keys, progress).await?;
+        if *stage == Stage::Commands(0) && scanned[0].file.role == Role::Base {
+            // What comes now, a delta first, has changed since the base.
+            keys.are_base();
+        }
     }
     Ok(finish(plan, &scanned, &verdicts, keys, progress))
 }
@@ -232,7 +238,7 @@ async fn scan_file<S: Storage>(
     progress: &Progress,
 ) -> Result<Scanned, RecoveryError> {
     let name = &file.entry.name;
-    let ours = matches!(file.role, Role::Segment { .. } | Role::Global { .. });
+    let ours = !matches!(file.role, Role::Base | Role::Foreign);
     let from = match loaded {
         Some(bytes) => {
             progress.scanned(bytes);
@@ -257,6 +263,7 @@ fn expect(role: Role, run: Option<u64>) -> Expect {
     let (shard, seq) = match role {
         Role::Segment { number, shard } => (shard, number),
         Role::Global { number } => (GLOBAL_SHARD, number),
+        Role::Delta { .. } => (DELTA_SHARD, DELTA_NUMBER),
         Role::Base | Role::Foreign => (GLOBAL_SHARD, 0),
     };
     Expect { shard, seq, run, next_lsn: None }

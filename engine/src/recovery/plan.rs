@@ -11,6 +11,7 @@
 //! | E | lists a file of type b or i | that is not there | refuse: part of the data is missing |
 //! | F | lists a file of type h | | not read; deleted after success, there or not |
 //! | G | lists two files with one number | | refuse: commits are bound to their file's number |
+//! | N | lists a delta | and no base | refuse: what it has not changed is missing |
 //! | H | ours | a file of ours it does not list | never held a commit, or is replaced: deleted after success |
 //! | I | not ours (no checksum) | a file of ours it does not list | left alone: somebody edited the list |
 //! | J | | any other file | left alone |
@@ -38,6 +39,11 @@ pub enum Role {
     },
     /// A global command.
     Global {
+        /// The number in its name.
+        number: u64,
+    },
+    /// What has changed since the base.
+    Delta {
         /// The number in its name.
         number: u64,
     },
@@ -74,7 +80,7 @@ pub struct Plan {
 /// Goes through the table.
 ///
 /// # Errors
-/// Rows B, D, E, G and L.
+/// Rows B, D, E, G, L and N.
 pub fn plan(
     names: &Names,
     listing: &[(String, u64)],
@@ -158,11 +164,19 @@ fn planned_files(
             (Kind::Base, _) => Role::Base,
             (_, Some(OurFile::Segment { number, shard })) => Role::Segment { number, shard },
             (_, Some(OurFile::Global { number })) => Role::Global { number },
+            (_, Some(OurFile::Delta { number })) => Role::Delta { number },
             (_, Some(OurFile::Base { .. } | OurFile::Draft | OurFile::NewManifest) | None) => {
                 Role::Foreign
             }
         };
-        if let Role::Segment { number, .. } | Role::Global { number } = role
+        if let Role::Delta { .. } = role
+            && of_kind(Kind::Base).next().is_none()
+        {
+            // Row N.
+            refusals.push(RecoveryError::new(&entry.name, Refusal::NoBase));
+        }
+        if let Role::Segment { number, .. } | Role::Global { number } | Role::Delta { number } =
+            role
             && let Some(other) = numbers.insert(number, &entry.name)
         {
             // Row G.

@@ -4,6 +4,8 @@
 //! manifest:  base | s0.1 s1.2 s0.3 | g.4 | s0.5 s1.6 + a stock server's commands | s0.7 s1.8
 //! stages:    Commands(base)  Epoch      Global  Epoch, Commands(s1.6)               Epoch
 //! ```
+//! A delta is an epoch of one file: who reads it is alone, those who execute it are not.
+//!
 //! An epoch is a stretch of segments of one run. Its shards have no key in common, so their files
 //! can be replayed in parallel, each shard's in list order. Everything else is replayed alone:
 //! a global command because it concerns all shards, a stock server's commands because they may
@@ -17,6 +19,8 @@ use super::{RecoveryError, Refusal};
 pub enum Content {
     /// A stock server's.
     Foreign,
+    /// What has changed since the base: commits that may name any key.
+    Delta,
     /// A global command.
     Global,
     /// One shard's log; no run when it is empty and nothing says.
@@ -51,10 +55,11 @@ pub fn stages(files: &[Content], names: &[&str]) -> Result<Vec<Stage>, RecoveryE
     let mut epoch = Epoch::default();
     for (index, file) in files.iter().enumerate() {
         match *file {
-            Content::Foreign | Content::Global => {
+            Content::Foreign | Content::Global | Content::Delta => {
                 epoch.close(&mut stages);
                 stages.push(match file {
                     Content::Global => Stage::Global(index),
+                    Content::Delta => Stage::Epoch(vec![vec![index]]),
                     Content::Foreign | Content::Segment { .. } => Stage::Commands(index),
                 });
             }
@@ -115,6 +120,7 @@ mod tests {
     fn epochs_are_parted_by_runs_and_global_commands() {
         let files = [
             Content::Foreign,
+            Content::Delta,
             segment(0, 1, false),
             segment(1, 1, false),
             segment(0, 1, false),
@@ -126,13 +132,14 @@ mod tests {
         ];
         let expected = [
             Stage::Commands(0),
-            Stage::Epoch(vec![vec![1, 3], vec![2]]),
-            Stage::Global(4),
-            Stage::Epoch(vec![vec![5], vec![6], vec![7]]),
-            Stage::Commands(6),
-            Stage::Epoch(vec![vec![8]]),
+            Stage::Epoch(vec![vec![1]]),
+            Stage::Epoch(vec![vec![2, 4], vec![3]]),
+            Stage::Global(5),
+            Stage::Epoch(vec![vec![6], vec![7], vec![8]]),
+            Stage::Commands(7),
+            Stage::Epoch(vec![vec![9]]),
         ];
-        assert_eq!(stages(&files, &["x"; 9]).unwrap(), expected);
+        assert_eq!(stages(&files, &["x"; 10]).unwrap(), expected);
     }
 
     #[test]

@@ -286,7 +286,7 @@ fn builds_on(files: &[Scanned], chain: &JudgedChain, log: &Log) -> Option<Recove
             let ours = chain.members.iter().any(|&m| files[m].file.entry == file.file.entry);
             ours && first > part.lsn
         }),
-        Role::Base | Role::Foreign => false,
+        Role::Base | Role::Delta { .. } | Role::Foreign => false,
     })?;
     let (id, shard) = (part.transaction.id, log.missing_on);
     let kind = Refusal::LostTransaction { id, shard, named_in: later.file.entry.name.clone() };
@@ -306,7 +306,7 @@ fn cut(
     for (at, ruling) in judgement.rulings.iter_mut().enumerate().skip(member) {
         let seq = match files[members[at]].file.role {
             Role::Segment { number, .. } => number,
-            Role::Base | Role::Global { .. } | Role::Foreign => 0,
+            Role::Base | Role::Delta { .. } | Role::Global { .. } | Role::Foreign => 0,
         };
         ruling.seal = Some(EndLine { run, shard, seq, last_lsn });
         ruling.cuts_commits = true;

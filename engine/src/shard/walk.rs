@@ -4,14 +4,17 @@
 mod tests;
 
 use super::Shard;
-use crate::snapshot::{Chunk, ChunkOptions, Walk, WalkStats, Walked};
+use crate::{
+    keyspace::Scope,
+    snapshot::{Chunk, ChunkOptions, Walk, WalkStats, Walked},
+};
 use std::ops::Range;
 
 impl Shard {
     /// The cut: from now on [`Shard::walk_slice`] and [`Shard::take_chunk`] give every key that is
-    /// there now, as it is now. A walk that is under way is given up.
-    pub fn begin_walk(&mut self, options: &ChunkOptions) {
-        self.walk = Some(Walk::begin(&mut self.keyspace, self.id as u16, options));
+    /// there now, as it is now, or what of it has changed. A walk that is under way is given up.
+    pub fn begin_walk(&mut self, scope: Scope, options: &ChunkOptions) {
+        self.walk = Some(Walk::begin(&mut self.keyspace, self.id as u16, scope, options));
     }
 
     /// Walks on for about so many microseconds; for the end of a turn.

@@ -6,7 +6,7 @@
 //!
 //! Knows neither where chunks go nor which keys must be in them.
 
-use super::value;
+use super::{commands::CommandWriter, value};
 use crate::{
     elements,
     keyspace::{AccessClock, Entry, Tracking, Value},
@@ -92,11 +92,17 @@ impl Chunk {
     }
 }
 
+/// How keys are written.
+enum Body {
+    Rdb(Writer),
+    Commands(CommandWriter),
+}
+
 /// Writes chunks of one shard.
 pub struct ChunkWriter {
     shard: u16,
     usage: Usage,
-    writer: Writer,
+    body: Body,
     counts: Vec<Count>,
     groups: Option<(u16, u16)>,
     /// The group of the value that is open.
@@ -112,12 +118,17 @@ impl ChunkWriter {
         Self {
             shard,
             usage: options.usage.clone(),
-            writer: Writer::middle(file),
+            body: Body::Rdb(Writer::middle(file)),
             counts: Vec::new(),
             groups: None,
             open: None,
             reserved: CHUNK_RESERVED_BYTES,
         }
+    }
+
+    /// A writer of chunks that consist of commands (`commands.rs`), for a delta.
+    pub fn of_commands(shard: u16, options: &ChunkOptions) -> Self {
+        Self { body: Body::Commands(CommandWriter::default()), ..Self::new(shard, options) }
     }
 
     /// The same, for chunks that may stay small: takes memory as they grow.
@@ -128,12 +139,15 @@ impl ChunkWriter {
 
     /// Bytes that wait for [`ChunkWriter::take`].
     pub fn bytes(&self) -> usize {
-        self.writer.len()
+        match &self.body {
+            Body::Rdb(writer) => writer.len(),
+            Body::Commands(writer) => writer.len(),
+        }
     }
 
     /// True when nothing waits for [`ChunkWriter::take`].
     pub fn is_empty(&self) -> bool {
-        self.writer.is_empty()
+        self.bytes() == 0
     }
 
     /// Adds a key of slot group `group` with its whole value.
@@ -143,7 +157,20 @@ impl ChunkWriter {
     pub fn push(&mut self, db: u16, group: u16, record: Record<'_>) -> Result<(), Unwritable> {
         let kind = elements::kind(record.value);
         let head = self.head(db, group, record.key, kind, record.deadline, record.access);
-        value::write(&mut self.writer, &head, record.value)
+        match &mut self.body {
+            Body::Rdb(writer) => value::write(writer, &head, record.value),
+            Body::Commands(writer) => writer.push(db, record),
+        }
+    }
+
+    /// Adds that a key is gone. Only chunks of commands can say so.
+    ///
+    /// # Errors
+    /// As [`ChunkWriter::push`].
+    pub fn gone(&mut self, db: u16, key: &[u8]) -> Result<(), Unwritable> {
+        let Body::Commands(writer) = &mut self.body else { return Err(Unwritable::Elements) };
+        writer.gone(db, key);
+        Ok(())
     }
 
     /// Begins a key of slot group `group` whose `count` elements follow one by one, with
@@ -157,7 +184,10 @@ impl ChunkWriter {
         count: u64,
     ) {
         let head = self.head(db, group, key, kind, deadline, access);
-        self.writer.key(&head, count);
+        match &mut self.body {
+            Body::Rdb(writer) => writer.key(&head, count),
+            Body::Commands(writer) => writer.begin(db, (key, kind), deadline, count),
+        }
         self.open = Some(group);
     }
 
@@ -172,7 +202,10 @@ impl ChunkWriter {
         nodes: u64,
     ) {
         let head = self.head(db, group, key, Kind::List, deadline, access);
-        self.writer.list_key(&head, nodes);
+        match &mut self.body {
+            Body::Rdb(writer) => writer.list_key(&head, nodes),
+            Body::Commands(writer) => writer.begin(db, (key, Kind::List), deadline, nodes),
+        }
         self.open = Some(group);
     }
 
@@ -181,7 +214,10 @@ impl ChunkWriter {
     /// # Errors
     /// As [`ChunkWriter::push`].
     pub fn element(&mut self, element: Element<Text<'_>>) -> Result<(), Unwritable> {
-        self.writer.element(element)
+        match &mut self.body {
+            Body::Rdb(writer) => writer.element(element),
+            Body::Commands(writer) => writer.element(element),
+        }
     }
 
     /// The next listpack of the list that was begun.
@@ -189,7 +225,10 @@ impl ChunkWriter {
     /// # Errors
     /// As [`ChunkWriter::push`].
     pub fn list_node(&mut self, listpack: &[u8]) -> Result<(), Unwritable> {
-        self.writer.list_node(listpack)
+        match &mut self.body {
+            Body::Rdb(writer) => writer.list_node(listpack),
+            Body::Commands(writer) => writer.list_node(listpack),
+        }
     }
 
     /// Ends the key that was begun.
@@ -198,17 +237,26 @@ impl ChunkWriter {
     /// Elements are missing.
     pub fn end(&mut self) -> Result<(), Unwritable> {
         self.open = None;
-        self.writer.key_end()
+        match &mut self.body {
+            Body::Rdb(writer) => writer.key_end(),
+            Body::Commands(writer) => writer.end(),
+        }
     }
 
     /// What has been written since the last time; None when there is nothing. Between
     /// [`ChunkWriter::begin`] and [`ChunkWriter::end`] it is a part of a value.
     pub fn take(&mut self) -> Option<Chunk> {
-        if self.writer.is_empty() {
+        if self.is_empty() {
             return None;
         }
-        let bytes = self.writer.take();
-        self.writer.forget_database();
+        let bytes = match &mut self.body {
+            Body::Rdb(writer) => {
+                let bytes = writer.take();
+                writer.forget_database();
+                bytes
+            }
+            Body::Commands(writer) => writer.take(),
+        };
         let open = self.open.unwrap_or(0);
         Some(Chunk {
             shard: self.shard,
@@ -229,8 +277,11 @@ impl ChunkWriter {
         deadline: Option<i64>,
         access: u32,
     ) -> KeyHead<&'k [u8]> {
-        if self.writer.is_empty() {
-            self.writer.reserve(self.reserved);
+        if self.is_empty() {
+            match &mut self.body {
+                Body::Rdb(writer) => writer.reserve(self.reserved),
+                Body::Commands(writer) => writer.reserve(self.reserved),
+            }
         }
         self.groups = Some(match self.groups {
             Some((first, last)) => (first.min(group), last.max(group)),

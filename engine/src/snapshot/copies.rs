@@ -6,7 +6,7 @@
 use super::{Chunk, ChunkOptions, ChunkWriter, Record, walk::CHUNK_BYTES};
 use crate::{
     elements,
-    keyspace::{Copyist, Elements, Entry, Str},
+    keyspace::{Copyist, Elements, Entry, Scope, Str},
     rdb::{Element, Kind, Text, Unwritable},
     types::{ListRef, View, packed::Packed},
 };
@@ -37,6 +37,7 @@ pub(super) struct Copier {
     db: u16,
     shard: u16,
     options: ChunkOptions,
+    scope: Scope,
     writer: ChunkWriter,
     to: Sender<Message>,
     /// Big values begun.
@@ -54,11 +55,26 @@ struct ValueWriter {
     is_ended: bool,
 }
 
+/// Writes what a walk of this scope gives out: changes as commands.
+pub(super) fn writer(shard: u16, scope: Scope, options: &ChunkOptions) -> ChunkWriter {
+    match scope {
+        Scope::All | Scope::Base => ChunkWriter::new(shard, options),
+        Scope::Changes => ChunkWriter::of_commands(shard, options),
+    }
+}
+
 impl Copier {
     /// For a database that has this number at the cut.
-    pub(super) fn new(db: u16, shard: u16, options: &ChunkOptions, to: Sender<Message>) -> Self {
-        let writer = ChunkWriter::new(shard, options);
-        Self { db, shard, options: options.clone(), writer, to, values: 0, has_failed: false }
+    pub(super) fn new(
+        db: u16,
+        shard: u16,
+        scope: Scope,
+        options: &ChunkOptions,
+        to: Sender<Message>,
+    ) -> Self {
+        let writer = writer(shard, scope, options);
+        let options = options.clone();
+        Self { db, shard, options, scope, writer, to, values: 0, has_failed: false }
     }
 
     fn hand_over(&mut self) {
@@ -84,7 +100,7 @@ impl Copyist for Copier {
 
     fn begin(&mut self, group: usize, entry: Entry<'_>) -> Box<dyn Elements> {
         let (value, kind) = (entry.content(), elements::kind(entry.content()));
-        let mut writer = ChunkWriter::new(self.shard, &self.options).unreserved();
+        let mut writer = writer(self.shard, self.scope, &self.options).unreserved();
         let (db, group, about) = (self.db, group as u16, (entry.deadline(), entry.access()));
         if let Some(ListRef::Big(list)) = ListRef::of(value) {
             writer.begin_list(db, group, entry.key(), about, list.nodes_len() as u64);

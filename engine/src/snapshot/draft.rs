@@ -16,7 +16,7 @@ use super::{
 use crate::{error::StorageError, io::Storage, rdb::crc64};
 
 /// Bytes after which a draft is synced, if that is wanted (`rdb-save-incremental-fsync`).
-const SYNC_EVERY_BYTES: u64 = 32 << 20;
+pub(super) const SYNC_EVERY_BYTES: u64 = 32 << 20;
 
 /// How a snapshot is written.
 #[derive(Debug, Clone, Copy)]

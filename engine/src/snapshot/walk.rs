@@ -22,11 +22,11 @@
 
 use super::{
     Chunk, ChunkOptions, ChunkWriter, Record,
-    copies::{Copier, Message},
+    copies::{Copier, Message, writer},
     line::Line,
 };
 use crate::{
-    keyspace::{Given, Keyspace, Scope},
+    keyspace::{Given, Keyspace, Names, Scope, names},
     rdb::Unwritable,
 };
 use std::sync::mpsc::{Receiver, channel};
@@ -37,6 +37,8 @@ pub(super) const CHUNK_BYTES: usize = if cfg!(test) { 600 } else { 256 * 1024 };
 const WAITING_MAX: usize = 4 * CHUNK_BYTES;
 /// What a key or an element costs, ns: it is rarely in the cache.
 const ENTRY_NS: u64 = 250;
+/// What the name of a key costs that is gone, ns.
+const NAME_NS: i64 = 50;
 /// What 16 bytes of it cost, ns; and when long strings are packed.
 const BYTES_NS: u64 = 8;
 const PACKED_BYTES_NS: u64 = 80;
@@ -59,7 +61,7 @@ pub enum Walked {
 /// What a walk has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WalkStats {
-    /// Keys there were at the cut.
+    /// Keys there were at the cut; in a delta, about: those that have changed.
     pub keys: u64,
     /// Keys that the walk itself has come to.
     pub walked: u64,
@@ -80,23 +82,36 @@ pub struct Walk {
     writer: ChunkWriter,
     copies: Receiver<Message>,
     line: Line,
+    /// Names of keys that are gone, in pieces, to be written before anything else.
+    gone: Vec<(usize, Names)>,
     compress: bool,
     is_done: bool,
     stats: WalkStats,
 }
 
 impl Walk {
-    /// The cut of a shard's keys.
-    pub fn begin(keyspace: &mut Keyspace, shard: u16, options: &ChunkOptions) -> Self {
+    /// The cut of a shard's keys. Of changes only what is known: see [`Keyspace::changes`].
+    pub fn begin(
+        keyspace: &mut Keyspace,
+        shard: u16,
+        scope: Scope,
+        options: &ChunkOptions,
+    ) -> Self {
         let (to, copies) = channel();
-        keyspace.begin_walk(Scope::All, |db| {
-            Box::new(Copier::new(db as u16, shard, options, to.clone()))
+        let mut stats = WalkStats { keys: keyspace.len() as u64, ..WalkStats::default() };
+        let mut gone = Vec::new();
+        if scope == Scope::Changes {
+            stats.keys = keyspace.changes().map_or(0, |changes| changes.keys as u64);
+            gone = keyspace.gone();
+        }
+        keyspace.begin_walk(scope, |db| {
+            Box::new(Copier::new(db as u16, shard, scope, options, to.clone()))
         });
-        let stats = WalkStats { keys: keyspace.len() as u64, ..WalkStats::default() };
         Self {
-            writer: ChunkWriter::new(shard, options),
+            writer: writer(shard, scope, options),
             copies,
             line: Line::default(),
+            gone,
             compress: options.compress,
             is_done: false,
             stats,
@@ -116,6 +131,9 @@ impl Walk {
     }
 
     fn walk(&mut self, keyspace: &mut Keyspace, micros: u64) -> Result<Walked, Unwritable> {
+        if !self.gone.is_empty() {
+            return self.write_gone(micros);
+        }
         self.collect_copies()?;
         if self.is_done {
             return Ok(Walked::Done);
@@ -158,6 +176,32 @@ impl Walk {
         self.collect_copies()?;
         self.is_done = true;
         Ok(Walked::Done)
+    }
+
+    /// Writes names of keys that are gone.
+    fn write_gone(&mut self, micros: u64) -> Result<Walked, Unwritable> {
+        if self.line.ready_bytes() >= WAITING_MAX {
+            return Ok(Walked::Full);
+        }
+        let mut left_ns = (micros * 1000) as i64;
+        while left_ns > 0
+            && self.line.ready_bytes() < WAITING_MAX
+            && let Some((db, piece)) = self.gone.pop()
+        {
+            for name in names(&piece) {
+                self.writer.gone(db as u16, name)?;
+                left_ns -= NAME_NS;
+            }
+            if self.writer.bytes() >= CHUNK_BYTES {
+                self.hand_over();
+            }
+        }
+        if self.gone.is_empty() {
+            // ORDER: before the first copy is collected: a key that is gone may have come again, and
+            // whoever executes the commands must see its new value last.
+            self.hand_over();
+        }
+        Ok(Walked::More)
     }
 
     fn hand_over(&mut self) {

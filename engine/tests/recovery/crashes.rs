@@ -17,7 +17,9 @@ use quire_engine::{
     manifest::{Event, Kind, Librarian, Names, Position, Request, Wanted, load},
     recovery::{Opened, Opening, Progress, RecoveryError, open, recover},
     slot::{group_of_slot, shard_of_group, slot_of},
-    snapshot::{Chunk, ChunkOptions, ChunkWriter, Draft, DraftOptions, Facts, Record, Usage},
+    snapshot::{
+        Chunk, ChunkOptions, ChunkWriter, DeltaDraft, Draft, DraftOptions, Facts, Record, Usage,
+    },
 };
 
 /// The disk has crashed: the life is over.
@@ -177,6 +179,34 @@ impl Life {
         self.ask(Request::Checkpoint { draft, positions, epoch })
     }
 
+    /// Writes what the keys were at the cut into a delta: all have changed.
+    fn delta(&mut self, keys: &Keys, positions: Vec<Position>, epoch: u64) -> Result<(), Crashed> {
+        let draft = Names::default().delta_draft();
+        let written = run(async {
+            let mut file = DeltaDraft::begin(&self.disk, draft.clone(), self.run, true).await?;
+            for chunk in changes(keys) {
+                file.put(chunk).await?;
+            }
+            file.finish().await.map(drop)
+        });
+        written.map_err(|_: StorageError| Crashed)?;
+        self.ask(Request::Checkpoint { draft, positions, epoch })
+    }
+
+    /// A cut, writes behind it, and the delta of what was before.
+    fn delta_beside(
+        &mut self,
+        write: impl FnOnce(&mut Life) -> Result<(), Crashed>,
+    ) -> Result<(), Crashed> {
+        let epoch = self.librarian.manifest().epoch;
+        let (retired, positions, at_cut) = self.cut();
+        for (shard, retired) in retired.into_iter().enumerate() {
+            self.tidy_up(shard, retired)?;
+        }
+        write(self)?;
+        self.delta(&at_cut, positions, epoch)
+    }
+
     fn tidy_up(&mut self, shard: usize, retired: RetiredSegment) -> Result<(), Crashed> {
         let method = self.logs[shard].current.method;
         let segment = WantSegment { method, bytes: 8192 };
@@ -224,6 +254,29 @@ fn chunks(keys: &Keys) -> Vec<Chunk> {
         }
         chunks.extend(writer.take());
     }
+    chunks
+}
+
+/// Commands after which there are these keys and none of those that bases have.
+fn changes(keys: &Keys) -> Vec<Chunk> {
+    let options = ChunkOptions { compress: false, usage: Usage::Unsaid };
+    let mut writer = ChunkWriter::of_commands(0, &options);
+    for db in 0..2 {
+        for key in ["a", "b", "c", "d", "e"] {
+            writer.gone(db, key.as_bytes()).unwrap();
+        }
+    }
+    let mut chunks = Vec::from_iter(writer.take());
+    for ((db, key), (value, deadline)) in keys {
+        let value = Value::Str(Str::Bytes(value.as_bytes()));
+        let record = Record { key: key.as_bytes(), value, deadline: *deadline, access: 0 };
+        let group = u16::from(group_of_slot(slot_of(key.as_bytes())));
+        writer.push(*db as u16, group, record).unwrap();
+        if writer.bytes() > 200 {
+            chunks.extend(writer.take());
+        }
+    }
+    chunks.extend(writer.take());
     chunks
 }
 
@@ -284,6 +337,14 @@ fn steps(disk: &SimDisk, method: Method, other: Method, legal: &mut Legal) -> Re
     legal.before.clone_from(&life.keys);
     write(&mut life, legal)?;
     life.checkpoint(&at_cut, positions, epoch)?;
+    write(&mut life, legal)?;
+    // Deltas behind it, the second in the place of the first.
+    life.delta_beside(|life| write(life, legal))?;
+    write(&mut life, legal)?;
+    life.rotate(1)?;
+    life.delta_beside(|life| write(life, legal))?;
+    let names = life.librarian.manifest().files.iter().map(|entry| &entry.name);
+    assert_eq!(names.filter(|name| name.contains("delta")).count(), 1);
     write(&mut life, legal)?;
     drop(life);
     // A restart, with another number of shards and another method.

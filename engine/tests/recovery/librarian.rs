@@ -255,7 +255,7 @@ fn a_checkpoint_lists_the_base_what_the_shards_went_on_in_and_nothing_else() {
     ask(&mut opened.librarian, request);
     assert_eq!(short(listed(&disk)), ["1.s0", "2.s1", "3.s0", "4.s1", "7.g", "5.s0", "6.s1"]);
     let done = ask(&mut opened.librarian, checkpoint(&disk, at_cut, 1));
-    let Event::CheckpointDone { base } = done else { panic!("{done:?}") };
+    let Event::CheckpointDone { file: base } = done else { panic!("{done:?}") };
     assert_eq!(base, "appendonly.aof.10.all.base.rdb");
     let expected = ["10.all.base.rdb", "3.s0", "4.s1", "7.g", "5.s0", "6.s1"];
     assert_eq!(short(listed(&disk)), expected);

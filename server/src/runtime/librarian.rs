@@ -281,7 +281,7 @@ fn tell(shared: &Shared, event: Event) {
             }
         }
         Event::Discarded => {}
-        Event::CheckpointDone { base } => {
+        Event::CheckpointDone { file: base } => {
             tracing::debug!("{base} is the base now");
             post(0, Control::Checkpointed(Ok(())));
         }

@@ -1,4 +1,5 @@
-//! Checkpoints: a new base takes the place of everything that was logged before its cut.
+//! Checkpoints: a new base, or a delta behind the one there is, takes the place of everything that was
+//! logged before its cut.
 //!
 //! At the cut every shard went on in its next segment, which was listed already, so nothing of the
 //! manifest changes until the base is whole: old base, old segments and new ones are listed meanwhile,
@@ -8,15 +9,24 @@
 //! base.3 s0.4 s1.5 s0.6 | s1.7 s0.8 g.9 s0.10 s1.11     cut: s1 goes on in 7, s0 in 8
 //! base.12               | s1.7 s0.8 g.9 s0.10 s1.11
 //! ```
+//! A delta leaves the base where it is and takes the place of the delta before and of everything that
+//! was logged before its cut, earlier runs included. It must be replayed before what is behind the
+//! cut, so that gets a new `seq`, as behind a global command:
+//!
+//! ```text
+//! base.3 delta.9 s0.4 s1.5 s0.6 | s1.7 s0.8       cut as above
+//! base.3 delta.12               | s1.7 s0.8
+//! ```
 //! A global command is behind the cut when its epoch is above the cut's: whoever orders a cut lets no
 //! global command begin between the flips. A segment that was flipped to at the cut and left again
 //! without a commit may be gone by now; what it said of LSNs is said by the shard's next one.
 
 use super::{Entry, Event, Kind, Librarian, Manifest, OurFile, Position, SwitchError};
-use crate::io::Storage;
+use crate::{error::StorageError, io::Storage};
+use std::io;
 
 impl<S: Storage> Librarian<S> {
-    /// Puts the finished snapshot `draft` in the place of everything before the cut.
+    /// Puts the finished file `draft` in the place of everything before the cut.
     pub(super) async fn checkpoint(
         &mut self,
         draft: &str,
@@ -24,17 +34,35 @@ impl<S: Storage> Librarian<S> {
         epoch: u64,
         doomed: &mut Vec<String>,
     ) -> Result<Event, SwitchError> {
+        let is_delta = draft == self.names.delta_draft();
+        let base = self.manifest.files.iter().find(|entry| entry.kind == Kind::Base).cloned();
+        if is_delta && base.is_none() {
+            // There is no such thing without a base; whoever asks knows that there is one.
+            let _ = self.storage.remove(draft).await;
+            return Err(SwitchError::Before(self.no_base(draft)));
+        }
         let number = self.take_number();
-        let name = self.names.base(number);
+        let name = if is_delta { self.names.delta(number) } else { self.names.base(number) };
         if let Err(error) = self.storage.rename(draft, &name).await {
             let _ = self.storage.remove(draft).await;
             return Err(SwitchError::Before(error));
         }
-        let base = Entry::new(name.clone(), number, Kind::Base);
         let mut new = self.manifest.clone();
-        let kept = self.since_cut(&new, positions, epoch);
-        let old = std::mem::replace(&mut new.files, vec![base]);
-        new.files.extend(kept);
+        let mut kept = self.since_cut(&new, positions, epoch);
+        let mut files = Vec::with_capacity(kept.len() + 2);
+        if is_delta {
+            let mut delta = Entry::new(name.clone(), number, Kind::Incr);
+            (delta.run, delta.epoch) = (Some(self.run), Some(epoch));
+            files.extend(base);
+            files.push(delta);
+            for entry in &mut kept {
+                entry.seq = self.take_number();
+            }
+        } else {
+            files.push(Entry::new(name.clone(), number, Kind::Base));
+        }
+        files.extend(kept);
+        let old = std::mem::replace(&mut new.files, files);
         self.bury(&old, &mut new, doomed);
         // ORDER: the draft's bytes were synced when it was finished, its new name is in here,
         // before the manifest that lists it.
@@ -45,7 +73,12 @@ impl<S: Storage> Librarian<S> {
             self.begun_over = begun_over;
             let _ = self.storage.remove(&name).await;
         }
-        listed.map(|()| Event::CheckpointDone { base: name })
+        listed.map(|()| Event::CheckpointDone { file: name })
+    }
+
+    fn no_base(&self, draft: &str) -> StorageError {
+        let error = io::Error::from_raw_os_error(libc::ENOENT);
+        StorageError::new("find the base of", self.directory.join(draft), &error)
     }
 
     /// Gives up a log that has not taken effect: the manifest on disk is the one in force again.

@@ -9,8 +9,10 @@ use crate::{
     },
     command::Args,
     io::Storage,
+    limits::DELTA_SHARD,
     manifest::{GLOBAL_SHARD, Names, OurFile},
     recovery::{Progress, RecoveryError, load::Rules, rdb},
+    snapshot::DELTA_NUMBER,
 };
 
 /// One item of a file.
@@ -86,6 +88,7 @@ pub async fn dump<S: Storage>(
     let (shard, seq, from) = match names.recognise(name) {
         Some(OurFile::Segment { number, shard }) => (shard, number, 0),
         Some(OurFile::Global { number }) => (GLOBAL_SHARD, number, 0),
+        Some(OurFile::Delta { .. }) => (DELTA_SHARD, DELTA_NUMBER, 0),
         Some(OurFile::Base { .. } | OurFile::Draft | OurFile::NewManifest) | None => {
             (GLOBAL_SHARD, 0, rdb::scan(storage, name, Rules::ANY, &Progress::new()).await?)
         }

@@ -89,7 +89,11 @@ fn refused(
     let shard = match found.names.recognise(file) {
         Some(OurFile::Segment { shard, .. }) => Some(shard),
         Some(
-            OurFile::Global { .. } | OurFile::Base { .. } | OurFile::Draft | OurFile::NewManifest,
+            OurFile::Global { .. }
+            | OurFile::Delta { .. }
+            | OurFile::Base { .. }
+            | OurFile::Draft
+            | OurFile::NewManifest,
         )
         | None => None,
     };
@@ -291,7 +295,7 @@ fn torn_commands(found: &Found<'_>, judged: &Judged) -> Vec<Finding> {
         let Some(verdict) = verdict else { continue };
         let foreign = match verdict.content {
             Content::Foreign => true,
-            Content::Global => false,
+            Content::Global | Content::Delta => false,
             Content::Segment { commands, .. } => commands,
         };
         if !foreign || verdict.keep >= scanned.file.bytes {
@@ -385,6 +389,7 @@ fn file(found: &Found<'_>, judged: &Judged, entry: &Entry) -> FileReport {
         (Kind::Base, _) => ("base", None),
         (_, Some(OurFile::Segment { shard, .. })) => ("segment", Some(shard)),
         (_, Some(OurFile::Global { .. })) => ("global", None),
+        (_, Some(OurFile::Delta { .. })) => ("delta", None),
         (_, Some(OurFile::Base { .. } | OurFile::Draft | OurFile::NewManifest) | None) => {
             ("redis", None)
         }

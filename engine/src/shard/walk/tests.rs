@@ -6,13 +6,15 @@ use crate::{
     command::OwnedArgs,
     elements,
     families::table,
-    keyspace::{Entry, KeyHasher, Keyspace, Tracking},
+    keyspace::{Entry, KeyHasher, Keyspace, Scope, Tracking},
     rdb::{Kind, RdbFile, RdbValue},
     snapshot::{Chunk, ChunkOptions, Usage, Walked},
     types::{HashRef, ListRef, SetRef, Stream, View, ZsetRef},
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+
+mod changes;
 
 const START_MS: i64 = 1_700_000_000_000;
 const DATABASES: usize = 3;
@@ -310,7 +312,7 @@ impl Pair {
             Op::Cut => {
                 self.abort();
                 self.cut = Some(state(&self.real));
-                self.real.begin_walk(&OPTIONS);
+                self.real.begin_walk(Scope::All, &OPTIONS);
             }
             Op::Slice(micros) => self.slice(micros.into()),
             Op::Abort => {
@@ -515,7 +517,7 @@ fn a_walk_waits_for_its_chunks_to_be_taken_and_commands_do_not() {
         execute(&mut shard, 0, START_MS, &["SET", &format!("k{n}"), &"v".repeat(100)]);
     }
     let cut = state(&shard);
-    shard.begin_walk(&OPTIONS);
+    shard.begin_walk(Scope::All, &OPTIONS);
     while shard.walk_slice(20) != Walked::Full {}
     let walked = shard.walk_stats().unwrap();
     assert!(walked.walked < 100 && walked.waiting_bytes < 10_000, "{walked:?}");
@@ -547,7 +549,7 @@ fn the_last_part_of_a_value_is_told_whatever_its_length() {
             execute(&mut shard, 0, START_MS, &["SADD", "s", &member, &format!("other{n}")]);
         }
         let cut = state(&shard);
-        shard.begin_walk(&OPTIONS);
+        shard.begin_walk(Scope::All, &OPTIONS);
         while shard.walk_slice(1000) != Walked::Done {
             assert!(shard.walk_stats().is_some());
         }
