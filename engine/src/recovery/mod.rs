@@ -393,9 +393,14 @@ fn finish(
         }
         manifest.files.push(sealed_entry(scanned, verdict));
     }
+    let bytes_of = |is: fn(Role) -> bool| {
+        scanned.iter().filter(|s| is(s.file.role)).map(|s| s.file.bytes).sum()
+    };
     let summary = Summary {
         files: scanned.len(),
         bytes: progress.bytes_total(),
+        base_bytes: bytes_of(|role| role == Role::Base),
+        delta_bytes: bytes_of(|role| matches!(role, Role::Delta { .. })),
         commits: verdicts.files.iter().map(|verdict| verdict.commits).sum(),
         commands: progress.commands(),
         phases: progress.times(),

@@ -10,6 +10,10 @@ pub struct Summary {
     pub files: usize,
     /// Bytes replayed.
     pub bytes: u64,
+    /// Bytes of the base, 0 when there is none.
+    pub base_bytes: u64,
+    /// Bytes of the delta, 0 when there is none.
+    pub delta_bytes: u64,
     /// Commits kept.
     pub commits: u64,
     /// Commands replayed.

@@ -8,6 +8,7 @@
 //! only possible value here is given; adding a directive is adding a row and a field.
 
 mod alias;
+mod checkpoint;
 mod cli;
 mod clients_limit;
 pub mod cpus;
@@ -27,6 +28,7 @@ mod rewrite;
 mod save_points;
 pub mod title;
 
+pub use checkpoint::CheckpointDelta;
 pub use cli::{Invocation, parse_arguments};
 pub use clients_limit::ClientsLimit;
 pub use directive::{Directive, Kind, When, find, groups, table};
@@ -85,6 +87,7 @@ pub struct Config {
     pub auto_aof_rewrite_percentage: u32,
     pub auto_aof_rewrite_min_size: u64,
     pub no_appendfsync_on_rewrite: bool,
+    pub checkpoint_delta: CheckpointDelta,
     /// 0 until [`Config::resolve`]: one per CPU.
     pub shards: u32,
     /// True when the number of shards was left to [`Config::resolve`].
@@ -219,6 +222,7 @@ impl Default for Config {
             auto_aof_rewrite_percentage: 100,
             auto_aof_rewrite_min_size: 64 << 20,
             no_appendfsync_on_rewrite: false,
+            checkpoint_delta: CheckpointDelta::Auto,
             shards: 0,
             shards_by_cpus: false,
             storage_threads: 1,

@@ -3,8 +3,9 @@
 //! ```text
 //! wish -> Cut to every core -> CutDone, Walked of each -> the scribe completes the file -> Scribed
 //!      an RDB file: it has its name, done
-//!      a base:      the librarian switches the manifest -> Checkpointed, done
+//!      a base, a delta: the librarian switches the manifest -> Checkpointed, done
 //! ```
+//! A delta is given up where a shard does not know what has changed; then a base is written.
 //! A failure anywhere gives up the whole: nothing of the data or its files has changed, and what was
 //! logged goes on being logged. The cut takes a turn at the desk, so no transaction and no change of
 //! the whole data set (`global.rs`) is on both sides of it.
@@ -13,6 +14,7 @@
 
 use super::{saving_rules, switching::Switching};
 use crate::{
+    config::CheckpointDelta,
     families::REDIS_VERSION,
     observe::{account, saving::Kind},
     runtime::{
@@ -45,6 +47,8 @@ pub struct Checkpoints {
     pub(super) is_reserved: bool,
     /// The log begins or ends.
     pub(super) switching: Option<Switching>,
+    /// A delta could not be written: only a base helps.
+    pub(super) needs_base: bool,
     /// When the last RDB file was tried.
     pub dump_tried: Option<Instant>,
     /// When the last base was tried.
@@ -64,6 +68,11 @@ struct Running {
     has_begun: bool,
     cuts_missing: usize,
     walks_missing: usize,
+    /// Keys at the cut, and what of them had changed; all shards know that.
+    keys: u64,
+    changed_keys: u64,
+    gone_bytes: u64,
+    changes_known: bool,
     positions: Vec<Position>,
     /// The log's epoch at the cut.
     epoch: u64,
@@ -102,17 +111,20 @@ impl Checkpoints {
 impl Core {
     /// Core 0: somebody wants something.
     pub fn wished(&mut self, wish: Wish, origin: Option<Origin>) {
-        let running = self.checkpoints.running.as_ref().map(|running| running.purpose);
+        let running = self.checkpoints.running.as_ref().map(|running| match running.purpose {
+            Purpose::Delta => Purpose::Base,
+            purpose => purpose,
+        });
         let saving = &self.shared.saving;
         let reply: &[u8] = match (wish, running) {
             (Wish::Save | Wish::BgSave { .. }, Some(Purpose::Dump)) => {
                 b"-ERR Background save already in progress\r\n"
             }
-            (Wish::BgSave { schedule: true }, Some(Purpose::Base)) => {
+            (Wish::BgSave { schedule: true }, Some(_)) => {
                 saving.dumps.scheduled.store(true, Relaxed);
                 b"+Background saving scheduled\r\n"
             }
-            (Wish::BgSave { schedule: false }, Some(Purpose::Base)) => {
+            (Wish::BgSave { schedule: false }, Some(_)) => {
                 b"-ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE \
                   SCHEDULE in order to schedule a BGSAVE whenever possible.\r\n"
             }
@@ -120,12 +132,12 @@ impl Core {
                 self.start_or_schedule(Purpose::Dump);
                 b"+Background saving started\r\n"
             }
-            (Wish::BgRewriteAof, Some(Purpose::Base)) => {
-                b"-ERR Background append only file rewriting already in progress\r\n"
-            }
             (Wish::BgRewriteAof, Some(Purpose::Dump)) => {
                 saving.bases.scheduled.store(true, Relaxed);
                 b"+Background append only file rewriting scheduled\r\n"
+            }
+            (Wish::BgRewriteAof, Some(_)) => {
+                b"-ERR Background append only file rewriting already in progress\r\n"
             }
             (Wish::BgRewriteAof, None) => {
                 self.start_or_schedule(Purpose::Base);
@@ -150,7 +162,7 @@ impl Core {
     fn kind(&self, purpose: Purpose) -> &Kind {
         match purpose {
             Purpose::Dump => &self.shared.saving.dumps,
-            Purpose::Base => &self.shared.saving.bases,
+            Purpose::Base | Purpose::Delta => &self.shared.saving.bases,
         }
     }
 
@@ -180,6 +192,10 @@ impl Core {
                 _ => self.start_checkpoint(Purpose::Dump, origin, Then::GoOn),
             }
         } else if let Some(purpose) = saving_rules::due(self) {
+            let purpose = match purpose {
+                Purpose::Base => saving_rules::form(self),
+                purpose => purpose,
+            };
             self.start_checkpoint(purpose, None, Then::GoOn);
         }
     }
@@ -225,12 +241,15 @@ impl Core {
                 let sync = live.rdb_save_incremental_fsync;
                 (live.dir.clone(), temporary_name(salt), name, sync)
             }
-            Purpose::Base => {
+            Purpose::Base | Purpose::Delta => {
                 self.checkpoints.base_tried = now;
-                let names = Names::new(&self.shared.options.append_file).unwrap_or_default();
                 let sync = live.aof_rewrite_incremental_fsync;
-                (self.shared.log_dir(), names.draft(), None, sync)
+                (self.shared.log_dir(), self.draft_name(purpose), None, sync)
             }
+        };
+        let delta_of = match purpose {
+            Purpose::Dump | Purpose::Base => None,
+            Purpose::Delta => self.shard.as_ref().map(|shard| shard.staging.run()),
         };
         let options = DraftOptions {
             shards,
@@ -241,6 +260,9 @@ impl Core {
         match purpose {
             Purpose::Dump => tracing::info!("Background saving started"),
             Purpose::Base => tracing::info!("Background append only file rewriting started"),
+            Purpose::Delta => tracing::info!(
+                "Background append only file rewriting started, of what has changed since the base"
+            ),
         }
         self.checkpoints.running = Some(Running {
             id,
@@ -251,6 +273,10 @@ impl Core {
             has_begun: false,
             cuts_missing: shards,
             walks_missing: shards,
+            keys: 0,
+            changed_keys: 0,
+            gone_bytes: 0,
+            changes_known: true,
             positions: Vec::new(),
             epoch: 0,
             lsns: vec![0; shards],
@@ -264,10 +290,16 @@ impl Core {
         for figure in [&saving.keys_total, &saving.bytes_written, &saving.last_cut_us] {
             figure.store(0, Relaxed);
         }
-        self.scribe.tell(Note::Begin(Order { id, directory, draft, name, options }));
+        self.scribe.tell(Note::Begin(Order { id, directory, draft, name, delta_of, options }));
         if then == Then::Load || self.shared.desk.ask(Turn::Cut) {
             self.begin_cut();
         }
+    }
+
+    /// The name that a checkpoint of the log is written under.
+    fn draft_name(&self, purpose: Purpose) -> String {
+        let names = Names::new(&self.shared.options.append_file).unwrap_or_default();
+        if purpose == Purpose::Delta { names.delta_draft() } else { names.draft() }
     }
 
     /// Core 0 has the desk's turn: every core cuts.
@@ -313,6 +345,11 @@ impl Core {
         running.cuts_missing -= 1;
         running.lsns[usize::from(report.shard)] = report.lsn;
         running.positions.extend(report.position);
+        running.keys += report.keys;
+        running.changes_known &= report.changes.is_some();
+        let changes = report.changes.unwrap_or_default();
+        running.changed_keys += changes.keys as u64;
+        running.gone_bytes += changes.names_bytes as u64;
         if running.cuts_missing == 0 {
             running.changes = shared.sum(|stats| &stats.changes);
             running.log_bytes = shared.sum(|stats| &stats.log_bytes);
@@ -321,8 +358,33 @@ impl Core {
                 running.has_turn = false;
                 self.end_turn();
             }
+            if self.is_better_a_base(id) {
+                self.write_base_instead();
+                return;
+            }
             self.complete_when_walked(id);
         }
+    }
+
+    /// A delta runs although a shard does not know what has changed, or more has than it seemed.
+    fn is_better_a_base(&mut self, id: u64) -> bool {
+        let full_bytes = self.shared.saving.full_bytes.load(Relaxed);
+        let decides = self.live.checkpoint_delta == CheckpointDelta::Auto;
+        self.running(id).is_some_and(|running| {
+            let Running { changes_known, changed_keys, keys, gone_bytes, .. } = *running;
+            let is_worth_it =
+                saving_rules::is_worth_it(changed_keys, keys.max(1), gone_bytes, full_bytes);
+            running.purpose == Purpose::Delta && (!changes_known || decides && !is_worth_it)
+        })
+    }
+
+    fn write_base_instead(&mut self) {
+        tracing::info!(
+            "Too much has changed since the base, or not all is known: a base is better"
+        );
+        self.checkpoints.needs_base = true;
+        self.kind(Purpose::Base).scheduled.store(true, Relaxed);
+        self.give_up_checkpoint(None);
     }
 
     /// Core 0: a core has walked.
@@ -363,7 +425,8 @@ impl Core {
 
     /// Core 0: the scribe is done.
     pub fn scribed(&mut self, id: u64, result: Result<Written, StorageError>) {
-        let draft = Names::new(&self.shared.options.append_file).unwrap_or_default().draft();
+        let Some(purpose) = self.running(id).map(|running| running.purpose) else { return };
+        let draft = self.draft_name(purpose);
         let Some(running) = self.running(id) else { return };
         match result {
             Err(error) => self.give_up_checkpoint(Some(&error.to_string())),
@@ -416,11 +479,24 @@ impl Core {
         let Some(running) = self.checkpoints.running.take() else { return };
         let written = running.written.unwrap_or(Written { bytes: 0, keys: 0 });
         let saving = &self.shared.saving;
-        saving.set_base(written.bytes, running.log_bytes);
+        let is_delta = running.purpose == Purpose::Delta;
+        if is_delta {
+            saving.set_files(saving.full_bytes.load(Relaxed), written.bytes);
+            saving.deltas.fetch_add(1, Relaxed);
+        } else {
+            saving.set_files(written.bytes, 0);
+            self.checkpoints.needs_base = false;
+            // ORDER: before anything else is begun: who cuts next counts changes since this base.
+            self.shared.broadcast(|| Control::BaseInForce);
+        }
+        saving.last_was_delta.store(is_delta, Relaxed);
+        let files_bytes = saving.full_bytes.load(Relaxed) + saving.delta_bytes.load(Relaxed);
+        saving.set_base(files_bytes, running.log_bytes);
         saving.bases.end(self.since_start_ms(), Some(true), running.stats.copied_bytes);
         tracing::info!(
-            "Background AOF rewrite finished successfully: {} keys, {} bytes",
+            "Background AOF rewrite finished successfully: {} {}keys, {} bytes",
             written.keys,
+            if is_delta { "changed " } else { "" },
             written.bytes
         );
         if running.then == Then::Log {
@@ -437,7 +513,7 @@ impl Core {
         if let Some(reason) = reason {
             let what = match running.purpose {
                 Purpose::Dump => "Background saving error",
-                Purpose::Base => "Background AOF rewrite terminated with error",
+                Purpose::Base | Purpose::Delta => "Background AOF rewrite terminated with error",
             };
             tracing::warn!("{what}: {reason}. No data is lost, and the old files stay");
         }

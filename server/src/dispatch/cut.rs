@@ -16,6 +16,7 @@ use crate::runtime::{
     core::Core,
 };
 use quire_engine::{
+    keyspace::{Changes, Scope},
     manifest::Position,
     snapshot::{ChunkOptions, Usage, WalkStats, Walked},
 };
@@ -49,6 +50,9 @@ pub struct Walking {
     is_parting: bool,
     /// Last LSN before the cut.
     lsn: u64,
+    /// Keys at the cut, and what of them had changed, if that was known.
+    keys: u64,
+    changes: Option<Changes>,
     /// The walk is not done.
     walks: bool,
     /// There is something to walk and room for it.
@@ -80,13 +84,19 @@ impl Core {
         let began = Instant::now();
         let usage = self.usage();
         let options = ChunkOptions { compress: self.live.rdbcompression, usage };
-        let (mut lsn, mut keys) = (0, 0);
+        let (mut lsn, mut keys, mut total, mut changes) = (0, 0, 0, None);
         if let Some(shard) = self.shard.as_mut() {
-            shard.begin_walk(&options);
+            (total, changes) = (shard.keyspace.len() as u64, shard.keyspace.changes());
+            let scope = match order.purpose {
+                Purpose::Dump => Scope::All,
+                Purpose::Base => Scope::Base,
+                Purpose::Delta => Scope::Changes,
+            };
+            shard.begin_walk(scope, &options);
             lsn = shard.staging.last_lsn();
-            keys = shard.keyspace.len() as u64;
+            keys = shard.walk_stats().map_or(0, |stats| stats.keys);
         }
-        let parts = order.purpose == Purpose::Base;
+        let parts = order.purpose.is_of_log();
         // A log that begins has nothing to part from.
         let begun = if parts { self.begin_log() } else { None };
         if parts && begun.is_none() {
@@ -104,6 +114,8 @@ impl Core {
             stands_since: Some(began),
             is_parting: parts && begun.is_none() && self.log.is_some(),
             lsn,
+            keys: total,
+            changes,
             walks: true,
             has_more: true,
             work_us: WORK_US.0,
@@ -170,7 +182,8 @@ impl Core {
     }
 
     fn report_cut(&self, position: Option<Position>) {
-        let report = CutReport { shard: self.id, lsn: self.walking.lsn, position };
+        let Walking { lsn, keys, changes, .. } = self.walking;
+        let report = CutReport { shard: self.id, lsn, position, keys, changes };
         let Some(order) = self.walking.order else { return };
         self.shared.cores[0].mailbox.post(Control::CutDone(order.id, report));
     }
@@ -265,6 +278,13 @@ impl Core {
         self.shared.cores[0].mailbox.post(Control::Walked(id, result));
     }
 
+    /// The base of the last cut is in force: what has changed has changed since then.
+    pub fn base_in_force(&mut self) {
+        if let Some(shard) = self.shard.as_mut() {
+            shard.keyspace.base_in_force();
+        }
+    }
+
     /// Nobody wants the snapshot any more.
     pub fn give_up_walk(&mut self, id: u64) {
         if self.walking.order.is_none_or(|order| order.id != id) {
@@ -273,6 +293,7 @@ impl Core {
         self.gate_open(id);
         if let Some(shard) = self.shard.as_mut() {
             shard.abort_walk();
+            shard.keyspace.base_failed();
         }
         self.walking = Walking::default();
     }

@@ -1,7 +1,14 @@
-//! When a snapshot is written by itself: save points, growth of the log, what was put off.
+//! When a snapshot is written by itself: save points, growth of the log, what was put off; and
+//! whether a checkpoint of the log is a base or a delta.
 
-use crate::{config::SavePoint, runtime::control::Purpose, runtime::core::Core};
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use crate::{
+    config::{CheckpointDelta, SavePoint},
+    runtime::{control::Purpose, core::Core},
+};
+use std::{
+    sync::atomic::Ordering::{Acquire, Relaxed},
+    time::Duration,
+};
 
 /// After a failed RDB file the next try by a save point comes no sooner, as in Redis.
 const DUMP_RETRY: Duration = Duration::from_secs(5);
@@ -9,6 +16,10 @@ const DUMP_RETRY: Duration = Duration::from_secs(5);
 const BASE_FAILURES: u64 = 3;
 /// Longest such wait, minutes.
 const BASE_WAIT_MAX_MINUTES: u64 = 60;
+
+/// A delta that would be larger than so much of the base, per cent, is not worth it: it is written
+/// anew with every checkpoint and executed with every start.
+const DELTA_SHARE_PERCENT: u64 = 30;
 
 /// What is to be written now, if anything.
 pub(super) fn due(core: &Core) -> Option<Purpose> {
@@ -33,6 +44,42 @@ pub(super) fn due(core: &Core) -> Option<Purpose> {
         return Some(Purpose::Base);
     }
     saving.dumps.scheduled.load(Relaxed).then_some(Purpose::Dump)
+}
+
+/// A base or a delta, when the log is to be written anew.
+pub(super) fn form(core: &Core) -> Purpose {
+    let (shared, saving) = (&core.shared, &core.shared.saving);
+    let full_bytes = saving.full_bytes.load(Relaxed);
+    let is_unknown = shared.sum(|stats| &stats.changes_unknown) > 0;
+    let has_failed = shared.cores.iter().any(|core| core.failed.load(Acquire));
+    // The cure of a log that has failed is a base.
+    if core.checkpoints.needs_base || is_unknown || has_failed || full_bytes == 0 {
+        return Purpose::Base;
+    }
+    match core.live.checkpoint_delta {
+        CheckpointDelta::Never => Purpose::Base,
+        CheckpointDelta::Always => Purpose::Delta,
+        CheckpointDelta::Auto => {
+            let databases = 0..shared.options.databases;
+            let keys: u64 = databases.map(|db| shared.sum(|stats| &stats.keys[db])).sum();
+            let changed = shared.sum(|stats| &stats.changed_keys);
+            let gone = shared.sum(|stats| &stats.gone_bytes);
+            if is_worth_it(changed, keys.max(1), gone, full_bytes) {
+                Purpose::Delta
+            } else {
+                Purpose::Base
+            }
+        }
+    }
+}
+
+/// Whether a delta of so many changed keys among all, and of so many bytes of names, is small enough
+/// beside a base of so many bytes.
+pub(super) fn is_worth_it(changed: u64, keys: u64, gone_bytes: u64, full_bytes: u64) -> bool {
+    let values = u128::from(changed) * u128::from(full_bytes) / u128::from(keys);
+    // A name becomes a DEL.
+    let names = 2 * u128::from(gone_bytes);
+    (values + names) * 100 <= u128::from(full_bytes) * u128::from(DELTA_SHARE_PERCENT)
 }
 
 /// `auto-aof-rewrite-percentage` and `auto-aof-rewrite-min-size`.
@@ -69,6 +116,16 @@ fn grown_percent(now: u64, base: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_delta_is_worth_it_up_to_a_share_of_the_base() {
+        assert!(is_worth_it(0, 1, 0, 1000));
+        assert!(is_worth_it(300, 1000, 0, 1 << 40));
+        assert!(!is_worth_it(301, 1000, 0, 1 << 40));
+        assert!(is_worth_it(100, 1000, 100, 1000));
+        assert!(!is_worth_it(100, 1000, 101, 1000));
+        assert!(!is_worth_it(u64::MAX, 1, u64::MAX, u64::MAX));
+    }
 
     #[test]
     fn growth_is_counted_from_the_base() {

@@ -10,7 +10,7 @@ use std::sync::{
 /// Nothing of the kind has happened, as INFO says it.
 pub const NEVER: i64 = -1;
 
-/// Snapshots of one kind: RDB files, or bases of the log.
+/// Snapshots of one kind: RDB files, or checkpoints of the log.
 #[derive(Debug)]
 pub struct Kind {
     /// When the one that is being written began, ms since the process started; -1: none is.
@@ -77,12 +77,20 @@ impl Kind {
 pub struct Saving {
     /// RDB files (SAVE, BGSAVE, save points).
     pub dumps: Kind,
-    /// Bases of the log (BGREWRITEAOF, growth).
+    /// Bases and deltas of the log (BGREWRITEAOF, growth).
     pub bases: Kind,
     /// Changes of keys there had been when the last RDB file was begun.
     pub changes_saved: AtomicU64,
     /// Bytes of the log's files when the base was written, or at start.
     pub base_bytes: AtomicU64,
+    /// Bytes of the base in force, and of the delta behind it; 0: there is none.
+    pub full_bytes: AtomicU64,
+    /// As above.
+    pub delta_bytes: AtomicU64,
+    /// Deltas that were written.
+    pub deltas: AtomicU64,
+    /// The last checkpoint of this process was a delta.
+    pub last_was_delta: AtomicBool,
     /// Bytes written to the log until then.
     pub base_log_bytes: AtomicU64,
     /// Keys of the snapshot that is being written.
@@ -103,6 +111,12 @@ impl Saving {
     /// Bytes of the log now, when so many have been written to it.
     pub fn log_bytes(&self, written: u64) -> u64 {
         self.base_bytes.load(Relaxed) + written.saturating_sub(self.base_log_bytes.load(Relaxed))
+    }
+
+    /// There are these files of the log in force now.
+    pub fn set_files(&self, full_bytes: u64, delta_bytes: u64) {
+        self.full_bytes.store(full_bytes, Relaxed);
+        self.delta_bytes.store(delta_bytes, Relaxed);
     }
 
     /// From now on growth counts from here.

@@ -7,7 +7,7 @@ use super::librarian::{Retirement, Segments};
 use quire_engine::{
     aof::OpenSegment,
     error::StorageError,
-    keyspace::Keyspace,
+    keyspace::{Changes, Keyspace},
     manifest::Position,
     snapshot::{WalkStats, Written},
 };
@@ -60,6 +60,15 @@ pub enum Purpose {
     Dump,
     /// The base of the log.
     Base,
+    /// What has changed since the base of the log.
+    Delta,
+}
+
+impl Purpose {
+    /// The log goes on behind it.
+    pub fn is_of_log(self) -> bool {
+        self != Purpose::Dump
+    }
 }
 
 /// Every core is to cut.
@@ -80,8 +89,12 @@ pub struct CutReport {
     pub shard: u16,
     /// Last LSN before the cut.
     pub lsn: u64,
-    /// Where its log went on, for a base.
+    /// Where its log went on, for a base or a delta.
     pub position: Option<Position>,
+    /// Keys at the cut.
+    pub keys: u64,
+    /// What a delta is made of, if it knows.
+    pub changes: Option<Changes>,
 }
 
 /// What somebody wants of snapshots.
@@ -216,8 +229,10 @@ pub enum Control {
     Walked(u64, Result<WalkStats, Option<String>>),
     /// To core 0: the scribe has written the snapshot of this number.
     Scribed(u64, Result<Written, StorageError>),
-    /// To core 0: the librarian has put a base in force.
+    /// To core 0: the librarian has put a base or a delta in force.
     Checkpointed(Result<(), StorageError>),
+    /// To every core: the base of the last cut is in force.
+    BaseInForce,
     /// To every core: nobody wants the snapshot of this number any more.
     GiveUpWalk(u64),
     /// To core 0: the directory of a log that begins is open, or could not be.

@@ -230,6 +230,8 @@ pub fn open(shared: &Arc<Shared>, run: u64) -> Result<Kept, String> {
         );
     }
     shared.epoch.store(started.librarian.manifest().epoch, Ordering::Release);
+    let (base, delta) = (started.summary.base_bytes, started.summary.delta_bytes);
+    shared.saving.set_files(base, delta);
     shared.saving.set_base(started.summary.bytes, 0);
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
@@ -281,8 +283,8 @@ fn tell(shared: &Shared, event: Event) {
             }
         }
         Event::Discarded => {}
-        Event::CheckpointDone { file: base } => {
-            tracing::debug!("{base} is the base now");
+        Event::CheckpointDone { file } => {
+            tracing::debug!("{file} is in force now");
             post(0, Control::Checkpointed(Ok(())));
         }
         Event::LeftBehind { error } => {

@@ -64,6 +64,7 @@ impl Core {
             Control::Walked(id, result) => self.walked(id, result),
             Control::Scribed(id, result) => self.scribed(id, result),
             Control::Checkpointed(result) => self.checkpointed(result),
+            Control::BaseInForce => self.base_in_force(),
             Control::GiveUpWalk(id) => self.give_up_walk(id),
             Control::LogBegun(result) => self.log_begun(result),
             Control::LogSegments(segments) => self.switch = LogSwitch::Begins(segments),

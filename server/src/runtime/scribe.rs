@@ -10,7 +10,7 @@ use quire_engine::{
     error::StorageError,
     io::{Storage, glommio::GlommioStorage},
     manifest::storage_executor,
-    snapshot::{Chunk, Draft, DraftOptions, Facts, Written, replace},
+    snapshot::{Chunk, DeltaDraft, Draft, DraftOptions, Facts, Written, replace},
 };
 use std::{
     fs, io,
@@ -39,6 +39,8 @@ pub struct Order {
     pub draft: String,
     /// The name it gets in the end; none: somebody else gives it one.
     pub name: Option<String>,
+    /// It is a delta, of this run's log.
+    pub delta_of: Option<u64>,
     /// How it is written.
     pub options: DraftOptions,
 }
@@ -172,6 +174,60 @@ fn thrown_away(shared: &Shared, chunk: &Chunk) {
     }
 }
 
+/// What is being written.
+enum Sheet<'s, S: Storage> {
+    Snapshot(Draft<'s, S>),
+    Delta(DeltaDraft<'s, S>),
+}
+
+impl<'s, S: Storage> Sheet<'s, S> {
+    async fn begin(storage: &'s S, order: &Order) -> Result<Self, StorageError> {
+        let (draft, options) = (order.draft.clone(), order.options);
+        Ok(match order.delta_of {
+            None => Sheet::Snapshot(Draft::begin(storage, draft, options).await?),
+            Some(run) => {
+                let syncs = options.sync_as_it_grows;
+                Sheet::Delta(DeltaDraft::begin(storage, draft, run, syncs).await?)
+            }
+        })
+    }
+
+    fn awaits(&self) -> Option<u16> {
+        match self {
+            Sheet::Snapshot(draft) => draft.awaits(),
+            Sheet::Delta(_) => None,
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Sheet::Snapshot(draft) => draft.bytes(),
+            Sheet::Delta(draft) => draft.bytes(),
+        }
+    }
+
+    async fn put(&mut self, chunk: Chunk) -> Result<(), StorageError> {
+        match self {
+            Sheet::Snapshot(draft) => draft.put(chunk).await,
+            Sheet::Delta(draft) => draft.put(chunk).await,
+        }
+    }
+
+    async fn finish(&mut self, facts: &Facts) -> Result<Written, StorageError> {
+        match self {
+            Sheet::Snapshot(draft) => draft.finish(facts).await,
+            Sheet::Delta(draft) => draft.finish().await,
+        }
+    }
+
+    async fn abandon(self) -> Result<(), StorageError> {
+        match self {
+            Sheet::Snapshot(draft) => draft.abandon().await,
+            Sheet::Delta(draft) => draft.abandon().await,
+        }
+    }
+}
+
 /// Writes one snapshot; None when it was given up.
 async fn write(
     shared: &Shared,
@@ -182,7 +238,7 @@ async fn write(
         Ok(storage) => storage,
         Err(error) => return Some(Err(error)),
     };
-    let mut draft = match Draft::begin(&storage, order.draft.clone(), order.options).await {
+    let mut draft = match Sheet::begin(&storage, &order).await {
         Ok(draft) => draft,
         Err(error) => return Some(Err(error)),
     };
@@ -200,7 +256,7 @@ async fn fill<S: Storage>(
     order: &Order,
     inbox: &Receiver<Note>,
     storage: &S,
-    draft: &mut Draft<'_, S>,
+    draft: &mut Sheet<'_, S>,
 ) -> Option<Result<Written, StorageError>> {
     // Chunks that came while another shard's value was in the middle.
     let mut held: Vec<Chunk> = Vec::new();
@@ -246,7 +302,7 @@ async fn finish<S: Storage>(
     order: &Order,
     facts: &Facts,
     storage: &S,
-    draft: &mut Draft<'_, S>,
+    draft: &mut Sheet<'_, S>,
 ) -> Result<Written, StorageError> {
     let written = draft.finish(facts).await?;
     if let Some(name) = &order.name {

@@ -112,6 +112,12 @@ pub struct CoreStats {
     pub lazily_pending: Counter,
     /// Changes of keys on this shard.
     pub changes: Counter,
+    /// Keys that have changed since the base of the log, as far as it is known.
+    pub changed_keys: Counter,
+    /// Bytes of names of keys that are gone since.
+    pub gone_bytes: Counter,
+    /// 1: the shard does not know what is gone.
+    pub changes_unknown: Counter,
     /// Error replies.
     pub errors: Counter,
     /// Bytes that all connections take.

@@ -214,6 +214,11 @@ impl Core {
             stats.lazily_freed.set(shard.keyspace.trash().freed());
             stats.lazily_pending.set(shard.keyspace.trash().pending());
             stats.changes.set(shard.stats.changes);
+            let changes = shard.keyspace.changes();
+            stats.changes_unknown.set(u64::from(changes.is_none()));
+            let changes = changes.unwrap_or_default();
+            stats.changed_keys.set(changes.keys as u64);
+            stats.gone_bytes.set(changes.names_bytes as u64);
             stats.last_lsn.set(shard.staging.last_lsn());
             stats.staged.set(shard.staging.staged_bytes() as u64);
             stats.reserved.set(shard.staging.reserved());

@@ -1,6 +1,6 @@
 //! Rows about snapshots and the log's checkpoints.
 
-use super::super::Kind;
+use super::super::{CheckpointDelta, Kind};
 use super::{
     Directive,
     When::{Anytime, Protected, Startup},
@@ -91,5 +91,14 @@ pub(super) static SNAPSHOTS: &[Directive] = &[
         no_appendfsync_on_rewrite,
         "While a snapshot is written, sync the logs of shards under everysec as under no. \
          Unlike in Redis shards under always go on syncing: a reply means what it says."
+    ),
+    choice!(
+        "checkpoint-delta",
+        Anytime,
+        CheckpointDelta,
+        checkpoint_delta,
+        "Whether a checkpoint of the log writes what has changed since its base (a delta) instead of \
+         a new base: auto = while that is less than 30 % of the base; always; never. Where not all \
+         of it is known, after FLUSHDB or SWAPDB for one, it is a base all the same."
     ),
 ];

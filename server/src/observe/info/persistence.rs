@@ -50,6 +50,20 @@ fn snapshots(fields: &mut Fields, shared: &Shared) {
         let log_bytes = saving.log_bytes(shared.sum(|s| &s.log_bytes));
         fields.add("aof_current_size", log_bytes);
         fields.add("aof_base_size", saving.base_bytes.load(Relaxed));
+        // The files of the last checkpoint, and what the next delta would be made of.
+        let (full, delta) = (&saving.full_bytes, &saving.delta_bytes);
+        fields.add("aof_full_size", full.load(Relaxed));
+        fields.add("aof_delta_size", delta.load(Relaxed));
+        fields.add("aof_deltas", saving.deltas.load(Relaxed));
+        let last = match bases.written.load(Relaxed) {
+            0 => "none",
+            _ if saving.last_was_delta.load(Relaxed) => "delta",
+            _ => "full",
+        };
+        fields.add("aof_last_checkpoint", last);
+        fields.add("aof_changed_keys", shared.sum(|s| &s.changed_keys));
+        fields.add("aof_gone_keys_bytes", shared.sum(|s| &s.gone_bytes));
+        fields.add("aof_changes_known", flag(shared.sum(|s| &s.changes_unknown) == 0));
     }
     // There is no fork whose time could be told: commands stand still for this long.
     fields.add("latest_cut_usec", saving.last_cut_us.load(Relaxed));
