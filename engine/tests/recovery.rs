@@ -4,6 +4,7 @@ mod bases; // snapshots of ours as a base: any number of shards and threads, eve
 pub mod builder; // what loading a hand-built directory gives
 mod check; // looking and repairing agree with recovery, whatever is mutated, wherever it crashes
 mod crashes; // a crash after every operation of a life, and of recovery
+mod deltas; // what has changed since a base: over it, or refused with the place
 pub mod librarian; // the manifest's owner when operations fail
 mod lives; // random lives of whole servers, one on what is left of the other
 mod real; // whole lives on a real disk

@@ -124,6 +124,13 @@ fn checkpoints_all_the_time_lose_no_acknowledged_write() {
     nothing_acknowledged_is_lost(&[&everysec[..], &rewrites].concat(), 0);
 }
 
+#[test]
+fn deltas_all_the_time_lose_no_acknowledged_write() {
+    let always = ["--appendfsync", "always", "--hz", "200", "--checkpoint-delta", "always"];
+    let rewrites = ["--auto-aof-rewrite-percentage", "1", "--auto-aof-rewrite-min-size", "0"];
+    nothing_acknowledged_is_lost(&[&always[..], &rewrites].concat(), 1);
+}
+
 /// The test of the test: stock Redis passes it..
 #[test]
 fn stock_redis_under_always_passes_the_same_rounds() {

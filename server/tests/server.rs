@@ -10,6 +10,7 @@ mod check; // quire-check: damage made by hand, what it says, what its repair ma
 mod clients; // programs people use: redis-cli, redis-benchmark, redis-py
 mod compatibility; // the page of what differs names every command that is missing
 mod configuration; // redis.conf, CONFIG, the log, the process and its supervisor
+mod deltas; // checkpoints of what has changed: files, restarts, stock Redis, what makes a base of them
 mod differential; // random scripts: no reply differs from stock Redis
 mod disk; // a full disk, a disk that reports errors
 mod families; // commands about connections and the server, compared with stock Redis
