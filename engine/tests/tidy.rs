@@ -72,20 +72,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("families", &["atoms", "types", "keyspace", "effect", "command", "rdb", "elements"]),
     ("elements", &["atoms", "types", "keyspace", "rdb"]),
     // A delta's file is what a segment is.
-    (
-        "snapshot",
-        &[
-            "atoms",
-            "types",
-            "keyspace",
-            "rdb",
-            "elements",
-            "io",
-            "aof::header::EndLine",
-            "aof::header::HEADER_BYTES",
-            "aof::header::Header",
-        ],
-    ),
+    ("snapshot", &["atoms", "types", "keyspace", "rdb", "elements", "io", "aof::header"]),
     ("shard", &["atoms", "types", "keyspace", "effect", "command", "families", "aof", "snapshot"]),
     (
         "recovery",
