@@ -15,10 +15,13 @@
 //! [`Doorbell::ring`] is seen by the receiver's second look, or the sender is told to wake it;
 //! one sleep is answered by at most one wake-up. Model-checked with loom in `tests.rs`.
 //!
+//! [`Lead`] bounds what is sent over ways without a bound, to threads that are no cores.
+//!
 //! Knows no message type and no runtime: how a core is woken (a ring message, an eventfd) is the
 //! caller's business.
 
 mod doorbell;
+mod lead;
 mod padded;
 mod ring;
 mod sync;
@@ -26,5 +29,6 @@ mod sync;
 mod tests;
 
 pub use doorbell::Doorbell;
+pub use lead::Lead;
 pub use padded::CachePadded;
 pub use ring::{Consumer, Producer, ring};

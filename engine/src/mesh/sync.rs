@@ -1,7 +1,7 @@
 //! The atomics of the mesh: the standard library's, or loom's when it explores every
 //! interleaving (`--cfg quire_loom`).
 //!
-//! Only what ring and doorbell need. The cell has loom's shape (access through closures), so
+//! Only what ring, doorbell and lead need. The cell has loom's shape (access through closures), so
 //! that loom can see unsynchronised accesses; in ordinary builds it costs nothing.
 
 #[cfg(quire_loom)]

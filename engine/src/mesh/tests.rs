@@ -19,7 +19,7 @@ mod explored {
     };
 
     use super::{
-        super::{Consumer, Producer},
+        super::{Consumer, Lead, Producer},
         Doorbell, VecDeque, ring,
     };
 
@@ -168,6 +168,27 @@ mod explored {
     }
 
     #[test]
+    fn a_sender_that_is_too_far_ahead_is_always_woken() {
+        explore(|| {
+            let (lead, wake) = (Arc::new(Lead::new(1)), Arc::new(Wake::default()));
+            lead.sent();
+            let receiver = thread::spawn({
+                let (lead, wake) = (Arc::clone(&lead), Arc::clone(&wake));
+                move || {
+                    if lead.taken() {
+                        wake.wake();
+                    }
+                }
+            });
+            // The next message: a lost wake-up leaves the sender asleep for ever.
+            while !lead.has_room() {
+                wake.sleep();
+            }
+            receiver.join().unwrap();
+        });
+    }
+
+    #[test]
     fn two_senders_never_both_wake_one_sleep() {
         explore(|| {
             let core = Arc::new(Core::default());
@@ -202,9 +223,22 @@ mod brute_force {
     };
 
     use super::{
-        super::{Consumer, Producer},
+        super::{Consumer, Lead, Producer},
         Doorbell, VecDeque, ring,
     };
+
+    #[test]
+    fn a_sender_that_is_too_far_ahead_waits_and_is_woken_once() {
+        let lead = Lead::new(4);
+        for _ in 0..4 {
+            assert!(lead.has_room());
+            lead.sent();
+        }
+        assert!(!lead.has_room());
+        assert!(lead.taken(), "it waits");
+        assert!(lead.has_room());
+        assert!(!lead.taken(), "nobody waits");
+    }
 
     #[test]
     fn a_full_ring_gives_the_message_back() {

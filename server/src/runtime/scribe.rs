@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::Ordering,
         mpsc::{Receiver, Sender, channel},
     },
     thread::{Builder, JoinHandle},
@@ -55,37 +55,6 @@ pub enum Note {
     Finish(u64, Facts),
     /// Nobody wants it any more.
     GiveUp(u64),
-}
-
-/// How far ahead of the disk a shard is.
-#[derive(Debug, Default)]
-pub struct Lead {
-    chunks: AtomicUsize,
-    /// The shard waits until there are fewer.
-    waits: AtomicBool,
-}
-
-impl Lead {
-    /// True when the shard may send a chunk; otherwise it is woken when it may.
-    pub fn has_room(&self) -> bool {
-        if self.chunks.load(Ordering::SeqCst) < CHUNKS_MAX {
-            return true;
-        }
-        // ORDER: says that it waits, then looks once more; the scribe counts down first and
-        // looks at that afterwards. One of the two sees the other.
-        self.waits.store(true, Ordering::SeqCst);
-        self.chunks.load(Ordering::SeqCst) < CHUNKS_MAX
-    }
-
-    fn sent(&self) {
-        self.chunks.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// A chunk is written or thrown away; true: the shard is to be woken.
-    fn taken(&self) -> bool {
-        self.chunks.fetch_sub(1, Ordering::SeqCst);
-        self.waits.swap(false, Ordering::SeqCst)
-    }
 }
 
 /// Sends notes to the scribe; one per core.
@@ -359,18 +328,5 @@ mod tests {
         let mut expected: Vec<String> = others.iter().map(|name| (*name).to_owned()).collect();
         expected.sort();
         assert_eq!(left, expected);
-    }
-
-    #[test]
-    fn a_shard_that_is_too_far_ahead_waits_and_is_woken_once() {
-        let lead = Lead::default();
-        for _ in 0..CHUNKS_MAX {
-            assert!(lead.has_room());
-            lead.sent();
-        }
-        assert!(!lead.has_room());
-        assert!(lead.taken(), "it waits");
-        assert!(lead.has_room());
-        assert!(!lead.taken(), "nobody waits");
     }
 }

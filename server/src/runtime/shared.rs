@@ -7,7 +7,7 @@ use super::{
     control::{Control, Mailbox},
     desk::Desk,
     lending::Lending,
-    scribe::Lead,
+    scribe::CHUNKS_MAX,
 };
 use crate::{
     config::{Config, LiveConfig},
@@ -23,7 +23,7 @@ use quire_engine::{
     claims::Claims,
     command::ErrorCounts,
     error::StorageError,
-    mesh::Doorbell,
+    mesh::{Doorbell, Lead},
     recovery::Progress,
 };
 use std::{
@@ -423,7 +423,7 @@ impl Shared {
             over_limit: OverLimit::default(),
             slowlog: SlowLog::default(),
             latency: Monitor::default(),
-            leads: (0..n).map(|_| Lead::default()).collect(),
+            leads: (0..n).map(|_| Lead::new(CHUNKS_MAX)).collect(),
             epoch: AtomicU64::new(0),
             has_log,
             log_begins: AtomicBool::new(false),

@@ -3,9 +3,10 @@
 //! Models what a real disk may do and no more than that: bytes and names are stable only after
 //! their sync. A power cut ([`SimDisk::survivor`]) keeps an arbitrary part of what was not synced:
 //! per sector any of its versions since the last sync, any of the lengths in between, zeros where
-//! a file grew and its bytes did not arrive, a prefix of the name changes. A killed process
-//! ([`SimDisk::killed`]) loses nothing that was written. A failed sync loses what it should have
-//! made stable for ever, even if a later sync succeeds, as kernels do.
+//! a file grew and its bytes did not arrive, a prefix of the name changes, or any of them
+//! ([`SimDisk::unordered_survivor`]). A killed process ([`SimDisk::killed`]) loses nothing that was
+//! written. A failed sync loses what it should have made stable for ever, even if a later sync
+//! succeeds, as kernels do.
 //! Does not model time: whoever drives a [`SimRing`] decides what completes when.
 
 mod ring;
@@ -301,6 +302,39 @@ impl Disk {
         }
     }
 
+    /// What a power cut leaves of the directory: the changes up to some moment, as journals do.
+    fn surviving_names(&self, dice: &mut Dice) -> BTreeMap<String, u64> {
+        match self.name_states.len() {
+            0 => self.names.clone(),
+            n => self.name_states[dice.below(n)].clone(),
+        }
+    }
+
+    /// As [`Disk::surviving_names`] on a file system that keeps any of the changes, each whole.
+    fn unordered_names(&self, dice: &mut Dice) -> BTreeMap<String, u64> {
+        let Some(synced) = self.name_states.first() else { return self.names.clone() };
+        let mut names = synced.clone();
+        for change in self.name_states.windows(2) {
+            let [before, after] = change else { continue };
+            if dice.one_in(2) {
+                continue;
+            }
+            names.retain(|name, _| !before.contains_key(name) || after.contains_key(name));
+            let new = after.iter().filter(|&(name, number)| before.get(name) != Some(number));
+            names.extend(new.map(|(name, number)| (name.clone(), *number)));
+        }
+        names
+    }
+
+    /// The disk with these names and what the dice leave of the files' bytes.
+    fn cut(&self, names: BTreeMap<String, u64>, dice: &mut Dice) -> SimDisk {
+        let survivor = |(&number, inode): (&u64, &Inode)| {
+            let content = inode.survivor(dice);
+            (number, Inode { live: content.clone(), stable: content, ..Inode::default() })
+        };
+        SimDisk::fresh(names, self.inodes.iter().map(survivor).collect(), self)
+    }
+
     fn rename_with(
         &mut self,
         edit: impl FnOnce(&mut BTreeMap<String, u64>) -> Result<(), i32>,
@@ -375,20 +409,19 @@ impl SimDisk {
 
     /// The disk after a power cut now, as these dice fall. Without faults and handles.
     pub fn survivor(&self, seed: u64) -> SimDisk {
-        let mut dice = Dice::new(seed);
         let disk = self.lock();
-        let states = &disk.name_states;
-        let names = match states.len() {
-            0 => disk.names.clone(),
-            n => states[dice.below(n)].clone(),
-        };
-        let mut inodes = BTreeMap::new();
-        for (&number, inode) in &disk.inodes {
-            let content = inode.survivor(&mut dice);
-            let inode = Inode { live: content.clone(), stable: content, ..Inode::default() };
-            inodes.insert(number, inode);
-        }
-        Self::fresh(names, inodes, &disk)
+        let mut dice = Dice::new(seed);
+        let names = disk.surviving_names(&mut dice);
+        disk.cut(names, &mut dice)
+    }
+
+    /// As [`SimDisk::survivor`], where changes of names reach the disk in any order: no file
+    /// system promises one.
+    pub fn unordered_survivor(&self, seed: u64) -> SimDisk {
+        let disk = self.lock();
+        let mut dice = Dice::new(seed);
+        let names = disk.unordered_names(&mut dice);
+        disk.cut(names, &mut dice)
     }
 
     /// The disk after the process was killed now: everything written is there.

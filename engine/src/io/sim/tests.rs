@@ -125,3 +125,19 @@ fn a_ring_carries_out_a_write_and_its_linked_sync_at_completion() {
     unsafe { ring.start_write(id, 0, buf.0.as_ptr(), 4096, WriteSync::File) };
     assert_eq!(ring.complete_write(), Some(Err(crate::io::LogFault::Sync(libc::EIO))));
 }
+
+#[test]
+fn of_two_names_that_were_not_synced_either_may_survive_alone() {
+    let disk = SimDisk::new();
+    run(async {
+        disk.create("first").await.unwrap();
+        disk.create("second").await.unwrap();
+    });
+    let mut seen = [false; 4];
+    for seed in 0..100 {
+        let survivor = disk.unordered_survivor(seed);
+        let there = |name| usize::from(survivor.bytes(name).is_some());
+        seen[there("first") + 2 * there("second")] = true;
+    }
+    assert_eq!(seen, [true; 4]);
+}
