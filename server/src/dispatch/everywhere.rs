@@ -16,6 +16,7 @@ use crate::{
 use quire_engine::{
     aof::Lsn,
     command::{Args, OwnedArgs, Reply},
+    families::streams::deliver,
     shard::Exported,
 };
 
@@ -71,9 +72,11 @@ pub enum Task {
     Attempt,
     /// A client waits here no longer.
     StopWaiting,
+    /// Could this XREADGROUP read?
+    CheckRead,
 }
 
-const TASKS: [Task; 24] = [
+const TASKS: [Task; 25] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -98,6 +101,7 @@ const TASKS: [Task; 24] = [
     Task::Transaction,
     Task::Attempt,
     Task::StopWaiting,
+    Task::CheckRead,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -178,6 +182,12 @@ impl Task {
                 }
                 gate
             }),
+            Task::CheckRead => {
+                shard.look(db, now, |cx| deliver::check(cx, args)).map(|((), gate)| {
+                    reply.ok();
+                    gate
+                })
+            }
             Task::Exists => shard.holds(db, args.get(0), now).map(|(holds, gate)| {
                 reply.int(i64::from(holds));
                 gate
@@ -185,9 +195,10 @@ impl Task {
             Task::Import => {
                 let deadline = quire_engine::keyspace::canonical_int(args.get(2));
                 let deadline = deadline.filter(|&at| at != i64::MIN);
-                let imported = shard.import(db, args.get(0), args.get(1), deadline);
+                let encoding = args.try_get(3).unwrap_or_default();
+                let imported = shard.import(db, args.get(0), args.get(1), deadline, encoding);
                 imported.inspect(|_| {
-                    shard.keep_as(db, args.get(0), args.try_get(3).unwrap_or_default());
+                    shard.keep_as(db, args.get(0), encoding);
                     reply.ok();
                 })
             }
@@ -266,7 +277,11 @@ impl Task {
             Task::Purge => families::memory::join_purge(out),
             Task::Watch => transaction::join_watched(conn, parts, out),
             // Asked for in other ways.
-            Task::Unwatch | Task::Transaction | Task::Attempt | Task::StopWaiting => {}
+            Task::Unwatch
+            | Task::Transaction
+            | Task::Attempt
+            | Task::StopWaiting
+            | Task::CheckRead => {}
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
                 out.extend_from_slice(&parts[0]);
             }

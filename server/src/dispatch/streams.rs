@@ -2,12 +2,22 @@
 //!
 //! Each shard reads its own streams, as a command of its own; what they find is put together in the
 //! order of the keys. When no shard finds anything and the command may wait, it does: see
-//! `blocking.rs`. Parts are not atomic together, and a group that one shard does not know is an
-//! error of the whole command, although another shard may have delivered: those entries are pending.
+//! `blocking.rs`. Parts are not atomic together; a group that one shard does not know is found out
+//! before any shard delivers, unless it goes in between.
 
-use super::{Taken, account::Call, gather::Join, hop::Return};
+use super::{
+    Taken,
+    account::Call,
+    everywhere::Task,
+    gather::{Gather, Join},
+    hop::Return,
+    is_write,
+};
 use crate::{net::connection::Connection, runtime::core::Core};
-use quire_engine::command::{Args, CommandSpec, OwnedArgs, Reply};
+use quire_engine::{
+    command::{Args, CommandSpec, OwnedArgs, Reply},
+    families::{streams::read, table::SPECS},
+};
 
 impl Core {
     /// Asks every shard that owns some of the streams.
@@ -18,23 +28,54 @@ impl Core {
         id: u16,
         args: Args<'_>,
     ) -> Taken {
-        let mut parts: Vec<(u16, Vec<usize>)> = Vec::new();
-        for at in spec.keys.positions(args) {
-            let shard = self.owner_of(args.get(at));
-            match parts.iter_mut().find(|(known, _)| *known == shard) {
-                Some((_, keys)) => keys.push(at),
-                None => parts.push((shard, vec![at])),
-            }
+        let groups = is_write(spec);
+        if let Err(error) = read::check_arguments(args, groups) {
+            return self.reject(conn, id, error);
         }
         let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
+        let keys: Vec<usize> = spec.keys.positions(args).collect();
         let call = Call::new(id, spec.flags, args);
-        let seq = self.open_gather(conn, Join::Streams(id, owned), parts.len(), call);
-        for (number, (shard, keys)) in parts.into_iter().enumerate() {
+        let seq = self.open_gather(conn, Join::CanRead(id, owned.clone()), keys.len(), call);
+        if !groups {
+            self.read_parts(conn, seq, (id, owned));
+            return self.after_start(conn);
+        }
+        let db = conn.session.db as u16;
+        for (number, at) in keys.into_iter().enumerate() {
+            let shard = self.owner_of(args.get(at));
+            let narrow = spec.keys.narrowed(args, &[at]);
+            let part = number as u16;
+            self.task_at(conn, shard, Task::CheckRead, seq, part, db, narrow.as_args());
+        }
+        self.after_start(conn)
+    }
+
+    /// Every shard reads its streams.
+    pub(super) fn read_parts(
+        &mut self,
+        conn: &mut Connection,
+        seq: u32,
+        (id, owned): (u16, OwnedArgs),
+    ) {
+        let spec = SPECS[usize::from(id)];
+        let args = owned.as_args();
+        let mut shards: Vec<(u16, Vec<usize>)> = Vec::new();
+        for at in spec.keys.positions(args) {
+            let shard = self.owner_of(args.get(at));
+            match shards.iter_mut().find(|(known, _)| *known == shard) {
+                Some((_, keys)) => keys.push(at),
+                None => shards.push((shard, vec![at])),
+            }
+        }
+        if let Some(slot) = conn.slot(seq) {
+            let (left, join) = (shards.len(), Join::Streams(id, owned.clone()));
+            slot.gather = Some(Box::new(Gather { join, parts: vec![Vec::new(); left], left }));
+        }
+        for (number, (shard, keys)) in shards.into_iter().enumerate() {
             let to = Return { seq, part: number as u16, ..self.return_to(conn) };
             let narrow = spec.keys.narrowed(args, &keys);
             self.part_at(conn, shard, spec, id, to, narrow.as_args());
         }
-        self.after_start(conn)
     }
 
     /// All shards have answered: the reply, or none when the command waits from now on.
@@ -48,13 +89,17 @@ impl Core {
         if let Some(error) = parts.iter().find(|part| part.first() == Some(&b'-')) {
             return Some(error.clone());
         }
-        let spec = quire_engine::families::table::SPECS[usize::from(id)];
+        let spec = SPECS[usize::from(id)];
         let args = args.as_args();
         let keys: Vec<&[u8]> = spec.keys.positions(args).map(|at| args.get(at)).collect();
         let mut found: Vec<(usize, &[u8])> = Vec::new();
         for part in parts {
             for entry in entries(part) {
-                let place = keys.iter().position(|key| Some(*key) == key_of(entry));
+                // A key that is named twice has an entry for each time, in their order.
+                let is_next = |(place, key): &(usize, &&[u8])| {
+                    Some(**key) == key_of(entry) && found.iter().all(|(other, _)| other != place)
+                };
+                let place = keys.iter().enumerate().find(is_next).map(|(place, _)| place);
                 found.push((place.unwrap_or(usize::MAX), entry));
             }
         }
