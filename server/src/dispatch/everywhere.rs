@@ -235,6 +235,12 @@ impl Task {
         }
     }
 
+    /// Whether a value that was just read is of a cut; of other tasks it is not asked.
+    pub(super) fn is_as_of(self, core: &mut Core, cut: u64, db: u16, args: Args<'_>) -> bool {
+        let Some(shard) = core.shard.as_mut() else { return false };
+        self == Task::Export && shard.is_as_of(cut, usize::from(db), [args.get(0)])
+    }
+
     /// Joins the answers of all cores to the reply.
     pub fn join(
         self,
@@ -293,8 +299,7 @@ impl Core {
         let seq = conn.open_slot(self.id);
         if let Some(slot) = conn.slot(seq) {
             let join = Join::Task(task, args);
-            let gather = Gather { join, parts: vec![Vec::new(); parts], left: parts };
-            slot.gather = Some(Box::new(gather));
+            slot.gather = Some(Box::new(Gather::new(join, parts)));
         }
         seq
     }
@@ -335,7 +340,8 @@ impl Core {
         if shard != self.id {
             conn.sent_out(shard);
             let (what, resp3) = (task.number(), conn.session.resp3);
-            let head = RequestHead { to, what, db, resp3, is_part: true, no_touch: false };
+            let (is_part, no_touch, cut) = (true, false, conn.cut_of(seq));
+            let head = RequestHead { to, what, db, resp3, is_part, no_touch, cut };
             self.mesh.stage(shard, head, args.iter_from(0));
             return;
         }
@@ -348,7 +354,10 @@ impl Core {
         if gate != 0 && matches!(task, Task::Import | Task::Discard) {
             conn.wrote(shard, gate);
         }
-        if let Some(gather) = conn.slot(seq).and_then(|s| s.gather.take()) {
+        let cut = conn.cut_of(seq);
+        let is_torn = cut != 0 && !task.is_as_of(self, cut, db, args);
+        if let Some(mut gather) = conn.slot(seq).and_then(|s| s.gather.take()) {
+            gather.is_torn |= is_torn;
             self.gathered(conn, seq, gather, part, (shard, gate), &answer);
         }
     }
@@ -366,9 +375,14 @@ impl Core {
         args: Args<'_>,
     ) {
         let mut answer = Vec::new();
-        self.as_shard(shard, |core| task.run_on_shard(core, db as usize, args, &mut answer));
+        let run = |core: &mut Self| task.run_on_shard(core, db as usize, args, &mut answer);
+        let mut gate = self.as_shard(shard, run);
+        if !self.session.is_rereading {
+            // The whole reply waits for the whole transaction.
+            gate = 0;
+        }
         if let Some(gather) = conn.slot(seq).and_then(|s| s.gather.take()) {
-            self.gathered(conn, seq, gather, part, (shard, 0), &answer);
+            self.gathered(conn, seq, gather, part, (shard, gate), &answer);
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod gather;
 pub mod global;
 pub mod hop;
 pub mod parcels;
+mod reads;
 pub mod redact;
 mod reload;
 pub mod route;

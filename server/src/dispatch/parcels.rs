@@ -2,6 +2,7 @@
 
 use super::{
     everywhere::{self, Task},
+    gather::is_as_of,
     hop::{BatchReader, CREDITS, Kind, Parcel, ReplyHead, Written, put_reply, read_slow},
     is_write,
 };
@@ -90,8 +91,10 @@ impl Core {
                     Task::Transaction => self.run_sent_work(head, args, &mut replies),
                     _ => put_reply(&mut replies, head.to, |out| {
                         let gate = task.run(self, None, head.db as usize, args, out);
+                        let is_torn =
+                            head.cut != 0 && !task.is_as_of(self, head.cut, head.db, args);
                         let ticks = self.timings.lap();
-                        Written { gate, ticks, ..Written::default() }
+                        Written { gate, is_torn, ticks, ..Written::default() }
                     }),
                 }
                 continue;
@@ -108,7 +111,8 @@ impl Core {
                 ticks = timings.lap();
                 let part_ticks = if head.is_part { ticks } else { 0 };
                 let wrote = gate != 0 && is_write(spec);
-                Written { gate, wrote, ticks: part_ticks, kind: Kind::Answer }
+                let is_torn = head.cut != 0 && !is_as_of(shard, head.cut, spec, db, args);
+                Written { gate, wrote, is_torn, ticks: part_ticks, kind: Kind::Answer }
             });
             if !head.is_part {
                 self.account_for(head.to, head.what, args, ticks, &mut replies);
@@ -165,7 +169,8 @@ impl Core {
         }
         self.charge(conn, seq, head.ticks);
         match conn.slot(seq).and_then(|s| s.gather.take()) {
-            Some(gather) => {
+            Some(mut gather) => {
+                gather.is_torn |= head.is_torn;
                 self.gathered(conn, seq, gather, head.to.part, (from, head.gate), reply);
             }
             None => conn.fill_slot(seq, (from, head.gate), reply, self.turn),

@@ -170,7 +170,8 @@ impl Core {
         conn.sent_out(shard);
         let (db, resp3) = (conn.session.db as u16, conn.session.resp3);
         let no_touch = conn.session.no_touch;
-        let head = RequestHead { to, what, db, resp3, is_part, no_touch };
+        let cut = if is_part { conn.cut_of(to.seq) } else { 0 };
+        let head = RequestHead { to, what, db, resp3, is_part, no_touch, cut };
         self.mesh.stage(shard, head, args);
     }
 

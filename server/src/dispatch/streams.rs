@@ -2,10 +2,16 @@
 //!
 //! Each shard reads its own streams, as a command of its own; what they find is put together in the
 //! order of the keys. When no shard finds anything and the command may wait, it does: see
-//! `blocking.rs`. Parts are not atomic together, and a group that one shard does not know is an
+//! `blocking.rs`. What XREAD finds is of one moment (`reads.rs`); a group that one shard does not know is an
 //! error of the whole command, although another shard may have delivered: those entries are pending.
 
-use super::{Taken, account::Call, gather::Join, hop::Return};
+use super::{
+    Taken,
+    account::Call,
+    gather::{Gather, Join},
+    hop::Return,
+    is_write,
+};
 use crate::{net::connection::Connection, runtime::core::Core};
 use quire_engine::command::{Args, CommandSpec, OwnedArgs, Reply};
 
@@ -18,6 +24,25 @@ impl Core {
         id: u16,
         args: Args<'_>,
     ) -> Taken {
+        let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
+        let call = Call::new(id, spec.flags, args);
+        let gather = Gather::new(Join::Streams(id, OwnedArgs::new()), 0);
+        let seq = self.open_gather(conn, gather, call);
+        self.ask_streams(conn, seq, id, owned);
+        self.after_start(conn)
+    }
+
+    /// Asks for what their streams have.
+    pub(super) fn ask_streams(
+        &mut self,
+        conn: &mut Connection,
+        seq: u32,
+        id: u16,
+        owned: OwnedArgs,
+    ) {
+        let spec = quire_engine::families::table::SPECS[usize::from(id)];
+        let whole = owned.clone();
+        let args = whole.as_args();
         let mut parts: Vec<(u16, Vec<usize>)> = Vec::new();
         for at in spec.keys.positions(args) {
             let shard = self.owner_of(args.get(at));
@@ -26,15 +51,17 @@ impl Core {
                 None => parts.push((shard, vec![at])),
             }
         }
-        let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
-        let call = Call::new(id, spec.flags, args);
-        let seq = self.open_gather(conn, Join::Streams(id, owned), parts.len(), call);
+        let cut = if is_write(spec) { 0 } else { self.take_cut() };
+        if let Some(slot) = conn.slot(seq) {
+            let join = Join::Streams(id, owned);
+            slot.gather = Some(Box::new(Gather::reading(join, parts.len(), cut)));
+        }
         for (number, (shard, keys)) in parts.into_iter().enumerate() {
             let to = Return { seq, part: number as u16, ..self.return_to(conn) };
             let narrow = spec.keys.narrowed(args, &keys);
             self.part_at(conn, shard, spec, id, to, narrow.as_args());
         }
-        self.after_start(conn)
+        Self::hold_writes(conn);
     }
 
     /// All shards have answered: the reply, or none when the command waits from now on.
@@ -58,10 +85,14 @@ impl Core {
                 found.push((place.unwrap_or(usize::MAX), entry));
             }
         }
-        if found.is_empty() && may_wait(args) && !self.executing {
+        let is_transaction = self.executing && !self.session.is_rereading;
+        if found.is_empty() && may_wait(args) && !is_transaction {
             self.account_split(conn, seq);
             let steps = self.steps_of(spec, args);
+            // To wait is not part of a session.
+            let executing = std::mem::take(&mut self.executing);
             self.start_wait(conn, id, seq, steps, true);
+            self.executing = executing;
             return None;
         }
         found.sort_by_key(|(place, _)| *place);

@@ -60,6 +60,8 @@ pub struct Slot {
     pub call: Option<Box<Call>>,
     /// The shard an ordinary single-shard command is out on.
     pub shard: u16,
+    /// Times that the parts have come and were of different moments.
+    pub tries: u8,
 }
 
 /// What a wait's answer tells.
@@ -173,6 +175,7 @@ impl Connection {
             gather: None,
             call: None,
             shard,
+            tries: 0,
         });
         seq
     }
@@ -180,6 +183,11 @@ impl Connection {
     /// The slot with that number, if it is still open.
     pub fn slot(&mut self, seq: u32) -> Option<&mut Slot> {
         self.slots.get_mut(seq.wrapping_sub(self.first_seq) as usize)
+    }
+
+    /// The cut that the parts of a slot's reply must be of; 0 = none.
+    pub fn cut_of(&mut self, seq: u32) -> u64 {
+        self.slot(seq).and_then(|slot| slot.gather.as_ref()).map_or(0, |gather| gather.cut)
     }
 
     /// Counts parts sent to a shard.

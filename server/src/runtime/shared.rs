@@ -25,6 +25,7 @@ use quire_engine::{
     error::StorageError,
     mesh::{Doorbell, Lead},
     recovery::Progress,
+    shard::Cuts,
 };
 use std::{
     io,
@@ -332,6 +333,8 @@ pub struct Shared {
     pub lending: Lending,
     /// Number of the last transaction over several shards.
     pub transactions: AtomicU64,
+    /// Numbers of reads over several shards.
+    pub cuts: Cuts,
     /// Monitors and pauses.
     pub attention: Attention,
     /// How long memory has been over its limit.
@@ -419,6 +422,7 @@ impl Shared {
             desk: Desk::default(),
             lending: Lending::new(n),
             transactions: AtomicU64::new(0),
+            cuts: Cuts::default(),
             attention: Attention::new(n),
             over_limit: OverLimit::default(),
             slowlog: SlowLog::default(),

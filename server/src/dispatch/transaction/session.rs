@@ -50,6 +50,10 @@ pub struct Session {
     waiting: Vec<Waiting>,
     /// The desk has been asked for a session.
     has_asked: bool,
+    /// Reads that wait for a session.
+    pub(in crate::dispatch) rereads: Vec<crate::dispatch::reads::Reread>,
+    /// One of them is being run.
+    pub(in crate::dispatch) is_rereading: bool,
     /// A session wanted this shard before it was open.
     pub lend_first: Option<u16>,
     /// Tasks of all cores that transactions have asked for.
@@ -67,13 +71,18 @@ impl Core {
         conn.parked = Parked::Lending;
         let (index, generation) = (conn.index, conn.generation);
         self.session.waiting.push(Waiting { conn: index, generation, work, shards });
+        self.want_session();
+        Taken::Waits
+    }
+
+    /// Something waits for this core's next session.
+    pub(in crate::dispatch) fn want_session(&mut self) {
         if !self.session.has_asked {
             self.session.has_asked = true;
             if self.shared.desk.ask(Turn::Lend(self.id)) {
                 self.begin_session();
             }
         }
-        Taken::Waits
     }
 
     /// This core's turn: the others are asked for their shards.
@@ -123,6 +132,7 @@ impl Core {
             }
             self.put_back(conn);
         }
+        self.read_in_session();
         for (id, shard) in std::mem::take(&mut self.session.lent).into_iter().enumerate() {
             if let Some(shard) = shard {
                 self.shared.lending.give_back(id, shard);
