@@ -18,7 +18,7 @@ use crate::{net::connection::Connection, runtime::core::Core};
 use quire_engine::{command::OwnedArgs, families::table};
 
 /// Cuts that a read takes before it asks for a session.
-const CUTS_MAX: u8 = 3;
+const CUTS_MAX: u8 = 2;
 
 /// A read that waits for a session: connection, its generation, reply slot.
 pub(super) type Reread = (u32, u32, u32);
