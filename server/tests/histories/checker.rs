@@ -134,9 +134,9 @@ fn search(events: &[Event]) -> Result<(), String> {
     while line.next[HEAD] != HEAD {
         let (event, is_end) = line.points[at];
         if !is_end {
-            let mut after = state.clone();
+            let mut after = state;
             let fits = events[event].operation.apply(&mut after) == events[event].answer;
-            if fits && known.insert((set.wrapping_add(mark(event)), after.clone())) {
+            if fits && known.insert((set.wrapping_add(mark(event)), after)) {
                 set = set.wrapping_add(mark(event));
                 taken.push((event, std::mem::replace(&mut state, after)));
                 line.take(event);
