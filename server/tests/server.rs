@@ -26,6 +26,7 @@ mod refusal; // starts that must not happen, and the sentence that says why
 mod reloading; // DEBUG RELOAD and LOADAOF: data, log and files agree
 mod saving; // snapshots and checkpoints of a running server
 mod scattered; // keys of one command on several shards
+mod scripting; // Lua: as in stock Redis, atomic, stopped when it takes too long
 mod stress; // sleeping and waking of the loop under bursts and gaps
 mod switching; // a log that begins and ends while the server runs
 mod transactions; // MULTI, EXEC, WATCH: whole or not at all, for everybody and over a crash

@@ -350,7 +350,7 @@ impl Core {
                 self.waits_at(conn, from, head.gate, word(reply, 8).unwrap_or(0));
             }
             Kind::Waits => self.nobody_waits(from, head, reply),
-            Kind::Lost | Kind::Slow | Kind::Served => {}
+            Kind::Lost | Kind::Slow | Kind::Served | Kind::Again => {}
         }
         true
     }

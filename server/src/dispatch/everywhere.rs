@@ -71,9 +71,11 @@ pub enum Task {
     Attempt,
     /// A client waits here no longer.
     StopWaiting,
+    /// A script (see `scripts`).
+    Script,
 }
 
-const TASKS: [Task; 24] = [
+const TASKS: [Task; 25] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -98,6 +100,7 @@ const TASKS: [Task; 24] = [
     Task::Transaction,
     Task::Attempt,
     Task::StopWaiting,
+    Task::Script,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -224,7 +227,8 @@ impl Task {
             | Task::Unwatch
             | Task::Transaction
             | Task::Attempt
-            | Task::StopWaiting => Ok(0),
+            | Task::StopWaiting
+            | Task::Script => Ok(0),
         };
         match result {
             Ok(gate) => gate,
@@ -272,7 +276,11 @@ impl Task {
             Task::Purge => families::memory::join_purge(out),
             Task::Watch => transaction::join_watched(conn, parts, out),
             // Asked for in other ways.
-            Task::Unwatch | Task::Transaction | Task::Attempt | Task::StopWaiting => {}
+            Task::Unwatch
+            | Task::Transaction
+            | Task::Attempt
+            | Task::StopWaiting
+            | Task::Script => {}
             Task::Export | Task::Exists | Task::Import | Task::Discard => {
                 out.extend_from_slice(&parts[0]);
             }

@@ -32,6 +32,8 @@ pub enum Join {
     Order(Vec<Vec<u32>>),
     /// +OK.
     Ok,
+    /// The reply of the only part.
+    Whole,
     /// Arrays, one behind the other.
     Concat,
     /// One of those that are not null, in proportion to these weights, by a random number.
@@ -192,13 +194,13 @@ impl Core {
         let cut = conn.cut_of(to.seq);
         let Some(own) = self.shard_at(shard) else { return };
         own.keeps_access = conn.session.no_touch;
-        own.is_part = true;
+        let was_part = std::mem::replace(&mut own.is_part, true);
         let mut reply = Vec::new();
         let mut gate = own.execute(spec, db, now, resp3, args, &mut reply);
         if is_transaction {
             gate = 0;
         }
-        own.is_part = false;
+        own.is_part = was_part;
         let is_torn = cut != 0 && !is_as_of(own, cut, spec, db, args);
         let ticks = self.timings.lap();
         self.charge(conn, to.seq, ticks);
@@ -320,6 +322,7 @@ fn join_replies(join: &Join, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) 
     match join {
         Join::Sum => reply.int(parts.iter().map(|p| integer(p)).sum()),
         Join::Ok => reply.ok(),
+        Join::Whole => reply.raw(&parts[0]),
         Join::Concat => {
             let arrays: Vec<Vec<&[u8]>> = parts.iter().map(|p| elements(p)).collect();
             reply.array(arrays.iter().map(Vec::len).sum());

@@ -98,9 +98,12 @@ pub enum Kind {
     Lost,
     /// The reply to a client that has waited.
     Served,
+    /// A script needs shards that it has not: it has done nothing.
+    Again,
 }
 
-const KINDS: [Kind; 5] = [Kind::Answer, Kind::Slow, Kind::Waits, Kind::Lost, Kind::Served];
+const KINDS: [Kind; 6] =
+    [Kind::Answer, Kind::Slow, Kind::Waits, Kind::Lost, Kind::Served, Kind::Again];
 
 const WROTE: u16 = 1;
 const TORN: u16 = 2;

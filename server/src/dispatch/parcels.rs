@@ -89,6 +89,7 @@ impl Core {
                 match task {
                     Task::Attempt => self.attempt_for(from, head, args, &mut replies),
                     Task::Transaction => self.run_sent_work(head, args, &mut replies),
+                    Task::Script => self.run_script_for(head, args, &mut replies),
                     _ => put_reply(&mut replies, head.to, |out| {
                         let gate = task.run(self, None, head.db as usize, args, out);
                         let is_torn =
@@ -162,6 +163,9 @@ impl Core {
             conn.wrote(from, head.gate);
         }
         let seq = head.to.seq;
+        if head.kind == Kind::Again {
+            return self.script_again(conn, seq);
+        }
         if (conn.blocked.is_some() || head.kind != Kind::Answer)
             && self.attempt_answered(conn, from, head, reply)
         {

@@ -103,7 +103,7 @@ impl Core {
     }
 
     /// SCAN goes to the shard that owns its cursor's slot group.
-    pub(super) fn shard_of_cursor(&self, args: Args<'_>) -> u16 {
+    pub fn shard_of_cursor(&self, args: Args<'_>) -> u16 {
         let cursor = args
             .try_get(1)
             .and_then(|b| std::str::from_utf8(b).ok())

@@ -33,6 +33,8 @@ pub enum Step {
     Exec,
     /// Watch the keys that the arguments name.
     Watch,
+    /// Run the script that the arguments name.
+    Script,
     /// Have core 0 see to snapshots, or to the end.
     Wish(Wish),
     /// Rewrite the configuration file, with every directive if `all`.
@@ -117,7 +119,7 @@ fn allows(config: Allowed, conn: &Connection) -> bool {
         Allowed::Yes => true,
         Allowed::Local => match &conn.session.peer {
             Peer::Tcp { remote, .. } => remote.ip().to_canonical().is_loopback(),
-            Peer::Unix(_) => true,
+            Peer::Unix(_) | Peer::Script => true,
         },
     }
 }
@@ -135,6 +137,7 @@ const FAMILIES: &[&[ServerSpec]] = &[
     latency::SPECS,
     memory::SPECS,
     monitor::SPECS,
+    scripting::SPECS,
     slowlog::SPECS,
     transactions::SPECS,
     snapshot::SPECS,
@@ -158,6 +161,7 @@ mod key_flags;
 pub mod latency;
 pub mod memory;
 mod monitor;
+mod scripting;
 mod slowlog;
 mod snapshot;
 mod transactions;

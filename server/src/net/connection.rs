@@ -151,6 +151,42 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A connection on which nothing has happened; bulk strings of requests have at most
+    /// `max_bulk` bytes.
+    pub fn new(fd: OwnedFd, index: u32, generation: u32, session: Session, max_bulk: u32) -> Self {
+        Self {
+            fd,
+            index,
+            generation,
+            parser: RequestParser::new(session.authenticated, max_bulk),
+            session,
+            input: Vec::new(),
+            input_at: 0,
+            input_need: 0,
+            out: OutBuf::default(),
+            slots: VecDeque::new(),
+            first_seq: 0,
+            held: Vec::new(),
+            outstanding: 0,
+            outstanding_shard: 0,
+            outstanding_mixed: false,
+            multi: None,
+            parked: Parked::No,
+            receiving: false,
+            pausing: false,
+            dirty: false,
+            in_gated: false,
+            close_after_reply: false,
+            ended: false,
+            closing: false,
+            last_writes: Vec::new(),
+            aof_wait: None,
+            blocked: None,
+            soft_limit_since: None,
+            counted: 0,
+        }
+    }
+
     /// The descriptor.
     pub fn raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()

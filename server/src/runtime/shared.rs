@@ -17,6 +17,7 @@ use crate::{
         timings,
     },
     options::Options,
+    scripting::{limits::BusyScripts, registry::Scripts},
 };
 use quire_engine::{
     aof::{Durations, Frontier, Lsn},
@@ -353,6 +354,10 @@ pub struct Shared {
     pub log_begins: AtomicBool,
     /// Cores that have cut, at a snapshot's cut.
     pub at_gate: AtomicUsize,
+    /// Scripts that all cores know.
+    pub scripts: Scripts,
+    /// Scripts that have run too long.
+    pub busy: BusyScripts,
     /// Snapshots and the log's bases.
     pub saving: Saving,
     /// When the data set was last saved to an RDB file (or the process started), Unix time, s.
@@ -432,6 +437,8 @@ impl Shared {
             has_log,
             log_begins: AtomicBool::new(false),
             at_gate: AtomicUsize::new(0),
+            scripts: Scripts::default(),
+            busy: BusyScripts::new(n),
             saving: Saving::default(),
             last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),
             baseline: [const { AtomicU64::new(0) }; Counted::ALL.len()],
