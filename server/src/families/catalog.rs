@@ -162,7 +162,8 @@ impl Entry {
         let holds = |category: &str| {
             self.acl.contains(&category)
                 || match category {
-                    "@read" => has(Flags::READONLY),
+                    // Those of scripts are of no other category, as in Redis.
+                    "@read" => has(Flags::READONLY) && self.group != Group::Scripting,
                     "@write" => has(Flags::WRITE),
                     "@admin" | "@dangerous" => has(Flags::ADMIN),
                     "@pubsub" => has(Flags::PUBSUB) || self.group == Group::Pubsub,
