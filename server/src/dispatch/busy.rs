@@ -3,8 +3,9 @@
 //! The core that runs the script, and those that have lent it their shards, cannot take a turn. They
 //! take the sockets' part of one instead, from the script's hook or between two looks for their
 //! shard: what has come is read, commands that are allowed then are executed, the others are told
-//! BUSY, and what was answered is sent. Nothing touches a shard or a log, and mail lies where it is:
-//! whatever it asks for needs the turn to be over.
+//! BUSY, and what was answered is sent. Nothing touches a shard or a log, and mail lies where it is,
+//! new connections apart: whatever it asks for needs the turn to be over. What another core had sent
+//! to a busy shard before it was known to be busy waits for the end of the script.
 //!
 //! ORDER: what has happened on the ring is worked on in its order, per connection: what cannot be
 //! dealt with now (it concerns the connection whose command this is, or the log) stays in the core's list of
@@ -69,6 +70,10 @@ impl Core {
             } else {
                 at += 1;
             }
+        }
+        // Who comes now is told too.
+        for message in self.cell().mailbox.take_connections() {
+            self.handle_control(message);
         }
         self.flush_connections();
         self.ring.submit_now();
@@ -169,6 +174,7 @@ impl Core {
                 | Step::Global(_)
                 | Step::Wish(_)
                 | Step::Watch
+                | Step::Functions
                 | Step::RewriteConfig { .. }
         );
         if !needs_others || spec.flags.has(Flags::ALLOW_BUSY) || !self.shared.busy.any() {

@@ -53,6 +53,8 @@ pub struct Walking {
     /// Keys at the cut, and what of them had changed, if that was known.
     keys: u64,
     changes: Option<Changes>,
+    /// The function libraries at the cut (core 0).
+    pub(super) functions: Vec<Box<[u8]>>,
     /// The walk is not done.
     walks: bool,
     /// There is something to walk and room for it.
@@ -116,6 +118,7 @@ impl Core {
             lsn,
             keys: total,
             changes,
+            functions: if self.id == 0 { self.library_texts() } else { Vec::new() },
             walks: true,
             has_more: true,
             work_us: WORK_US.0,
@@ -143,6 +146,12 @@ impl Core {
         if !self.walking.is_parting {
             self.report_cut(begun);
         }
+    }
+
+    /// Texts of the function libraries, for whoever writes them.
+    pub(super) fn library_texts(&self) -> Vec<Box<[u8]>> {
+        let shelf = self.shared.libraries.shelf();
+        shelf.libraries().map(|library| library.source.clone()).collect()
     }
 
     /// How keys were used is worth its bytes when the policy goes by it.

@@ -73,9 +73,11 @@ pub enum Task {
     StopWaiting,
     /// A script (see `scripts`).
     Script,
+    /// A change of the function libraries, on shard 0.
+    Functions,
 }
 
-const TASKS: [Task; 25] = [
+const TASKS: [Task; 26] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -101,6 +103,7 @@ const TASKS: [Task; 25] = [
     Task::Attempt,
     Task::StopWaiting,
     Task::Script,
+    Task::Functions,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -148,6 +151,13 @@ impl Task {
             }
             Task::Purge => allocator::flush_thread_cache(),
             Task::StopWaiting => core.stop_waiting_here(args),
+            Task::Functions => {
+                return families::functions::change_here(core, args, out).unwrap_or_else(|error| {
+                    core.count_error(&error);
+                    Reply::new(out, false).error(error.text());
+                    0
+                });
+            }
             _ => return self.run_on_shard(core, db, args, out),
         }
         0
@@ -228,7 +238,8 @@ impl Task {
             | Task::Transaction
             | Task::Attempt
             | Task::StopWaiting
-            | Task::Script => Ok(0),
+            | Task::Script
+            | Task::Functions => Ok(0),
         };
         match result {
             Ok(gate) => gate,
@@ -281,7 +292,7 @@ impl Task {
             | Task::Attempt
             | Task::StopWaiting
             | Task::Script => {}
-            Task::Export | Task::Exists | Task::Import | Task::Discard => {
+            Task::Export | Task::Exists | Task::Import | Task::Discard | Task::Functions => {
                 out.extend_from_slice(&parts[0]);
             }
         }
@@ -359,7 +370,7 @@ impl Core {
             let ticks = self.timings.lap();
             self.charge(conn, seq, ticks);
         }
-        if gate != 0 && matches!(task, Task::Import | Task::Discard) {
+        if gate != 0 && matches!(task, Task::Import | Task::Discard | Task::Functions) {
             conn.wrote(shard, gate);
         }
         let cut = conn.cut_of(seq);

@@ -312,6 +312,7 @@ impl Core {
             Step::RewriteConfig { all } => self.start_rewrite(conn, all),
             Step::Exec => taken = self.exec(conn, args),
             Step::Watch => self.watch_keys(conn, args),
+            Step::Functions => self.change_functions(conn, args),
             Step::Script => {
                 taken = self.start_script(conn, spec, id, args);
                 if taken != Taken::Yes {

@@ -95,7 +95,9 @@ impl Core {
                         let is_torn =
                             head.cut != 0 && !task.is_as_of(self, head.cut, head.db, args);
                         let ticks = self.timings.lap();
-                        Written { gate, is_torn, ticks, ..Written::default() }
+                        // ORDER: WAITAOF waits for it too.
+                        let wrote = gate != 0 && task == Task::Functions;
+                        Written { gate, wrote, is_torn, ticks, ..Written::default() }
                     }),
                 }
                 continue;

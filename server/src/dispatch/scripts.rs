@@ -21,13 +21,13 @@ use crate::{
     families::ServerSpec,
     net::connection::{Connection, Parked},
     runtime::core::Core,
-    scripting::{Held, Invocation, Ran},
+    scripting::{Held, Invocation, Ran, Subject},
 };
 use quire_engine::{
     aof::Lsn,
     command::{Args, CommandError, Flags, OwnedArgs, Reply},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 impl Core {
     /// True for commands that run a script.
@@ -38,6 +38,17 @@ impl Core {
     /// True for commands of the server that change keys of all shards.
     pub fn concerns_all_shards(spec: &ServerSpec) -> bool {
         matches!(spec.name, "flushall" | "flushdb" | "swapdb")
+    }
+
+    /// A change of the function libraries: shard 0 makes it.
+    pub fn change_functions(&mut self, conn: &mut Connection, args: Args<'_>) {
+        let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
+        let seq = self.open_task(conn, Task::Functions, owned, 1);
+        self.task_at(conn, 0, Task::Functions, seq, 0, 0, args);
+        if conn.outstanding > 0 {
+            // ORDER: what follows may call what it defines.
+            conn.parked = Parked::Order(None);
+        }
     }
 
     fn every_shard(&self) -> BTreeSet<u16> {
@@ -55,6 +66,13 @@ impl Core {
         let invocation = match Invocation::read(spec.name, args) {
             Ok(invocation) => invocation,
             Err(error) => {
+                let name = args.get(1);
+                let is_unknown = spec.name.starts_with("fcall")
+                    && self.shared.libraries.shelf().of_function(name).is_none();
+                let error = match is_unknown {
+                    true => CommandError::new("ERR Function not found"),
+                    false => error,
+                };
                 self.timings.failed(id);
                 return self.refuse(conn, |_, _| error);
             }
@@ -66,6 +84,10 @@ impl Core {
         }
         if self.is_attentive {
             self.show_monitors(conn, Flags::default(), args);
+        }
+        if let Subject::Function(_) = invocation.subject {
+            // ORDER: before the reply: it waits for the library to be as safe as a write.
+            self.gate_by_libraries(conn);
         }
         let mut owners = invocation.keys().map(|key| self.owner_of(key));
         let first = owners.next().unwrap_or(self.id);
@@ -100,6 +122,15 @@ impl Core {
             conn.wrote(self.id, gate);
         }
         Taken::Yes
+    }
+
+    /// What a function's reply waits for because of its library.
+    fn gate_by_libraries(&self, conn: &mut Connection) {
+        let lsn = self.shared.libraries.lsn();
+        let at = conn.out.buf.len();
+        if lsn > self.shared.cores[0].released.load(Ordering::Acquire) && conn.is_direct() {
+            conn.out.gate(at, 0, lsn, self.turn);
+        }
     }
 
     /// Runs a script that has this core's shard only; what its reply waits for, and whether it has

@@ -35,6 +35,8 @@ pub enum Step {
     Watch,
     /// Run the script that the arguments name.
     Script,
+    /// Change the function libraries.
+    Functions,
     /// Have core 0 see to snapshots, or to the end.
     Wish(Wish),
     /// Rewrite the configuration file, with every directive if `all`.
@@ -133,6 +135,7 @@ const FAMILIES: &[&[ServerSpec]] = &[
     database::SPECS,
     debug::SPECS,
     durability::SPECS,
+    functions::SPECS,
     information::SPECS,
     latency::SPECS,
     memory::SPECS,
@@ -155,6 +158,7 @@ mod database;
 pub mod debug;
 mod debug_protocol;
 mod durability;
+pub mod functions;
 mod help;
 pub mod information;
 mod key_flags;

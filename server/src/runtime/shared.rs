@@ -17,7 +17,7 @@ use crate::{
         timings,
     },
     options::Options,
-    scripting::{limits::BusyScripts, registry::Scripts},
+    scripting::{Libraries, limits::BusyScripts, registry::Scripts},
 };
 use quire_engine::{
     aof::{Durations, Frontier, Lsn},
@@ -166,6 +166,10 @@ pub struct CoreStats {
     pub walked: Counter,
     /// Bytes that commands had to copy out for it.
     pub copied_bytes: Counter,
+    /// Bytes that the interpreter of EVAL holds.
+    pub eval_bytes: Counter,
+    /// Bytes that the interpreter of functions holds.
+    pub function_bytes: Counter,
 }
 
 /// Counts that CONFIG RESETSTAT sets back.
@@ -356,6 +360,8 @@ pub struct Shared {
     pub at_gate: AtomicUsize,
     /// Scripts that all cores know.
     pub scripts: Scripts,
+    /// Function libraries.
+    pub libraries: Libraries,
     /// Scripts that have run too long.
     pub busy: BusyScripts,
     /// Snapshots and the log's bases.
@@ -438,6 +444,7 @@ impl Shared {
             log_begins: AtomicBool::new(false),
             at_gate: AtomicUsize::new(0),
             scripts: Scripts::default(),
+            libraries: Libraries::default(),
             busy: BusyScripts::new(n),
             saving: Saving::default(),
             last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),

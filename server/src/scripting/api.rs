@@ -4,6 +4,7 @@ use super::{
     call,
     context::with_run,
     convert::push_error,
+    functions::register_function,
     registry::sha1_hex,
     stack::{Kind, Outcome, Stack, lua_function},
 };
@@ -35,6 +36,7 @@ lua_function!(set_repl_raw, set_repl);
 lua_function!(yes_raw, yes);
 lua_function!(no_raw, no);
 lua_function!(nothing_raw, nothing);
+lua_function!(register_function_raw, register_function);
 
 /// Pushes the table of scripts; `for_eval` with what only EVAL's have.
 pub fn push_for_scripts(stack: &mut Stack, for_eval: bool) {
@@ -60,6 +62,13 @@ pub fn push_for_scripts(stack: &mut Stack, for_eval: bool) {
         stack.push_number(number);
         stack.set_raw_field(-2, name);
     }
+    set_shared_fields(stack);
+}
+
+/// Pushes the table of libraries being loaded.
+pub fn push_for_loading(stack: &mut Stack) {
+    stack.push_table(0, 8);
+    set_functions(stack, &[(b"register_function", register_function_raw)]);
     set_shared_fields(stack);
 }
 

@@ -4,7 +4,10 @@
 //! while it lasts. Invariant: whoever uses it takes it out meanwhile, so there is never a second
 //! reference; a function that is called out of turn finds nothing and says so.
 
-use super::registry::{Sha, to_hex};
+use super::{
+    functions::Loading,
+    registry::{Sha, to_hex},
+};
 use crate::{net::connection::Connection, runtime::core::Core};
 use quire_engine::command::{Args, OwnedArgs};
 use std::{cell::Cell, collections::BTreeSet, fmt, ptr, time::Instant};
@@ -43,15 +46,18 @@ impl Held {
 
 /// What a script is called.
 #[derive(Debug, Clone, Copy)]
-pub enum Name {
+pub enum Name<'a> {
     /// Its SHA1.
     Script(Sha),
+    /// The function.
+    Function(&'a [u8]),
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Script(sha) => f.write_str(&to_hex(sha)),
+            Self::Function(name) => f.write_str(&String::from_utf8_lossy(name)),
         }
     }
 }
@@ -77,8 +83,8 @@ pub struct Run<'a> {
     pub args: OwnedArgs,
     /// EVAL, and not a function.
     pub is_eval: bool,
-    /// SHA1 of the script.
-    pub name: Name,
+    /// SHA1 of the script, or name of the function.
+    pub name: Name<'a>,
     /// The command that runs it.
     pub command: Args<'a>,
     /// It may not write.
@@ -99,6 +105,7 @@ pub struct Run<'a> {
 
 thread_local! {
     static RUN: Cell<*mut Run<'static>> = const { Cell::new(ptr::null_mut()) };
+    static LOADING: Cell<*mut Loading> = const { Cell::new(ptr::null_mut()) };
     static IS_STOPPED: Cell<bool> = const { Cell::new(false) };
     static RANDOM: Cell<u64> = const { Cell::new(0x1234_ABCD_330E) };
 }
@@ -139,6 +146,28 @@ pub fn stop() {
 /// True when an error must not be caught.
 pub fn is_stopped() -> bool {
     IS_STOPPED.get()
+}
+
+/// Has `work` find the library that is being loaded.
+pub fn enter_loading<R>(loading: &mut Loading, work: impl FnOnce() -> R) -> R {
+    IS_STOPPED.set(false);
+    LOADING.set(ptr::from_mut(loading));
+    let result = work();
+    LOADING.set(ptr::null_mut());
+    IS_STOPPED.set(false);
+    result
+}
+
+/// The library that is being loaded; None when none is.
+pub fn with_loading<R>(work: impl FnOnce(&mut Loading) -> R) -> Option<R> {
+    let loading = LOADING.replace(ptr::null_mut());
+    if loading.is_null() {
+        return None;
+    }
+    // SAFETY: as in `with_run`.
+    let result = work(unsafe { &mut *loading });
+    LOADING.set(loading);
+    Some(result)
 }
 
 /// The next random number of scripts, 31 bits: the same sequence for the same seed everywhere

@@ -9,7 +9,7 @@
 //! flag that its hook reads. A script that has written is not stopped: half of it would stay.
 
 use super::{
-    context::{self, Run, Stop, with_run},
+    context::{self, Run, Stop, with_loading, with_run},
     convert::push_error,
     stack::{Raw, Stack},
 };
@@ -54,7 +54,7 @@ pub struct Busy {
 
 impl Busy {
     /// What others are told.
-    fn error(&self) -> CommandError {
+    pub fn error(&self) -> CommandError {
         CommandError::new(if self.is_eval { SLOW_SCRIPT } else { SLOW_FUNCTION })
     }
 }
@@ -227,6 +227,11 @@ pub fn watch_script(stack: &mut Stack) {
     stack.set_hook(Some(script_hook), ffi::LUA_MASKCOUNT, HOOK_EVERY);
 }
 
+/// Looks after a library that is loaded.
+pub fn watch_loading(stack: &mut Stack) {
+    stack.set_hook(Some(loading_hook), ffi::LUA_MASKCOUNT, HOOK_EVERY);
+}
+
 /// Looks no more.
 pub fn watch_no_more(stack: &mut Stack) {
     stack.set_hook(None, 0, 0);
@@ -238,6 +243,14 @@ unsafe extern "C-unwind" fn script_hook(raw: Raw, _: *mut ffi::lua_Debug) {
         // SAFETY: Lua calls hooks with a state that is alive, on its thread. Nothing in this frame
         // has to be dropped.
         unsafe { end(raw, script_hook, b"Script killed by user with SCRIPT KILL...") }
+    }
+}
+
+unsafe extern "C-unwind" fn loading_hook(raw: Raw, _: *mut ffi::lua_Debug) {
+    let is_late = |until: Option<Instant>| until.is_some_and(|until| Instant::now() > until);
+    if with_loading(|loading| is_late(loading.until)).unwrap_or(false) {
+        // SAFETY: as above.
+        unsafe { end(raw, loading_hook, b"FUNCTION LOAD timeout") }
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     convert::{Failure, write_value},
     header::ScriptFlags,
     registry::{Script, Scripts, Sha, from_hex, sha1},
+    shelf::Libraries,
     state::{Called, Interpreter},
 };
 use crate::{
@@ -19,6 +20,8 @@ use quire_engine::{
 use std::{collections::HashMap, ffi::c_int, fs::File, os::fd::OwnedFd, sync::Arc, time::Instant};
 
 const NO_SCRIPT: CommandError = CommandError::new("NOSCRIPT No matching script. Please use EVAL.");
+
+const NO_FUNCTION: CommandError = CommandError::new("ERR Function not found");
 
 /// A command that runs a script, read.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +42,8 @@ pub enum Subject<'a> {
     Text(&'a [u8]),
     /// By its SHA1, if that is one.
     Sha(Option<Sha>),
+    /// By the name of a function.
+    Function(&'a [u8]),
 }
 
 impl<'a> Invocation<'a> {
@@ -52,9 +57,13 @@ impl<'a> Invocation<'a> {
         let subject = match name.trim_end_matches("_ro") {
             "eval" => Subject::Text(argument),
             "evalsha" if argument.len() != 40 => return Err(NO_SCRIPT),
-            _ => Subject::Sha(from_hex(argument)),
+            "evalsha" => Subject::Sha(from_hex(argument)),
+            _ => Subject::Function(argument),
         };
-        let keys = parse_i64(command.get(2)).ok_or(CommandError::NOT_AN_INTEGER)?;
+        let keys = parse_i64(command.get(2)).ok_or(match subject {
+            Subject::Function(_) => CommandError::new("ERR Bad number of keys provided"),
+            _ => CommandError::NOT_AN_INTEGER,
+        })?;
         if keys > command.len() as i64 - 3 {
             return Err(CommandError::new(
                 "ERR Number of keys can't be greater than number of args",
@@ -98,6 +107,12 @@ pub struct Scripting {
     compiled: HashMap<Sha, Compiled>,
     /// The generation of scripts that is from.
     generation: u64,
+    /// The interpreter of functions.
+    functions: Option<Interpreter>,
+    /// Functions that it has loaded.
+    loaded: HashMap<Vec<u8>, Compiled>,
+    /// The generation of libraries that those are from.
+    shelf_generation: u64,
     /// The client that commands of scripts are executed for.
     client: Option<Box<Connection>>,
     /// Memory of command lines.
@@ -108,6 +123,42 @@ impl Scripting {
     /// Bytes that EVAL's interpreter holds.
     pub fn eval_bytes(&mut self) -> u64 {
         self.eval.as_mut().map_or(0, Interpreter::memory_bytes)
+    }
+
+    /// Bytes that the functions' interpreter holds.
+    pub fn function_bytes(&mut self) -> u64 {
+        self.functions.as_mut().map_or(0, Interpreter::memory_bytes)
+    }
+
+    /// The function of that name, loaded.
+    fn find_function(
+        &mut self,
+        libraries: &Libraries,
+        name: &[u8],
+    ) -> Result<Compiled, CommandError> {
+        let generation = libraries.generation();
+        if generation != self.shelf_generation {
+            self.shelf_generation = generation;
+            self.loaded.clear();
+            self.functions = None;
+        }
+        if let Some(compiled) = self.loaded.get(name) {
+            return Ok(*compiled);
+        }
+        let shelf = libraries.shelf();
+        let library = shelf.of_function(name).ok_or(NO_FUNCTION)?;
+        if self.functions.is_none() {
+            let made = Interpreter::new(false);
+            let refused = |text| CommandError::owned(format!("ERR Cannot start Lua: {text}"));
+            self.functions = Some(made.map_err(refused)?);
+        }
+        let interpreter = self.functions.as_mut().ok_or(NO_FUNCTION)?;
+        let (library, callbacks) = interpreter.load_library(&library.source, |_| false, None)?;
+        for (function, callback) in library.functions.into_iter().zip(callbacks) {
+            let compiled = Compiled { function: callback, flags: function.flags };
+            self.loaded.insert(function.name, compiled);
+        }
+        self.loaded.get(name).copied().ok_or(NO_FUNCTION)
     }
 
     /// Compiles a script, unless that has been done, and has everybody know it; its SHA1.
@@ -210,6 +261,9 @@ impl Core {
                 let sha = sha.ok_or(NO_SCRIPT)?;
                 (Name::Script(sha), scripting.find(&shared.scripts, sha, None)?)
             }
+            Subject::Function(name) => {
+                (Name::Function(name), scripting.find_function(&shared.libraries, name)?)
+            }
         };
         let flags = compiled.flags;
         let was_full = self.admit_script(flags, invocation.read_only)?;
@@ -219,8 +273,12 @@ impl Core {
         };
         client.session.db = db;
         client.session.resp3 = false;
-        let is_eval = true;
-        let Some(interpreter) = scripting.eval.as_mut() else { return Err(NO_SCRIPT) };
+        let is_eval = matches!(name, Name::Script(_));
+        let interpreter = match name {
+            Name::Script(_) => scripting.eval.as_mut(),
+            Name::Function(_) => scripting.functions.as_mut(),
+        };
+        let Some(interpreter) = interpreter else { return Err(NO_SCRIPT) };
         let outer = std::mem::replace(&mut self.executing, true);
         let mut run = Run {
             core: self,
@@ -294,7 +352,7 @@ impl Core {
         &mut self,
         interpreter: &mut Interpreter,
         called: Called,
-        name: Name,
+        name: Name<'_>,
         is_new: bool,
         resp3: bool,
         out: &mut Vec<u8>,

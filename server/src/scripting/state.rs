@@ -8,12 +8,18 @@ use super::{
     api,
     context::{self, Run, is_stopped},
     convert::{self, Failure},
-    libraries, limits,
+    functions::{Loading, Registered},
+    header, libraries, limits,
     sandbox::{self, is_shield},
-    stack::{Kind, Outcome, Raw, Stack, lua_function},
+    shelf::{Function, Library},
+    stack::{GLOBALS, Kind, Outcome, Raw, Stack, lua_function},
 };
 use mlua::{Lua, LuaOptions, StdLib};
-use std::ffi::{CStr, c_int};
+use quire_engine::command::CommandError;
+use std::{
+    ffi::{CStr, c_int},
+    time::Instant,
+};
 
 /// Calls after which the collector takes a step.
 const COLLECT_EVERY: u32 = 50;
@@ -30,6 +36,8 @@ pub struct Interpreter {
     raw: Raw,
     /// What scripts see as globals, where the registry keeps it.
     globals: c_int,
+    /// What a library sees while it is loaded; nothing in an interpreter of EVAL.
+    while_loading: Option<c_int>,
     /// The function that sees errors first.
     handler: c_int,
     calls: u32,
@@ -93,10 +101,19 @@ impl Interpreter {
         stack.set_raw_field(-2, b"redis");
         stack.pop(1);
         let globals = sandbox::close(&mut stack);
+        let while_loading = (!for_eval).then(|| {
+            stack.push_table(0, 1);
+            api::push_for_loading(&mut stack);
+            sandbox::refuse_unknown(&mut stack);
+            sandbox::shield(&mut stack);
+            stack.set_raw_field(-2, b"redis");
+            sandbox::refuse_unknown(&mut stack);
+            stack.keep()
+        });
         stack.push_function(handler_raw, 0);
         let handler = stack.keep();
         stack.set_top(0);
-        Ok(Self { _lua: lua, raw, globals, handler, calls: 0 })
+        Ok(Self { _lua: lua, raw, globals, while_loading, handler, calls: 0 })
     }
 
     /// Its stack. Values that are pushed are taken off before it is used again.
@@ -123,6 +140,93 @@ impl Interpreter {
         let text = stack.text(-1).unwrap_or_default().to_vec();
         stack.pop(1);
         Err(text)
+    }
+
+    /// Forgets a function.
+    fn forget(&mut self, function: c_int) {
+        self.stack().forget(function);
+    }
+
+    /// Loads a library: what it registers, and where the registry keeps its functions. `is_taken`
+    /// says which names are.
+    ///
+    /// # Errors
+    /// Redis' texts.
+    pub fn load_library(
+        &mut self,
+        source: &[u8],
+        is_taken: impl Fn(&[u8]) -> bool,
+        until: Option<Instant>,
+    ) -> Result<(Library, Vec<c_int>), CommandError> {
+        let header::Library { engine, name, code } = header::of_library(source)?;
+        header::check_name(&name)?;
+        if !engine.eq_ignore_ascii_case(b"lua") {
+            return Err(CommandError::quoting("ERR Engine '", &engine, "' not found"));
+        }
+        if is_taken(&name) {
+            return Err(CommandError::quoting("ERR Library '", &name, "' already exists"));
+        }
+        let failed =
+            |before: &str, text: &[u8]| CommandError::of_bytes([before.as_bytes(), text].concat());
+        let code = self
+            .compile(code, false)
+            .map_err(|text| failed("ERR Error compiling function: ", &text))?;
+        let mut loading = Loading { functions: Vec::new(), until };
+        let called = self.load(code, &mut loading);
+        self.forget(code);
+        let error = match called {
+            Called::Done if loading.functions.is_empty() => {
+                Some(CommandError::new("ERR No functions registered"))
+            }
+            Called::Done => None,
+            Called::Failed(Failure { text, .. }) | Called::Broken(text) => {
+                Some(failed("ERR Error registering functions: ", &text))
+            }
+        };
+        let callbacks = loading.functions.iter().map(|function| function.callback).collect();
+        if let Some(error) = error {
+            for function in &loading.functions {
+                self.forget(function.callback);
+            }
+            return Err(error);
+        }
+        let function = |registered: Registered| {
+            let Registered { name, description, flags, .. } = registered;
+            Function { name, description, flags }
+        };
+        let functions = loading.functions.into_iter().map(function).collect();
+        Ok((Library { name, source: source.into(), functions }, callbacks))
+    }
+
+    /// Runs library code; what it sees as globals is what libraries do.
+    fn load(&mut self, code: c_int, loading: &mut Loading) -> Called {
+        self.show_globals(self.while_loading.unwrap_or(self.globals));
+        let mut stack = self.stack();
+        stack.push_kept(code);
+        limits::watch_loading(&mut stack);
+        let done = context::enter_loading(loading, || stack.protected_call(0, 0, 0));
+        limits::watch_no_more(&mut stack);
+        let called = if done {
+            Called::Done
+        } else {
+            let called = self.failed(false);
+            self.stack().pop(1);
+            called
+        };
+        self.show_globals(self.globals);
+        called
+    }
+
+    /// Has scripts see that table behind their globals.
+    fn show_globals(&mut self, globals: c_int) {
+        let mut stack = self.stack();
+        stack.push_copy(GLOBALS);
+        if stack.metatable(-1) {
+            stack.push_kept(globals);
+            stack.set_raw_field(-2, b"__index");
+            stack.pop(1);
+        }
+        stack.pop(1);
     }
 
     /// Calls a script: KEYS and ARGV are globals of EVAL's, arguments of functions. When it is done

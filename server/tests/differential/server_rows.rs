@@ -89,6 +89,18 @@ pub const ROWS: &[Row] = &[
     fixed("script|kill", 1, nothing, Exact),
     fixed("script|debug", 1, |w, line| line.push(w.pick(&["no", "x"])), Exact),
     fixed("script|help", 1, nothing, Exact),
+    row("fcall", 4, fcall, Exact),
+    row("fcall_ro", 2, fcall, Exact),
+    fixed("function", 1, |w, line| line.push(w.pick(&["nope", "", "load"])), Exact),
+    Row { name: "function|load", weight: 3, make: Make::Action(function_load) },
+    fixed("function|delete", 1, |w, line| line.push(w.pick(&["lib", "x"])), Exact),
+    fixed("function|flush", 1, |w, line| line.push(w.pick(&["SYNC", "async", "x"])), Exact),
+    fixed("function|list", 1, |w, line| line.push(w.pick(&["WITHCODE", "x"])), Kind),
+    fixed("function|dump", 1, nothing, Exact),
+    fixed("function|restore", 1, |w, line| line.push(w.pick(&["x", ""])), Exact),
+    fixed("function|stats", 1, nothing, Sorted),
+    fixed("function|kill", 1, nothing, Exact),
+    fixed("function|help", 1, nothing, Exact),
     row("time", 1, nothing, Time),
     row("flushall", 1, flush, Exact),
     row("flushdb", 1, flush, Exact),
@@ -157,6 +169,23 @@ const SCRIPTS: [&str; 14] = [
 ];
 /// The first of them.
 const SHA: &str = "d3c21d0c2b9ca22f82737626a27bcaf5d288f99f";
+
+/// Loads a library, or one that is none.
+fn function_load(w: &mut Words) -> Action {
+    let libraries = [
+        "#!lua name=lib\nredis.register_function('f', function(k, a) return redis.call('APPEND', k[1], a[1]) end)\nredis.register_function{function_name='g', callback=function(k) return redis.call('GET', k[1]) end, flags={'no-writes'}}",
+        "#!lua name=lib\nredis.register_function('f', function() return foo end)",
+        "#!lua name=other\nredis.register_function('f', function() return 1 end)",
+        "return 1",
+    ];
+    let words = [&b"FUNCTION"[..], b"LOAD", b"REPLACE", &w.pick(&libraries)];
+    Action::Lines(vec![(words.iter().map(|word| word.to_vec()).collect(), Exact)])
+}
+
+fn fcall(w: &mut Words, line: &mut Line) {
+    line.push(w.pick(&["f", "g", "g", "nope"]));
+    keys_of_script(w, line);
+}
 
 /// Keys and arguments of a script.
 fn keys_of_script(w: &mut Words, line: &mut Line) {

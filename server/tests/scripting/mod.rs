@@ -1,6 +1,7 @@
 //! Lua scripts: as in stock Redis, atomic over all shards and over a crash, stopped when they take
 //! too long.
 
+mod functions;
 mod lines;
 
 use crate::support::{
@@ -223,6 +224,15 @@ fn until(client: &mut Client, line: &[&str], wanted: impl Fn(&Reply) -> bool) ->
     }
 }
 
+/// Waits until the server has noticed so many scripts that take too long.
+fn until_slow(server: &ServerProcess, scripts: usize) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.said().matches("Slow script detected").count() < scripts {
+        assert!(Instant::now() < deadline, "{}", server.said());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 const FOREVER: &str = "while true do pcall(function() while true do end end) end";
 
 fn busy_server(dir: &std::path::Path, shards: &str) -> ServerProcess {
@@ -235,10 +245,12 @@ fn a_script_that_does_not_end_is_stopped_from_any_connection() {
         let dir = fresh_dir();
         let server = busy_server(dir.path(), shards);
         assert!(server.client().ask(&["SCRIPT", "KILL"]).is_error("NOTBUSY"));
-        for keys in [&["1", "a"][..], &["6", "a", "b", "c", "d", "e", "f"]] {
+        let kinds = [&["1", "a"][..], &["6", "a", "b", "c", "d", "e", "f"]];
+        for (at, keys) in kinds.into_iter().enumerate() {
             thread::scope(|scope| {
                 let mut runner = server.client();
                 let script = scope.spawn(move || runner.ask(&[&["EVAL", FOREVER], keys].concat()));
+                until_slow(&server, at + 1);
                 // One connection on each core.
                 let mut others: Vec<Client> = (0..4).map(|_| server.client()).collect();
                 for other in &mut others {
@@ -269,6 +281,7 @@ fn other_shards_serve_while_a_script_keeps_one_busy() {
     thread::scope(|scope| {
         let mut runner = server.client();
         let script = scope.spawn(move || runner.ask(&["EVAL", FOREVER, "1", "a"]));
+        until_slow(&server, 1);
         let mut clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
         clients.iter_mut().for_each(|client| {
             until(client, &["GET", "a"], |reply| reply.is_error("BUSY"));
@@ -297,6 +310,7 @@ fn a_script_that_has_written_is_not_stopped_and_dies_with_the_server() {
             let mut runner = server.client();
             let script = format!("redis.call('SET', KEYS[1], 'half') {FOREVER}");
             let asked = scope.spawn(move || runner.try_ask(&["EVAL", &script, "1", "a"]));
+            until_slow(&server, 1);
             until(&mut client, &["GET", "a"], |reply| reply.is_error("BUSY"));
             assert!(client.ask(&["SCRIPT", "KILL"]).is_error("UNKILLABLE"));
             assert!(client.try_ask(&["SHUTDOWN", "NOSAVE"]).is_err(), "it leaves at once");

@@ -224,6 +224,9 @@ impl Core {
                 Some(Target::Shard { spec, .. }) => self.add_owners(spec, args, &mut shards),
                 Some(Target::Server { spec, .. }) => {
                     is_bound = true;
+                    if spec.name == "function" {
+                        shards.insert(0);
+                    }
                     if Self::concerns_all_shards(spec) || Self::runs_script(spec) {
                         shards.extend(0..self.shards() as u16);
                     }

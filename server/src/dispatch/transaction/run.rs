@@ -14,7 +14,7 @@ use super::{
     Work, write_null,
 };
 use crate::{
-    families::{ServerSpec, Step},
+    families::{self, ServerSpec, Step},
     net::connection::Connection,
     runtime::{
         control::{GlobalOp, Wish},
@@ -171,6 +171,19 @@ impl Core {
                 self.append_reply(conn, &out);
             }
             Step::Everywhere(task) => self.run_after(conn, task, args),
+            Step::Functions => {
+                match families::functions::change_here(self, args, &mut out) {
+                    // The whole reply waits for the whole transaction.
+                    Ok(_) => {}
+                    Err(error) => {
+                        out.clear();
+                        self.count_error(&error);
+                        self.timings.failed(id);
+                        Reply::new(&mut out, conn.session.resp3).error(error.text());
+                    }
+                }
+                self.append_reply(conn, &out);
+            }
             Step::Script => {
                 if let Err(error) = self.run_script_held(conn, spec, id, args, &mut out) {
                     self.count_error(&error);
