@@ -188,7 +188,7 @@ impl Entry {
                     }
                     "@connection" => is_leaf && self.group == Group::Connection,
                     "@transaction" => self.group == Group::Transactions,
-                    "@scripting" => self.group == Group::Scripting,
+                    "@scripting" => is_leaf && self.group == Group::Scripting,
                     _ => false,
                 }
         };

@@ -169,6 +169,10 @@ fn double(text: &[u8]) -> f64 {
     }
 }
 
+/// Tables within tables that are written; a script may return one that contains itself. Redis gives
+/// up where Lua's stack ends, which is deeper: this is what a thread's stack bears in any build.
+const DEPTH_MAX: usize = 1000;
+
 /// What is known of an error that a script ended with, or that it returns.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Failure {
@@ -205,7 +209,7 @@ pub fn write_value(
     is_new: bool,
     failed: &mut dyn FnMut(&Failure),
 ) {
-    let mut writer = Writer { out, resp3, is_new, failed };
+    let mut writer = Writer { out, resp3, is_new, failed, depth: 0 };
     writer.value(stack);
 }
 
@@ -214,6 +218,8 @@ struct Writer<'a> {
     resp3: bool,
     is_new: bool,
     failed: &'a mut dyn FnMut(&Failure),
+    /// Tables around the value.
+    depth: usize,
 }
 
 impl Writer<'_> {
@@ -222,7 +228,7 @@ impl Writer<'_> {
     }
 
     fn value(&mut self, stack: &mut Stack) {
-        if !stack.reserve(4) {
+        if self.depth == DEPTH_MAX || !stack.reserve(4) {
             self.reply().error("ERR reached lua stack limit");
             stack.pop(1);
             return;
@@ -241,7 +247,11 @@ impl Writer<'_> {
                 let number = stack.number(-1);
                 self.reply().int(truncated(number));
             }
-            Kind::Table => self.table(stack),
+            Kind::Table => {
+                self.depth += 1;
+                self.table(stack);
+                self.depth -= 1;
+            }
             _ => self.reply().null(),
         }
         stack.pop(1);

@@ -109,7 +109,7 @@ pub struct Scripting {
     generation: u64,
     /// The interpreter of functions.
     functions: Option<Interpreter>,
-    /// Functions that it has loaded.
+    /// Functions that it has loaded, by name in lower case.
     loaded: HashMap<Vec<u8>, Compiled>,
     /// The generation of libraries that those are from.
     shelf_generation: u64,
@@ -145,6 +145,10 @@ impl Scripting {
         if let Some(compiled) = self.loaded.get(name) {
             return Ok(*compiled);
         }
+        let lower = name.to_ascii_lowercase();
+        if let Some(compiled) = self.loaded.get(&lower) {
+            return Ok(*compiled);
+        }
         let shelf = libraries.shelf();
         let library = shelf.of_function(name).ok_or(NO_FUNCTION)?;
         if self.functions.is_none() {
@@ -156,9 +160,9 @@ impl Scripting {
         let (library, callbacks) = interpreter.load_library(&library.source, |_| false, None)?;
         for (function, callback) in library.functions.into_iter().zip(callbacks) {
             let compiled = Compiled { function: callback, flags: function.flags };
-            self.loaded.insert(function.name, compiled);
+            self.loaded.insert(function.name.to_ascii_lowercase(), compiled);
         }
-        self.loaded.get(name).copied().ok_or(NO_FUNCTION)
+        self.loaded.get(&lower).copied().ok_or(NO_FUNCTION)
     }
 
     /// Compiles a script, unless that has been done, and has everybody know it; its SHA1.

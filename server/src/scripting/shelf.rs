@@ -40,6 +40,7 @@ pub struct Library {
 #[derive(Debug, Clone, Default)]
 pub struct Shelf {
     libraries: BTreeMap<Vec<u8>, Arc<Library>>,
+    /// By name in lower case: functions are called in any case.
     functions: HashMap<Vec<u8>, Arc<Library>>,
 }
 
@@ -56,7 +57,7 @@ impl Shelf {
 
     /// The library that a function is of.
     pub fn of_function(&self, name: &[u8]) -> Option<&Arc<Library>> {
-        self.functions.get(name)
+        self.functions.get(&name.to_ascii_lowercase())
     }
 
     /// True when there is such a library.
@@ -70,7 +71,7 @@ impl Shelf {
     /// A function of another library has the name of one of its. Nothing has changed then.
     pub fn put(&mut self, library: Arc<Library>) -> Result<(), CommandError> {
         let is_other = |function: &&Function| {
-            self.functions.get(&function.name).is_some_and(|of| of.name != library.name)
+            self.of_function(&function.name).is_some_and(|of| of.name != library.name)
         };
         if let Some(function) = library.functions.iter().find(is_other) {
             let text = "ERR Function ";
@@ -78,7 +79,7 @@ impl Shelf {
         }
         self.remove(&library.name);
         for function in &library.functions {
-            self.functions.insert(function.name.clone(), Arc::clone(&library));
+            self.functions.insert(function.name.to_ascii_lowercase(), Arc::clone(&library));
         }
         self.libraries.insert(library.name.clone(), library);
         Ok(())
@@ -88,7 +89,7 @@ impl Shelf {
     pub fn remove(&mut self, name: &[u8]) -> bool {
         let Some(library) = self.libraries.remove(name) else { return false };
         for function in &library.functions {
-            self.functions.remove(&function.name);
+            self.functions.remove(&function.name.to_ascii_lowercase());
         }
         true
     }
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(shelf.counts(), (1, 2));
         shelf.put(library("a", &["i"])).unwrap();
         assert_eq!(shelf.counts(), (1, 1));
-        assert!(shelf.of_function(b"f").is_none() && shelf.of_function(b"i").is_some());
+        assert!(shelf.of_function(b"f").is_none() && shelf.of_function(b"I").is_some());
         let mut other = Shelf::default();
         other.put(library("a", &["x"])).unwrap();
         other.put(library("c", &["y"])).unwrap();

@@ -87,7 +87,6 @@ pub const ROWS: &[Row] = &[
     fixed("script|flush", 1, |w, line| line.push(w.pick(&["SYNC", "async", "x"])), Exact),
     fixed("script|load", 2, |w, line| line.push(w.pick(&SCRIPTS)), Exact),
     fixed("script|kill", 1, nothing, Exact),
-    fixed("script|debug", 1, |w, line| line.push(w.pick(&["no", "x"])), Exact),
     fixed("script|help", 1, nothing, Exact),
     row("fcall", 4, fcall, Exact),
     row("fcall_ro", 2, fcall, Exact),
@@ -115,6 +114,7 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("client|tracking", "refused: nothing is invalidated yet"),
     ("client|caching", "of no use without CLIENT TRACKING"),
     ("monitor", "the connection shows other clients' commands from then on; tested beside Redis"),
+    ("script|debug", "refused: there is no debugger"),
     ("waitaof", "newer than Redis 7.0, which has no answer to compare with"),
 ];
 

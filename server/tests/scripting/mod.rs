@@ -212,6 +212,21 @@ fn a_script_that_reaches_for_another_shard_too_late_is_told_and_cannot_hide_it()
     assert_eq!(reply, Reply::Array(vec![yes.clone(), yes.clone(), yes, Reply::Null]));
 }
 
+#[test]
+fn a_table_that_contains_itself_is_cut_off_somewhere() {
+    let dir = fresh_dir();
+    let server = Launch::quire(dir.path()).start();
+    let mut client = server.client();
+    let script = "local a = {} local b = {a} a[1] = b return a";
+    let mut reply = client.ask(&["EVAL", script, "0"]);
+    while let Reply::Array(mut inner) = reply {
+        assert_eq!(inner.len(), 1);
+        reply = inner.remove(0);
+    }
+    assert_eq!(reply, Reply::Error("ERR reached lua stack limit".to_owned()));
+    assert_eq!(client.ask(&["PING"]).text(), "PONG");
+}
+
 /// Asks until the answer is as wanted.
 fn until(client: &mut Client, line: &[&str], wanted: impl Fn(&Reply) -> bool) -> Reply {
     let deadline = Instant::now() + Duration::from_secs(20);
