@@ -178,6 +178,8 @@ pub enum KeySpec {
         /// Position of the first option.
         from: u16,
     },
+    /// A key at position 1, and others that only its elements tell (SORT_RO).
+    OneAndPatterns,
     /// The first half of what follows the option STREAMS (XREAD, XREADGROUP).
     Streams {
         /// Where the option is looked for, as COMMAND INFO says it.
@@ -197,6 +199,7 @@ impl KeySpec {
         let target = two.then_some(1);
         let (first, end, step) = match self {
             KeySpec::None => (0, 0, 1),
+            KeySpec::OneAndPatterns => (1, 2, 1),
             KeySpec::Range { first, last, step } => {
                 let last = if last < 0 { args.len() as i64 + last as i64 } else { last as i64 };
                 (first as usize, (last + 1).clamp(0, args.len() as i64) as usize, step as usize)
@@ -206,13 +209,15 @@ impl KeySpec {
                 None => (0, 0, 1),
             },
             KeySpec::Counted { count } | KeySpec::TargetCounted { count } => {
+                let first = count as usize + 1;
+                // More than there are: none, and the handler says what is wrong.
                 let n = args
                     .try_get(count as usize)
                     .and_then(|b| std::str::from_utf8(b).ok())
                     .and_then(|s| s.parse::<usize>().ok())
+                    .filter(|&n| n <= args.len().saturating_sub(first))
                     .unwrap_or(0);
-                let first = count as usize + 1;
-                (first, first.saturating_add(n).min(args.len()), 1)
+                (first, first + n, 1)
             }
             KeySpec::Streams { .. } => {
                 let first = streams_at(args).unwrap_or(args.len());
@@ -272,11 +277,18 @@ pub fn streams_at(args: Args<'_>) -> Option<usize> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fanout {
     /// One shard runs it whole. Keys on several shards: one that only reads runs on copies of the
-    /// values; one that writes is refused.
+    /// values.
     Whole,
     /// The first key gets what the others make, whatever it held (SINTERSTORE): made of copies of
     /// their values where they are on several shards.
     Store,
+    /// As `Store`, and what the first key held before takes part in it (PFMERGE).
+    Merge,
+    /// As `Store`, but it is the key behind the option STORE that gets it, if there is one
+    /// (GEORADIUS).
+    StoreOption,
+    /// As `StoreOption`, and elements name further keys that are read (SORT).
+    Lookups,
     /// Of several keys the first that has something is taken from (ZMPOP): one after the other.
     FirstOf,
     /// Split by key; what is found in streams is put back in the order of the keys (XREAD,
@@ -288,7 +300,8 @@ pub enum Fanout {
     Gather,
     /// Split by key and value pairs; every reply is +OK (MSET).
     AllOk,
-    /// Two keys, the second takes something of the first (RENAME, RENAMENX, COPY, SMOVE): in steps.
+    /// Two keys, the second takes something of the first (RENAME, RENAMENX, COPY, SMOVE, LMOVE): in
+    /// steps.
     TwoKeys,
     /// Pairs that are set only when no key exists (MSETNX): checked, then split.
     AllOrNothing,

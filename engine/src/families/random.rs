@@ -31,13 +31,17 @@ impl Wish {
     pub(super) fn parse(args: Args<'_>, option: &[u8]) -> Result<Option<Self>, CommandError> {
         let Some(text) = args.try_get(2) else { return Ok(None) };
         let n = canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER)?;
+        if n == i64::MIN {
+            return Err(CommandError::new(
+                "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+            ));
+        }
         if args.len() > 4 || args.try_get(3).is_some_and(|o| !o.eq_ignore_ascii_case(option)) {
             return Err(CommandError::SYNTAX);
         }
         let pairs = args.len() == 4;
-        // Redis refuses what would overflow when doubled, and what cannot be negated.
-        let limit = if pairs { i64::MAX / 2 } else { i64::MAX };
-        if n < -limit || n > limit {
+        // Redis refuses what would overflow when doubled.
+        if pairs && n.abs() > i64::MAX / 2 {
             return Err(CommandError::new("ERR value is out of range"));
         }
         let count = usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     aof::Staging,
     command::{Args, CommandSpec, Fanout, OwnedArgs},
-    families::table,
+    families::{keys::sort, table},
     keyspace::{KeyHasher, Keyspace, canonical_int},
     shard::{ReplayError, Shard},
     slot::{group_of_slot, shard_of_group, slot_of},
@@ -152,7 +152,9 @@ impl Keys {
         let mut owners =
             spec.keys.positions(args).filter_map(|at| args.try_get(at)).map(|k| owner(k, shards));
         let first = owners.next().unwrap_or(0);
-        if owners.all(|other| other == first) {
+        let looks_elsewhere = spec.fanout == Fanout::Lookups
+            && sort::looks_elsewhere(args, |key| owner(key, shards) as u16);
+        if owners.all(|other| other == first) && !looks_elsewhere {
             return self.shards[first].replay(args, db, now_ms);
         }
         match spec.fanout {
@@ -160,6 +162,9 @@ impl Keys {
             Fanout::AllOk => self.split(spec, args, 2, db),
             Fanout::Whole
             | Fanout::Store
+            | Fanout::Merge
+            | Fanout::StoreOption
+            | Fanout::Lookups
             | Fanout::FirstOf
             | Fanout::Streams
             | Fanout::TwoKeys
@@ -204,8 +209,17 @@ impl Keys {
         at: usize,
         db: &mut usize,
     ) -> Result<(), ReplayError> {
-        let mut keys: Vec<&[u8]> =
-            spec.keys.positions(args).filter_map(|at| args.try_get(at)).collect();
+        let mut keys: Vec<Vec<u8>> = spec
+            .keys
+            .positions(args)
+            .filter_map(|at| args.try_get(at))
+            .map(<[u8]>::to_vec)
+            .collect();
+        if spec.fanout == Fanout::Lookups {
+            let sorted = &self.shards[at].keyspace;
+            let entry = sorted.db(*db).get(sorted.key(args.get(1)));
+            keys.extend(entry.map(|e| sort::lookups(e.content(), args)).unwrap_or_default());
+        }
         keys.sort_unstable();
         keys.dedup();
         let shards = self.shards.len();
@@ -240,7 +254,11 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{keyspace::Tracking, manifest::Names};
+    use crate::{
+        keyspace::Tracking,
+        manifest::Names,
+        types::{ListRef, View, list::End},
+    };
 
     fn keys(shards: usize) -> Keys {
         Keys::new(&Options {
@@ -313,6 +331,24 @@ mod tests {
             let mut many = keys(shards);
             run(&mut many, &lines);
             assert_eq!(all(many), expected, "{shards} shards");
+        }
+    }
+
+    #[test]
+    fn a_sort_of_a_stock_log_finds_what_its_patterns_name_on_every_shard() {
+        let lines =
+            ["RPUSH l 1 2 3", "MSET w1 9 w2 7 w3 8 v1 a v2 b v3 c", "SORT l BY w* GET v* STORE to"];
+        for shards in [1, 2, 7, 256] {
+            let mut many = keys(shards);
+            run(&mut many, &lines);
+            let mut found = String::new();
+            let keyspace = &many.shards[owner(b"to", shards)].keyspace;
+            let entry = keyspace.db(0).get(keyspace.key(b"to")).expect("it has been stored");
+            ListRef::of(entry.content()).expect("a list").walk(0, End::Left, |element| {
+                found.push_str(&String::from_utf8_lossy(&element.to_vec()));
+                true
+            });
+            assert_eq!(found, "bca", "{shards} shards");
         }
     }
 

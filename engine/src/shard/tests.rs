@@ -177,7 +177,7 @@ fn writes_are_refused_and_change_nothing_once_the_log_has_failed() {
     assert_eq!(reply(&mut shard, "GET k"), refusal, "what was not synced may be gone");
     assert_eq!(reply(&mut shard, "MGET other k"), refusal, "nothing of the reply remains");
     assert_eq!(reply(&mut shard, "GET other"), "$-1 ");
-    assert!(shard.import(0, b"k2", &payload, None).is_err());
+    assert!(shard.import(0, b"k2", &payload, None, b"").is_err());
     assert!(shard.discard(0, b"k").is_err());
     assert_eq!(shard.digest(0), digest);
 }
@@ -265,7 +265,7 @@ fn entries_travel_between_shards_with_their_deadlines() {
     assert_eq!(from.holds(0, b"k", NOW_MS), Ok((true, 0)));
     let (exported, _) = from.export(0, b"k", NOW_MS).unwrap();
     let Exported { payload, deadline: at_ms, .. } = exported.unwrap();
-    assert_eq!(to.import(4, b"k2", &payload, at_ms), Ok(1));
+    assert_eq!(to.import(4, b"k2", &payload, at_ms, b""), Ok(1));
     assert_eq!(from.discard(0, b"k"), Ok((true, 2)));
     assert_eq!(from.discard(0, b"k"), Ok((false, 0)));
     assert_eq!(logged(&to).join("|"), format!("SELECT 4|SET k2 12 PXAT {deadline}"));
@@ -281,7 +281,7 @@ fn strings_are_kept_between_shards_as_they_were() {
         reply(&mut shard, line);
         let key = line.split(' ').nth(1).unwrap();
         let exported = shard.export(0, key.as_bytes(), NOW_MS).unwrap().0.unwrap();
-        shard.import(0, b"copy", &exported.payload, Some(NOW_MS + 9)).unwrap();
+        shard.import(0, b"copy", &exported.payload, Some(NOW_MS + 9), b"").unwrap();
         shard.keep_as(0, b"copy", exported.encoding.as_bytes());
         for what in ["OBJECT ENCODING", "GET"] {
             let original = reply(&mut shard, &format!("{what} {key}"));

@@ -37,6 +37,20 @@ impl Shard {
         Ok((result?, own.max(self.staging.gate())))
     }
 
+    /// Looks at keys outside any command; what was seen, and the LSN that whoever acts on it must
+    /// wait for.
+    ///
+    /// # Errors
+    /// Those of `look`.
+    pub fn look<T>(
+        &mut self,
+        db: usize,
+        now_ms: i64,
+        look: impl FnOnce(&mut Ctx<'_>) -> Result<T, CommandError>,
+    ) -> Result<(T, Lsn), CommandError> {
+        self.batch(db, now_ms, false, look)
+    }
+
     /// Whether there is such a key; and the LSN that whoever acts on it must wait for.
     ///
     /// # Errors
@@ -47,7 +61,7 @@ impl Shard {
         key: &[u8],
         now_ms: i64,
     ) -> Result<(bool, Lsn), CommandError> {
-        self.batch(db, now_ms, false, |ctx| Ok(ctx.find(ctx.key(key))?.is_some()))
+        self.look(db, now_ms, |ctx| Ok(ctx.find(ctx.key(key))?.is_some()))
     }
 
     /// A key's value and deadline, None when there is no such key (or it has expired); and the LSN
@@ -61,7 +75,7 @@ impl Shard {
         key: &[u8],
         now_ms: i64,
     ) -> Result<(Option<Exported>, Lsn), CommandError> {
-        self.batch(db, now_ms, false, |ctx| {
+        self.look(db, now_ms, |ctx| {
             let Some(entry) = ctx.find(ctx.key(key))? else { return Ok(None) };
             let entry = entry.as_entry();
             let payload = payload::of(entry.content())?;
@@ -70,7 +84,8 @@ impl Shard {
         })
     }
 
-    /// Puts a value in under `key`, replacing what was there; the LSN of its batch.
+    /// Puts a value in under `key`, replacing what was there; the LSN of its batch. A collection is
+    /// kept as it was where it came from.
     ///
     /// # Errors
     /// `-MISCONF` when the log has failed or has no room; a payload that is none. Nothing has
@@ -81,10 +96,12 @@ impl Shard {
         key: &[u8],
         payload: &[u8],
         deadline: Option<i64>,
+        encoding: &[u8],
     ) -> Result<Lsn, CommandError> {
         self.spend_room(key.len() + payload.len());
         let ((), lsn) = self.batch(db, 0, true, |ctx| {
-            let value = payload::read(payload, ctx.limits, ctx.keyspace.hasher())?;
+            let limits = ctx.limits.kept(encoding);
+            let value = payload::read(payload, &limits, ctx.keyspace.hasher())?;
             payload::put(ctx, ctx.key(key), value, deadline)
         })?;
         Ok(lsn)

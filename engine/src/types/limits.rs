@@ -23,6 +23,26 @@ pub struct Limits {
     pub hll_sparse_bytes: usize,
 }
 
+impl Limits {
+    /// Limits by which a collection gets the encoding that it has elsewhere, as OBJECT ENCODING says
+    /// it.
+    pub fn kept(self, encoding: &[u8]) -> Self {
+        let entries = match encoding {
+            b"listpack" | b"intset" => usize::MAX,
+            b"hashtable" | b"skiplist" => 0,
+            _ => return self,
+        };
+        Self {
+            hash_entries: entries,
+            hash_value: entries,
+            set_ints: entries,
+            zset_entries: entries,
+            zset_value: entries,
+            ..self
+        }
+    }
+}
+
 impl Default for Limits {
     /// Redis 7.0's defaults.
     fn default() -> Self {

@@ -87,7 +87,8 @@ impl Ranked {
     /// Gives a member a score; the one it had.
     fn set(&mut self, member: &[u8], score: f64) -> Option<f64> {
         let before = self.score(member);
-        if before.is_some_and(|before| before.to_bits() == score.to_bits()) {
+        // The same score is left as it is, a negative zero too.
+        if before.is_some_and(|before| before == score) {
             return before;
         }
         if let Some(before) = before {

@@ -16,6 +16,7 @@ use crate::{
 use quire_engine::{
     aof::Lsn,
     command::{Args, OwnedArgs, Reply},
+    families::streams::deliver,
     shard::Exported,
 };
 
@@ -75,9 +76,11 @@ pub enum Task {
     Script,
     /// A change of the function libraries, on shard 0.
     Functions,
+    /// Could this XREADGROUP read?
+    CheckRead,
 }
 
-const TASKS: [Task; 26] = [
+const TASKS: [Task; 27] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -104,6 +107,7 @@ const TASKS: [Task; 26] = [
     Task::StopWaiting,
     Task::Script,
     Task::Functions,
+    Task::CheckRead,
 ];
 
 /// First number of tasks; commands' numbers are below.
@@ -191,6 +195,12 @@ impl Task {
                 }
                 gate
             }),
+            Task::CheckRead => {
+                shard.look(db, now, |cx| deliver::check(cx, args)).map(|((), gate)| {
+                    reply.ok();
+                    gate
+                })
+            }
             Task::Exists => shard.holds(db, args.get(0), now).map(|(holds, gate)| {
                 reply.int(i64::from(holds));
                 gate
@@ -198,9 +208,10 @@ impl Task {
             Task::Import => {
                 let deadline = quire_engine::keyspace::canonical_int(args.get(2));
                 let deadline = deadline.filter(|&at| at != i64::MIN);
-                let imported = shard.import(db, args.get(0), args.get(1), deadline);
+                let encoding = args.try_get(3).unwrap_or_default();
+                let imported = shard.import(db, args.get(0), args.get(1), deadline, encoding);
                 imported.inspect(|_| {
-                    shard.keep_as(db, args.get(0), args.try_get(3).unwrap_or_default());
+                    shard.keep_as(db, args.get(0), encoding);
                     reply.ok();
                 })
             }
@@ -291,7 +302,8 @@ impl Task {
             | Task::Transaction
             | Task::Attempt
             | Task::StopWaiting
-            | Task::Script => {}
+            | Task::Script
+            | Task::CheckRead => {}
             Task::Export | Task::Exists | Task::Import | Task::Discard | Task::Functions => {
                 out.extend_from_slice(&parts[0]);
             }

@@ -40,6 +40,8 @@ pub enum Join {
     Draw(Vec<u64>, u64),
     /// A command in steps.
     Steps(Box<Steps>),
+    /// Whether this command can read its streams, asked key by key before any is read.
+    CanRead(u16, OwnedArgs),
     /// What streams have, in the order of the keys of this command (its number, its arguments).
     Streams(u16, OwnedArgs),
     /// Answers of a task of every core.
@@ -108,6 +110,9 @@ impl Core {
             | Fanout::AllOrNothing
             | Fanout::Whole
             | Fanout::Store
+            | Fanout::Merge
+            | Fanout::StoreOption
+            | Fanout::Lookups
             | Fanout::FirstOf => {
                 return self.start_steps(conn, spec, id, args);
             }
@@ -279,6 +284,12 @@ impl Core {
                     return;
                 }
             }
+            Join::CanRead(id, args) => {
+                match parts.iter().find(|part| part.first() == Some(&b'-')) {
+                    Some(error) => out.clone_from(error),
+                    None => return self.ask_streams(conn, seq, id, args),
+                }
+            }
             Join::Streams(id, args) => match self.join_streams(conn, seq, (id, &args), &parts) {
                 Some(joined) => out = joined,
                 None => return,
@@ -347,7 +358,7 @@ fn join_replies(join: &Join, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) 
             Some(part) => reply.raw(part),
             None => reply.null(),
         },
-        Join::Steps(_) | Join::Task(..) | Join::Streams(..) => {}
+        Join::Steps(_) | Join::Task(..) | Join::CanRead(..) | Join::Streams(..) => {}
     }
 }
 

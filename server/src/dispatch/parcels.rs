@@ -47,7 +47,13 @@ impl Core {
 
     fn take_parcel(&mut self, peer: u16, parcel: Parcel) {
         match parcel {
-            Parcel::Requests(batch) => self.execute_batch(peer, batch),
+            Parcel::Requests(batch) => {
+                // ORDER: behind a CONFIG SET of its connection a command meets the new settings.
+                if self.shared.config.generation() != self.live_generation {
+                    self.adopt_settings();
+                }
+                self.execute_batch(peer, batch);
+            }
             Parcel::Replies(batch) => {
                 if let Some(p) = self.mesh.peers[usize::from(peer)].as_mut() {
                     p.credits += 1;

@@ -11,6 +11,7 @@ use crate::{
 };
 use quire_engine::{
     command::{Args, CommandSpec, Fanout, Flags, KeySpec},
+    families::keys::sort,
     slot::{group_of_slot, shard_of_group, slot_of},
 };
 
@@ -90,6 +91,9 @@ impl Core {
                 let shard = self.shard_of_cursor(args);
                 return self.run_at(conn, spec, id, args, shard);
             }
+            Fanout::Lookups if self.looks_elsewhere(args) => {
+                return self.split(conn, spec, id, args);
+            }
             _ => {}
         }
         let mut owners = spec.keys.positions(args).map(|i| self.owner_of(args.get(i)));
@@ -100,6 +104,11 @@ impl Core {
             return self.run_at(conn, spec, id, args, first);
         }
         self.split(conn, spec, id, args)
+    }
+
+    /// SORT, with patterns that may name keys of other shards.
+    pub(super) fn looks_elsewhere(&self, args: Args<'_>) -> bool {
+        sort::looks_elsewhere(args, |key| self.owner_of(key))
     }
 
     /// SCAN goes to the shard that owns its cursor's slot group.

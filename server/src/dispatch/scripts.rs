@@ -13,7 +13,7 @@ use super::{
     Taken,
     account::Call,
     everywhere::Task,
-    gather::Join,
+    gather::{Gather, Join},
     hop::{Kind, RequestHead, Return, Written, put_reply},
     transaction::Work,
 };
@@ -180,10 +180,12 @@ impl Core {
             self.stalled.push(conn.index);
             return Taken::NotYet;
         }
-        let seq = self.open_gather(conn, Join::Whole, 1, Call::new(id, spec.flags, args));
+        let seq =
+            self.open_gather(conn, Gather::new(Join::Whole, 1), Call::new(id, spec.flags, args));
         let to = Return { seq, ..self.return_to(conn) };
         conn.sent_out(shard);
         let head = RequestHead {
+            cut: 0,
             to,
             what: Task::Script.number(),
             db: conn.session.db as u16,

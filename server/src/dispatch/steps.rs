@@ -1,9 +1,9 @@
 //! Commands over several shards that take one step after the other: RENAME, RENAMENX, COPY, MSETNX;
-//! SMOVE and ZMPOP (`single.rs`); those that run on copies of the values (`borrowed.rs`).
+//! SMOVE, LMOVE and ZMPOP (`single.rs`); those that run on copies of the values (`borrowed.rs`).
 //!
 //! A step is one or more parts; its replies decide the next. Between steps other commands may
 //! run: these commands are exact when nobody else touches their keys meanwhile, and never lose a
-//! value (the copy is made before the original goes). Commands that have no such way are refused.
+//! value (the copy is made before the original goes).
 
 mod borrowed;
 mod single;
@@ -25,7 +25,7 @@ use quire_engine::{
     command::{Args, CommandError, CommandSpec, Fanout, OwnedArgs, Reply},
     families::keys::transfer::database_number,
 };
-use single::{FirstOf, MoveMember};
+use single::{FirstOf, MoveElement, MoveMember};
 
 /// Where a command in steps is.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub enum Steps {
     Transfer(Transfer),
     /// SMOVE.
     MoveMember(MoveMember),
+    /// LMOVE and its kin.
+    MoveElement(MoveElement),
     /// ZMPOP.
     FirstOf(FirstOf),
     /// A command on copies of the values.
@@ -132,6 +134,7 @@ pub fn advance(
 ) -> Option<Steps> {
     let steps = match steps {
         Steps::MoveMember(moved) => return moved.advance(parts, &mut Reply::new(out, resp3)),
+        Steps::MoveElement(moved) => return moved.advance(parts, &mut Reply::new(out, resp3)),
         steps => steps,
     };
     if let Some(error) = parts.iter().find(|p| p.first() == Some(&b'-')) {
@@ -151,7 +154,7 @@ pub fn advance(
             reply.int(1);
             None
         }
-        Steps::MoveMember(_) => None,
+        Steps::MoveMember(_) | Steps::MoveElement(_) => None,
         Steps::FirstOf(of) => of.advance(parts, out),
         Steps::Borrowed(borrowed) => borrowed.advance(core, parts, resp3, out),
         Steps::Transfer(transfer) => {
@@ -235,15 +238,16 @@ impl Core {
                 }
             }
             (Fanout::TwoKeys, "smove") => Steps::MoveMember(MoveMember::new(owned)),
+            (Fanout::TwoKeys, _) => match MoveElement::new(spec.name, args) {
+                Ok(moved) => Steps::MoveElement(moved),
+                Err(error) => return self.reject(conn, id, error),
+            },
             (Fanout::FirstOf, _) => match FirstOf::new(spec, id, args) {
                 Some(of) => Steps::FirstOf(of),
                 // Its handler says what is wrong.
                 None => return self.run_here(conn, spec, id, args),
             },
-            _ => match Borrowed::new(spec, args, is_write(spec)) {
-                Some(borrowed) => Steps::Borrowed(borrowed),
-                None => return self.reject(conn, id, CROSS_SHARD),
-            },
+            _ => Steps::Borrowed(Borrowed::new(spec, args)),
         };
         let seq = conn.open_slot(self.id);
         let silent = Self::muted(conn);
@@ -266,6 +270,7 @@ impl Core {
     pub fn run_step(&mut self, conn: &mut Connection, seq: u32, steps: Steps) {
         let steps = match steps {
             Steps::MoveMember(moved) => return self.run_member_move(conn, seq, moved),
+            Steps::MoveElement(moved) => return self.run_element_move(conn, seq, moved),
             Steps::FirstOf(of) => return self.run_first_of(conn, seq, of),
             Steps::Borrowed(borrowed) => return self.run_borrowed(conn, seq, borrowed),
             steps => steps,
@@ -303,7 +308,10 @@ impl Core {
                 self.task_at(conn, shard, task, seq, 0, db, args.as_args());
             }
             // Run above.
-            Steps::MoveMember(_) | Steps::FirstOf(_) | Steps::Borrowed(_) => {}
+            Steps::MoveMember(_)
+            | Steps::MoveElement(_)
+            | Steps::FirstOf(_)
+            | Steps::Borrowed(_) => {}
         }
     }
 

@@ -2,18 +2,22 @@
 //!
 //! Each shard reads its own streams, as a command of its own; what they find is put together in the
 //! order of the keys. When no shard finds anything and the command may wait, it does: see
-//! `blocking.rs`. What XREAD finds is of one moment (`reads.rs`); a group that one shard does not know is an
-//! error of the whole command, although another shard may have delivered: those entries are pending.
+//! `blocking.rs`. What XREAD finds is of one moment (`reads.rs`); a group that one shard does not know is
+//! found out before any shard delivers, unless it goes in between.
 
 use super::{
     Taken,
     account::Call,
+    everywhere::Task,
     gather::{Gather, Join},
     hop::Return,
     is_write,
 };
 use crate::{net::connection::Connection, runtime::core::Core};
-use quire_engine::command::{Args, CommandSpec, OwnedArgs, Reply};
+use quire_engine::{
+    command::{Args, CommandSpec, OwnedArgs, Reply},
+    families::{streams::read, table::SPECS},
+};
 
 impl Core {
     /// Asks every shard that owns some of the streams.
@@ -24,11 +28,28 @@ impl Core {
         id: u16,
         args: Args<'_>,
     ) -> Taken {
+        let groups = is_write(spec);
+        if let Err(error) = read::check_arguments(args, groups) {
+            return self.reject(conn, id, error);
+        }
         let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
         let call = Call::new(id, spec.flags, args);
-        let gather = Gather::new(Join::Streams(id, OwnedArgs::new()), 0);
+        if !groups {
+            let gather = Gather::new(Join::Streams(id, OwnedArgs::new()), 0);
+            let seq = self.open_gather(conn, gather, call);
+            self.ask_streams(conn, seq, id, owned);
+            return self.after_start(conn);
+        }
+        let keys: Vec<usize> = spec.keys.positions(args).collect();
+        let gather = Gather::new(Join::CanRead(id, owned), keys.len());
         let seq = self.open_gather(conn, gather, call);
-        self.ask_streams(conn, seq, id, owned);
+        let db = conn.session.db as u16;
+        for (number, at) in keys.into_iter().enumerate() {
+            let shard = self.owner_of(args.get(at));
+            let narrow = spec.keys.narrowed(args, &[at]);
+            let part = number as u16;
+            self.task_at(conn, shard, Task::CheckRead, seq, part, db, narrow.as_args());
+        }
         self.after_start(conn)
     }
 
@@ -40,7 +61,7 @@ impl Core {
         id: u16,
         owned: OwnedArgs,
     ) {
-        let spec = quire_engine::families::table::SPECS[usize::from(id)];
+        let spec = SPECS[usize::from(id)];
         let whole = owned.clone();
         let args = whole.as_args();
         let mut parts: Vec<(u16, Vec<usize>)> = Vec::new();
@@ -75,13 +96,17 @@ impl Core {
         if let Some(error) = parts.iter().find(|part| part.first() == Some(&b'-')) {
             return Some(error.clone());
         }
-        let spec = quire_engine::families::table::SPECS[usize::from(id)];
+        let spec = SPECS[usize::from(id)];
         let args = args.as_args();
         let keys: Vec<&[u8]> = spec.keys.positions(args).map(|at| args.get(at)).collect();
         let mut found: Vec<(usize, &[u8])> = Vec::new();
         for part in parts {
             for entry in entries(part) {
-                let place = keys.iter().position(|key| Some(*key) == key_of(entry));
+                // A key that is named twice has an entry for each time, in their order.
+                let is_next = |(place, key): &(usize, &&[u8])| {
+                    Some(**key) == key_of(entry) && found.iter().all(|(other, _)| other != place)
+                };
+                let place = keys.iter().enumerate().find(is_next).map(|(place, _)| place);
                 found.push((place.unwrap_or(usize::MAX), entry));
             }
         }

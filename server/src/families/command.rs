@@ -9,6 +9,7 @@ use crate::{net::connection::Connection, runtime::core::Core};
 use quire_engine::{
     command::{Args, CommandError, Flags, KeySpec, Reply},
     glob,
+    keyspace::canonical_int,
 };
 
 const PLAIN: Flags = Flags::LOADING.with(Flags::STALE);
@@ -112,7 +113,9 @@ fn write_info(entry: Entry, reply: &mut Reply<'_>) {
     // The keys as COMMAND told them before key specifications: first, last, step.
     let (first, last, step) = match entry.keys {
         KeySpec::Range { first, last, step } => (first.into(), last.into(), step.into()),
-        KeySpec::TargetCounted { .. } | KeySpec::Stored { .. } => (1, 1, 1),
+        KeySpec::TargetCounted { .. } | KeySpec::Stored { .. } | KeySpec::OneAndPatterns => {
+            (1, 1, 1)
+        }
         KeySpec::None | KeySpec::Counted { .. } | KeySpec::Streams { .. } => (0, 0, 0),
     };
     reply.array(10);
@@ -193,7 +196,10 @@ fn write_key_specs(entry: Entry, reply: &mut Reply<'_>) {
             }
             return;
         }
-        KeySpec::None | KeySpec::Counted { .. } | KeySpec::Streams { .. } => {
+        KeySpec::None
+        | KeySpec::Counted { .. }
+        | KeySpec::Streams { .. }
+        | KeySpec::OneAndPatterns => {
             return write_key_spec(entry.keys, first_words, reply);
         }
     };
@@ -212,7 +218,7 @@ fn write_key_spec(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
 
 fn write_spec_of(keys: KeySpec, words: &[&str], reply: &mut Reply<'_>) {
     let (begin, kind, figures): (i64, &str, [(&str, i64); 3]) = match keys {
-        KeySpec::None | KeySpec::Stored { .. } => return,
+        KeySpec::None | KeySpec::Stored { .. } | KeySpec::OneAndPatterns => return,
         KeySpec::Range { first, last, step } => {
             let (first, last) = (i64::from(first), i64::from(last));
             // The last key counts from the first one, or from the end.
@@ -412,7 +418,20 @@ fn keys_of(line: Args<'_>) -> Result<(Entry, Vec<usize>), CommandError> {
         return Err(CommandError::new("ERR Invalid number of arguments specified for command"));
     }
     let keys: Vec<usize> = entry.keys.positions(line).collect();
-    if keys.is_empty() {
+    let all_there = match entry.keys {
+        KeySpec::Counted { count } | KeySpec::TargetCounted { count } => {
+            let targets = usize::from(matches!(entry.keys, KeySpec::TargetCounted { .. }));
+            let said = canonical_int(line.get(usize::from(count)));
+            said.is_some_and(|said| said > 0 && said == (keys.len() - targets) as i64)
+        }
+        // A command that does another thing with its first key wants others too.
+        KeySpec::Range { .. } if keys.len() == 1 => {
+            let (first, others) = key_flags::of(&entry);
+            first == others
+        }
+        _ => true,
+    };
+    if keys.is_empty() || !all_there {
         return Err(CommandError::new("ERR Invalid arguments specified for command"));
     }
     Ok((entry, keys))

@@ -110,7 +110,7 @@ fn set(
         .config
         .set(&pairs, may_protected, |old, new| apply(shared, old, new))
         .map_err(|error| CommandError::owned(error.to_string()))?;
-    // This very command is noted or not as its own settings say.
+    // This very command is noted or not as its own settings say, and the next one goes by them.
     core.adopt_settings();
     Reply::new(out, conn.session.resp3).ok();
     Ok(Step::Reply)
@@ -281,12 +281,18 @@ impl Core {
         }
     }
 
-    /// Brings what connections keep of the settings in line with new ones.
-    pub fn settings_changed(&mut self) {
+    /// Goes by the settings in force from now on.
+    pub fn adopt_settings(&mut self) {
+        self.live = self.shared.config.load();
         if let Some(shard) = self.shard.as_mut() {
             shard.limits = self.live.limits;
             shard.lazy = self.live.lazyfree;
         }
+        self.timings.set(self.slow_from(), self.live.latency_tracking);
+    }
+
+    /// Brings what connections keep of the settings in line with new ones.
+    pub fn settings_changed(&mut self) {
         self.limit_changed();
         self.clients_limit_changed();
         let is_open = self.live.requirepass.is_empty();

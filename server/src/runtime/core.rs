@@ -53,9 +53,10 @@ pub struct Core {
     pub id: u16,
     /// What all cores share.
     pub shared: Arc<Shared>,
-    /// Settings in force, and their generation.
+    /// Settings in force.
     pub live: Arc<Config>,
-    live_generation: u64,
+    /// Which of them connections and the log go by.
+    pub live_generation: u64,
     failure_generation: u64,
     /// The ring.
     pub ring: Ring,
@@ -456,12 +457,6 @@ impl Core {
             }
             self.drop_hopeless();
         }
-    }
-
-    /// Goes by the settings in force from now on.
-    pub fn adopt_settings(&mut self) {
-        self.live = self.shared.config.load();
-        self.timings.set(self.slow_from(), self.live.latency_tracking);
     }
 
     /// Makes the next tick due at once.

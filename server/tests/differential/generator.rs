@@ -1,6 +1,8 @@
 //! Scripts from a seed: bursts of commands, each on one of the connections.
 
 use super::{
+    collections,
+    relation::Relation,
     rows::{self, Make, Row},
     script::{Action, CONNECTIONS, Ending, Item, Line, Script},
     server_rows,
@@ -8,8 +10,41 @@ use super::{
 };
 
 /// All rows.
-pub fn rows() -> impl Iterator<Item = &'static Row> {
-    rows::ROWS.iter().chain(server_rows::ROWS)
+pub fn rows() -> impl Iterator<Item = &'static Row> + Clone {
+    data_rows().chain(server_rows::ROWS)
+}
+
+fn data_rows() -> impl Iterator<Item = &'static Row> + Clone {
+    rows::ROWS.iter().chain(collections::ROWS.into_iter().flatten())
+}
+
+/// One of them, as often as they say.
+fn choose(words: &mut Words, rows: impl Iterator<Item = &'static Row> + Clone) -> &'static Row {
+    let mut at = words.below(rows.clone().map(|row| row.weight).sum());
+    let mut chosen = None;
+    for row in rows {
+        chosen = Some(row);
+        match at.checked_sub(row.weight) {
+            Some(rest) => at = rest,
+            None => break,
+        }
+    }
+    chosen.expect("there are rows")
+}
+
+/// A line on keys, and how replies to it agree.
+pub fn data_line(words: &mut Words) -> (Line, Relation) {
+    loop {
+        let row = choose(words, data_rows());
+        if let Make::Line(arguments, relation) | Make::Fixed(arguments, relation) = row.make {
+            let mut line: Line = row.name.split('|').map(|name| words.in_some_case(name)).collect();
+            arguments(words, &mut line);
+            if matches!(row.make, Make::Line(..)) {
+                words.spoil(&mut line);
+            }
+            return (line, relation);
+        }
+    }
 }
 
 /// A script of about so many commands; with restarts, about so many of them.
@@ -23,7 +58,7 @@ pub fn script(seed: u64, base_ms: i64, commands: usize, restarts: usize) -> Scri
         let connection = words.below(CONNECTIONS);
         for _ in 0..=words.below(40) {
             let before = done / part;
-            let item = Item { connection, action: action(&mut words) };
+            let item = Item { connection, action: action(&mut words, restarts) };
             done += item.commands();
             items.push(item);
             if done / part > before && done < commands {
@@ -35,23 +70,14 @@ pub fn script(seed: u64, base_ms: i64, commands: usize, restarts: usize) -> Scri
     Script { protocols, items }
 }
 
-fn action(words: &mut Words) -> Action {
+fn action(words: &mut Words, restarts: usize) -> Action {
     match words.below(1500) {
         0 => return expiry(words),
         1..=3 => return raw(words),
+        4 if restarts > 0 => return Action::Checkpoint,
         _ => {}
     }
-    let total: usize = rows().map(|row| row.weight).sum();
-    let mut at = words.below(total);
-    let row = rows()
-        .find(|row| match at.checked_sub(row.weight) {
-            Some(rest) => {
-                at = rest;
-                false
-            }
-            None => true,
-        })
-        .expect("weights add up to their sum");
+    let row = choose(words, rows());
     match row.make {
         Make::Action(make) => make(words),
         Make::Line(arguments, relation) | Make::Fixed(arguments, relation) => {
@@ -61,7 +87,7 @@ fn action(words: &mut Words) -> Action {
                 words.spoil(&mut line);
             }
             // SHUTDOWN would; CLIENT KILL by a type that is right would kill the others.
-            if is_deadly(&line) {
+            if is_deadly(&line) && relation != Relation::Kind {
                 line = vec![b"ping".to_vec()];
             }
             Action::Lines(vec![(line, relation)])
@@ -76,6 +102,8 @@ fn is_deadly(line: &Line) -> bool {
     };
     (is(0, "shutdown") && line.len() < 2)
         || (is(0, "client") && is(1, "kill") && (is(3, "normal") || is(5, "normal")))
+        // Ids differ; a row of its own asks for them.
+        || (is(0, "client") && is(1, "id"))
         || (is(0, "client") && is(1, "reply"))
 }
 

@@ -5,6 +5,7 @@
 //! row with its generator (`rows.rs`, `server_rows.rs`), or a reason why not. A script that shows a
 //! difference is shortened (`shrink.rs`) before it is printed.
 
+mod collections;
 mod generator;
 mod pair;
 mod relation;
@@ -64,25 +65,26 @@ fn compare(pair: &mut Pair, seed: u64, commands: usize, restarts: usize) -> usiz
     done
 }
 
-fn random_scripts(shards: &'static str) {
-    let mut pair = Pair::start(&[shards], &["--appendonly", "no"]);
+fn random_scripts(shards: &'static str, directives: &[&str]) {
+    let mut pair = Pair::start(&[shards], &[&["--appendonly", "no"], directives].concat());
     let done = compare(&mut pair, setting("QUIRE_SEED", 1), commands() / 4, 0);
     println!("{done} commands agree on {shards} shards");
 }
 
 #[test]
 fn one_shard_answers_as_redis_does() {
-    random_scripts("1");
+    random_scripts("1", &[]);
 }
 
 #[test]
 fn two_shards_answer_as_redis_does() {
-    random_scripts("2");
+    // Nothing changes this limit in a script: a log makes sketches that go by the one of its time.
+    random_scripts("2", &["--hll-sparse-max-bytes", "40"]);
 }
 
 #[test]
 fn four_shards_answer_as_redis_does() {
-    random_scripts("4");
+    random_scripts("4", &[]);
 }
 
 #[test]
@@ -99,17 +101,7 @@ fn every_command_is_compared_or_says_why_not() {
     let Reply::Array(names) = server.client().ask(&["COMMAND", "LIST"]) else { panic!("no list") };
     let names: Vec<String> = names.iter().map(Reply::text).collect();
     let is_compared = |name: &str| generator::rows().any(|row| row.name == name);
-    let mut client = server.client();
-    let mut groups = Vec::new();
-    for group in server_rows::WITHOUT_GROUPS {
-        let line = ["COMMAND", "LIST", "FILTERBY", "ACLCAT", group];
-        let Reply::Array(names) = client.ask(&line) else { panic!("no list") };
-        groups.extend(names.iter().map(Reply::text));
-    }
-    let is_excused = |name: &str| {
-        server_rows::WITHOUT.iter().any(|(other, _)| *other == name)
-            || groups.iter().any(|g| g.split('|').next() == Some(name) || g == name)
-    };
+    let is_excused = |name: &str| server_rows::WITHOUT.iter().any(|(other, _)| *other == name);
     for name in &names {
         assert!(is_compared(name) != is_excused(name), "{name} needs a row or a reason, not both");
     }

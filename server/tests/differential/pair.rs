@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     relation::{Relation, agree, scan_page, strings},
-    script::{Action, CONNECTIONS, Ending, Item, Line, Script, shown},
+    script::{Action, CONNECTIONS, Ending, Item, Line, Script, line, shown},
 };
 use crate::support::{
     client::push_command,
@@ -23,6 +23,23 @@ const PIPELINE: usize = 64;
 const PAUSE: Duration = Duration::from_millis(12);
 /// Databases compared at the end.
 const DATABASES: usize = 16;
+
+/// Settings of both, besides those of a test.
+const BOTH: [&str; 2] = ["--stream-node-max-bytes", "0"];
+/// Settings that scripts change, with their defaults.
+const SETTINGS: [&str; 11] = [
+    "hz 10",
+    "timeout 0",
+    "proto-max-bulk-len 512mb",
+    "appendfsync everysec",
+    "list-max-listpack-size -2",
+    "hash-max-listpack-entries 512",
+    "hash-max-listpack-value 64",
+    "set-max-intset-entries 512",
+    "zset-max-listpack-entries 128",
+    "zset-max-listpack-value 64",
+    "stream-node-max-entries 100",
+];
 
 /// Where the two differ.
 #[derive(Debug)]
@@ -144,8 +161,11 @@ impl Pair {
             std::fs::create_dir(&path).expect("the directory is fresh");
             path
         };
-        let redis = Launch::redis(&path("redis")).with(directives);
-        let quire = Launch::quire(&path("quire")).with(directives).with(&["--shards", shards[0]]);
+        let redis = Launch::redis(&path("redis")).with(&BOTH).with(directives);
+        let quire = Launch::quire(&path("quire"))
+            .with(&BOTH)
+            .with(directives)
+            .with(&["--shards", shards[0]]);
         let sides = [redis, quire].map(|launch| {
             let process = Some(launch.start());
             Side { launch, process, links: Vec::new() }
@@ -159,9 +179,7 @@ impl Pair {
         for side in &mut self.sides {
             side.connect(protocols);
             side.links[0].say("FLUSHALL");
-            for setting in
-                ["hz 10", "timeout 0", "proto-max-bulk-len 512mb", "appendfsync everysec"]
-            {
+            for setting in SETTINGS {
                 side.links[0].say(&format!("CONFIG SET {setting}"));
             }
         }
@@ -193,6 +211,7 @@ impl Pair {
         for side in &mut self.sides {
             side.links[connection].send(&request).map_err(|e| (0, e.to_string()))?;
         }
+        let mut result = Ok(());
         for (offset, (line, relation)) in lines().filter(|(_, (_, how))| *how != Relation::Silent) {
             let [redis, quire] = &mut self.sides;
             let replies = [redis, quire].map(|side| {
@@ -203,12 +222,16 @@ impl Pair {
                 }
             });
             let relation = match relation {
-                Relation::Exact if self.restarted && is_encoding(line) => Relation::Kind,
+                Relation::Exact if is_encoding(line) => self.encodings(),
+                Relation::Stream => self.streams(),
                 relation => *relation,
             };
-            check(line, relation, &replies).map_err(|text| (offset, text))?;
+            // All replies are read, so that nothing is under way when the next script begins.
+            if let (Ok(()), Err(text)) = (&result, check(line, relation, &replies)) {
+                result = Err((offset, text));
+            }
         }
-        Ok(())
+        result
     }
 
     fn action(
@@ -225,7 +248,11 @@ impl Pair {
                 self.exact(connection, after)?;
                 self.exact(connection, &vec![b"EXISTS".to_vec(), key.clone()])
             }
-            Action::Scan(options) => self.scan(connection, options),
+            Action::Scan { command, options, width } => {
+                self.scan(connection, command, options, *width)
+            }
+            Action::Exchange { from, to } => self.exchange(connection, from, to),
+            Action::Checkpoint => self.checkpoint().map_err(|text| (0, text)),
             Action::Raw(bytes) => {
                 let [redis, quire] = [0, 1].map(|side| raw(self.sides[side].port(), bytes));
                 differ(&format!("(raw) {}", bytes.escape_ascii()), redis == quire, &[redis, quire])
@@ -266,17 +293,22 @@ impl Pair {
         check(line, Relation::Exact, &replies).map_err(|text| (0, text))
     }
 
-    fn scan(&mut self, connection: usize, options: &Line) -> Result<(), (usize, String)> {
+    fn scan(
+        &mut self,
+        connection: usize,
+        command: &Line,
+        options: &Line,
+        width: usize,
+    ) -> Result<(), (usize, String)> {
         let replies = self.sides.each_mut().map(|side| {
             let mut found = Vec::new();
             let mut cursor = b"0".to_vec();
             loop {
-                let mut line = vec![b"SCAN".to_vec(), cursor];
-                line.extend(options.iter().cloned());
+                let line = [&command[..], &[cursor], options].concat();
                 let reply = side.links[connection].ask(&line);
                 match scan_page(&reply) {
-                    Some((next, keys)) => {
-                        found.extend(keys);
+                    Some((next, strings)) => {
+                        found.extend(strings.chunks(width).map(<[Vec<u8>]>::to_vec));
                         if next == b"0" {
                             break;
                         }
@@ -287,9 +319,64 @@ impl Pair {
             }
             found.sort();
             found.dedup();
-            shown(&found).into_bytes()
+            shown(&found.concat()).into_bytes()
         });
-        differ(&format!("SCAN {}", shown(options)), replies[0] == replies[1], &replies)
+        let what = format!("{} 0.. {}", shown(command), shown(options));
+        differ(&what, replies[0] == replies[1], &replies)
+    }
+
+    /// How encodings agree.
+    fn encodings(&self) -> Relation {
+        if self.restarted { Relation::Kind } else { Relation::Encoding }
+    }
+
+    /// How what is said of streams agrees. Redis' log does not hold how many entries a group has
+    /// read.
+    fn streams(&self) -> Relation {
+        if self.restarted { Relation::StreamKept } else { Relation::Stream }
+    }
+
+    /// What each server dumps, the other one restores.
+    fn exchange(
+        &mut self,
+        connection: usize,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<(), (usize, String)> {
+        let dump = line(&[b"DUMP", from]);
+        let dumps = self.sides.each_mut().map(|side| side.links[connection].ask(&dump));
+        check(&dump, Relation::Nullness, &dumps).map_err(|text| (0, text))?;
+        let [Some(of_redis), Some(of_quire)] = dumps.each_ref().map(|reply| bulk(reply)) else {
+            return Ok(());
+        };
+        let mut payloads = [of_quire, of_redis].into_iter();
+        let restore = [&b"RESTORE"[..], to, b"0", b"", b"REPLACE"];
+        let replies = self.sides.each_mut().map(|side| {
+            let mut restore = line(&restore);
+            restore[3] = payloads.next().expect("one for each side").to_vec();
+            side.links[connection].ask(&restore)
+        });
+        check(&line(&restore), Relation::Exact, &replies).map_err(|text| (0, text))?;
+        self.exact(connection, &line(&[b"DEBUG", b"DIGEST-VALUE", to]))
+    }
+
+    /// Starts to rewrite the log, when no rewrite is under way.
+    fn checkpoint(&mut self) -> Result<(), String> {
+        for side in &mut self.sides {
+            let mut link = Link::open(side.port()).expect("a running server accepts connections");
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while rewrites(&link.say("INFO persistence")) {
+                if Instant::now() > deadline {
+                    return Err("rewriting the log does not end".to_owned());
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+            let reply = link.say("BGREWRITEAOF");
+            if !reply.starts_with(b"+Background append only file rewriting") {
+                return Err(format!("BGREWRITEAOF: {}", reply.escape_ascii()));
+            }
+        }
+        Ok(())
     }
 
     /// All keys of all databases: names, types, encodings, deadlines, values.
@@ -298,7 +385,7 @@ impl Pair {
             .sides
             .each_mut()
             .map(|side| Link::open(side.port()).expect("a running server accepts connections"));
-        let encodings = if self.restarted { Relation::Kind } else { Relation::Exact };
+        let (encodings, streams) = (self.encodings(), self.streams());
         for db in 0..DATABASES {
             for link in [&mut redis, &mut quire] {
                 link.say(&format!("SELECT {db}"));
@@ -329,11 +416,26 @@ impl Pair {
                     let replies = [redis.ask(&line), quire.ask(&line)];
                     check(&line, how, &replies).map_err(|text| format!("db {db}: {text}"))?;
                 }
+                let info = line(&[b"XINFO", b"STREAM", &key, b"FULL", b"COUNT", b"0"]);
+                let replies = [redis.ask(&info), quire.ask(&info)];
+                check(&info, streams, &replies).map_err(|t| format!("db {db}: {t}"))?;
             }
         }
         let replies = [redis.say("DEBUG DIGEST"), quire.say("DEBUG DIGEST")];
         check(&vec![b"DEBUG DIGEST".to_vec()], Relation::Exact, &replies)
     }
+}
+
+/// Whether INFO says that the log is being rewritten, or will be.
+fn rewrites(info: &[u8]) -> bool {
+    let info = String::from_utf8_lossy(info);
+    info.contains("aof_rewrite_in_progress:1") || info.contains("aof_rewrite_scheduled:1")
+}
+
+/// The bytes of a bulk reply that is not null.
+fn bulk(reply: &[u8]) -> Option<&[u8]> {
+    let start = reply.iter().position(|&byte| byte == b'\n')? + 1;
+    (reply.first() == Some(&b'$') && reply.len() > start).then(|| &reply[start..reply.len() - 2])
 }
 
 /// Waits until the database counts only keys that have not expired.

@@ -10,6 +10,14 @@ pub enum Relation {
     Exact,
     /// Arrays, sets and maps in any order, at every depth.
     Sorted,
+    /// As `Sorted`, but elements of flat arrays come in pairs (RESP2 has no maps).
+    Pairs,
+    /// As many elements, or both none: which ones is random.
+    Size,
+    /// What is said of a stream: times near each other, nothing about how it is kept.
+    Stream,
+    /// The same without what Redis' log does not keep.
+    StreamKept,
     /// Equal integers, or two that are not negative and differ by this at most.
     Near(i64),
     /// Both null or neither, and of one type.
@@ -25,6 +33,8 @@ pub enum Relation {
     Clients,
     /// INFO keyspace without its average time to live.
     Keyspace,
+    /// Equal, but for a sorted set that SORT has made big in Redis.
+    Encoding,
     /// No reply comes.
     Silent,
 }
@@ -73,6 +83,17 @@ impl Value {
         }
     }
 
+    /// Flat arrays as arrays of pairs.
+    fn paired(self) -> Self {
+        match self {
+            Self::Many(b'*', Some(parts)) if parts.iter().all(|part| part.parts().is_empty()) => {
+                let pairs = parts.chunks(2).map(|pair| Self::Many(b'*', Some(pair.to_vec())));
+                Self::Many(b'%', Some(pairs.collect()))
+            }
+            other => other,
+        }
+    }
+
     fn kind(&self) -> u8 {
         match self {
             Self::Line(kind, _) | Self::Bulk(kind, _) | Self::Many(kind, _) => *kind,
@@ -101,6 +122,46 @@ impl Value {
             Self::Many(_, Some(parts)) => parts,
             _ => &[],
         }
+    }
+}
+
+/// Names of numbers that tell how long ago something was, or how a stream is kept.
+const OF_THE_MOMENT: [&[u8]; 5] =
+    [b"idle", b"inactive", b"seen-time", b"radix-tree-keys", b"radix-tree-nodes"];
+/// No number but a time, in Unix ms, is above this.
+const TIMES: i64 = 1_000_000_000_000;
+
+/// Whether two descriptions of a stream agree; `name` is the word before them.
+fn streams_agree(redis: &Value, ours: &Value, name: &[u8], is_kept: bool) -> bool {
+    if is_kept && matches!(name, b"entries-read" | b"lag") {
+        return true;
+    }
+    let numbers = || Some((redis.number()?, ours.number()?));
+    match (redis, ours) {
+        (Value::Many(kind, Some(a)), Value::Many(other, Some(b))) => {
+            // What is pending: id, consumer, how long, how often.
+            let is_pending = matches!(
+                a[..],
+                [Value::Bulk(..), Value::Bulk(..), Value::Line(b':', _), Value::Line(b':', _)]
+            );
+            let name = |at: usize| match at.checked_sub(1).map(|before| &a[before]) {
+                Some(_) if is_pending && at == 2 => &b"idle"[..],
+                Some(Value::Bulk(_, Some(name))) => name,
+                _ => b"",
+            };
+            kind == other
+                && a.len() == b.len()
+                && a.iter()
+                    .zip(b)
+                    .enumerate()
+                    .all(|(at, (a, b))| streams_agree(a, b, name(at), is_kept))
+        }
+        (Value::Line(b':', a), Value::Line(b':', b)) => match numbers() {
+            _ if a == b || OF_THE_MOMENT.contains(&name) => true,
+            Some((a, b)) => a.min(b) > TIMES && (a - b).abs() < 20_000,
+            None => false,
+        },
+        _ => redis == ours,
     }
 }
 
@@ -202,6 +263,20 @@ pub fn agree(how: Relation, redis: &[u8], ours: &[u8]) -> bool {
             ours.sort();
             redis == ours
         }
+        Relation::Encoding => redis.text() == "skiplist" && ours.text() == "listpack",
+        Relation::Pairs => {
+            let [mut redis, mut ours] = [redis, ours].map(Value::paired);
+            redis.sort();
+            ours.sort();
+            redis == ours
+        }
+        Relation::Size => {
+            redis.kind() == ours.kind()
+                && redis.is_null() == ours.is_null()
+                && redis.parts().len() == ours.parts().len()
+        }
+        Relation::Stream => streams_agree(&redis, &ours, b"", false),
+        Relation::StreamKept => streams_agree(&redis, &ours, b"", true),
         Relation::Near(most) => match (redis.number(), ours.number()) {
             (Some(a), Some(b)) => {
                 redis.kind() == ours.kind() && a.min(b) >= 0 && (a - b).abs() <= most

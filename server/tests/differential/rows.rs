@@ -270,7 +270,7 @@ fn scan(w: &mut Words) -> Action {
     if w.chance(4) {
         options.extend([b"TYPE".to_vec(), w.pick(&["string", "STRING", "hash", "nope"])]);
     }
-    Action::Scan(options)
+    Action::Scan { command: vec![b"SCAN".to_vec()], options, width: 1 }
 }
 
 fn scan_nonsense(w: &mut Words, line: &mut Line) {

@@ -26,8 +26,14 @@ pub enum Action {
     /// A command that gives a key a deadline of some milliseconds; a pause; then one that meets
     /// the expired key, and EXISTS.
     Expiry { before: Line, after: Line, key: Vec<u8> },
-    /// SCAN from the cursor 0 to the end, with these options; the sets of keys are compared.
-    Scan(Line),
+    /// SCAN or one of its relatives (with its key) from the cursor 0 to the end, with options; what
+    /// is found, in pieces of so many strings, is compared as a set.
+    Scan { command: Line, options: Line, width: usize },
+    /// What DUMP says of the first key on each server is restored as the second key on the other
+    /// one, in exchange.
+    Exchange { from: Vec<u8>, to: Vec<u8> },
+    /// The log is rewritten; what follows goes on meanwhile.
+    Checkpoint,
     /// Bytes on a connection of their own, which is then closed for writing.
     Raw(Vec<u8>),
     /// QUIT, and a new connection in the old one's place.
@@ -60,7 +66,8 @@ impl Item {
         match &self.action {
             Action::Lines(lines) => lines.len(),
             Action::Expiry { .. } => 3,
-            Action::Scan(_) | Action::Raw(_) | Action::Quit => 1,
+            Action::Exchange { .. } => 2,
+            Action::Scan { .. } | Action::Raw(_) | Action::Quit | Action::Checkpoint => 1,
             Action::Restart(_) => 0,
         }
     }
@@ -74,13 +81,24 @@ impl Item {
             Action::Expiry { before, after, .. } => {
                 format!("{} ; (pause) ; {}", shown(before), shown(after))
             }
-            Action::Scan(options) => format!("SCAN 0.. {}", shown(options)),
+            Action::Scan { command, options, .. } => {
+                format!("{} 0.. {}", shown(command), shown(options))
+            }
+            Action::Exchange { from, to } => {
+                format!("DUMP and RESTORE {}", shown(&vec![from.clone(), to.clone()]))
+            }
+            Action::Checkpoint => "BGREWRITEAOF".to_owned(),
             Action::Raw(bytes) => format!("(raw) {}", bytes.escape_ascii()),
             Action::Quit => "QUIT".to_owned(),
             Action::Restart(ending) => format!("(restart after {ending:?})"),
         };
         format!("[{}] {what}", self.connection)
     }
+}
+
+/// A command line of these words.
+pub fn line(words: &[&[u8]]) -> Line {
+    words.iter().map(|word| word.to_vec()).collect()
 }
 
 /// A command line for people: words with blanks or other bytes in quotes.

@@ -1,9 +1,10 @@
 //! Rows of commands about connections and the server, and the commands that have none.
 
 use super::{
+    generator::data_line,
     relation::Relation::{self, Clients, Exact, Hello, Keyspace, Kind, Near, Silent, Sorted, Time},
     rows::{Make, Row, fixed, row},
-    script::{Action, Line},
+    script::{Action, Line, line},
     words::Words,
 };
 
@@ -37,7 +38,7 @@ pub const ROWS: &[Row] = &[
     fixed("command|count", 1, nothing, Near(400)),
     fixed("command|info", 1, command_info, Sorted),
     fixed("command|docs", 1, |w, line| line.push(w.pick(&["nope", ""])), Exact),
-    row("command|getkeys", 2, command_getkeys, Exact),
+    fixed("command|getkeys", 2, command_getkeys, Exact),
     fixed("command|getkeysandflags", 1, command_getkeys, Sorted),
     fixed("command|list", 1, command_list, Sorted),
     fixed("command|help", 1, nothing, Kind),
@@ -118,13 +119,8 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("waitaof", "newer than Redis 7.0, which has no answer to compare with"),
 ];
 
-/// Groups of commands without rows: their rows come with the comparison of collections.
-pub const WITHOUT_GROUPS: &[&str] =
-    &["hash", "list", "set", "sortedset", "stream", "bitmap", "hyperloglog", "geo"];
-
 /// A transaction as most clients send it, now and then with a watch in front.
 fn transaction(w: &mut Words) -> Action {
-    let line = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect::<Line>();
     let mut lines = Vec::new();
     if w.chance(2) {
         lines.push((line(&[b"WATCH", &w.key(), &w.key()]), Exact));
@@ -132,6 +128,12 @@ fn transaction(w: &mut Words) -> Action {
     lines.push((line(&[b"MULTI"]), Exact));
     for _ in 0..w.below(6) {
         let (key, other, value) = (w.key(), w.key(), w.value());
+        if w.chance(2) {
+            if let (data, Exact) = data_line(w) {
+                lines.push((data, Exact));
+            }
+            continue;
+        }
         let command = match w.below(10) {
             0 => line(&[b"SET", &key, &value]),
             1 => line(&[b"GET", &key]),

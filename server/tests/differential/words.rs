@@ -8,6 +8,26 @@ const KEYS: [&[u8]; 20] = [
     b"q\r\n", b"\0\xff", b"a key", b"{t}", b"x{y}z", b"long",
 ];
 
+/// Keys that mostly hold lists; the first letter of each kind tells which, and one of each kind is
+/// in the same slot as those of the others.
+pub const LISTS: [&str; 3] = ["l1", "l2", "{t}l"];
+/// Keys that mostly hold hashes.
+pub const HASHES: [&str; 3] = ["h1", "h2", "{t}h"];
+/// Keys that mostly hold sets.
+pub const SETS: [&str; 4] = ["s1", "s2", "s3", "{t}s"];
+/// Keys that mostly hold sorted sets.
+pub const ZSETS: [&str; 4] = ["z1", "z2", "z3", "{t}z"];
+/// Keys that mostly hold streams.
+pub const STREAMS: [&str; 3] = ["x1", "x2", "{t}x"];
+/// Keys that mostly hold bitmaps.
+pub const BITMAPS: [&str; 3] = ["b1", "b2", "{t}b"];
+/// Keys that mostly hold HyperLogLogs.
+pub const SKETCHES: [&str; 3] = ["p1", "p2", "{t}p"];
+/// Keys that mostly hold places.
+pub const PLACES: [&str; 2] = ["g1", "{t}g"];
+const KINDS: [&[&str]; 8] =
+    [&LISTS, &HASHES, &SETS, &ZSETS, &STREAMS, &BITMAPS, &SKETCHES, &PLACES];
+
 /// Words that mean something somewhere.
 pub const KEYWORDS: [&str; 28] = [
     "NX",
@@ -73,12 +93,14 @@ pub struct Words {
     random: Random,
     /// Unix time at the start, ms.
     base_ms: i64,
+    /// Grows, so that ids of stream entries can.
+    step: usize,
 }
 
 impl Words {
     /// Words from a seed; deadlines lie before or after `base_ms`.
     pub fn new(seed: u64, base_ms: i64) -> Self {
-        Self { random: Random::new(seed), base_ms }
+        Self { random: Random::new(seed), base_ms, step: 1 }
     }
 
     /// A number below `bound`.
@@ -101,7 +123,75 @@ impl Words {
         if self.chance(25) {
             return format!("{}{}", "long".repeat(60), self.below(2)).into_bytes();
         }
+        if self.chance(6) {
+            let kind = self.below(KINDS.len());
+            return self.pick(KINDS[kind]);
+        }
         KEYS[self.below(KEYS.len())].to_vec()
+    }
+
+    /// A key of a kind, now and then any.
+    pub fn key_of(&mut self, kind: &[&str]) -> Vec<u8> {
+        if self.chance(14) { self.key() } else { self.pick(kind) }
+    }
+
+    /// From one to `most` keys of a kind.
+    pub fn keys_of(&mut self, kind: &[&str], most: usize) -> Vec<Vec<u8>> {
+        (0..=self.below(most)).map(|_| self.key_of(kind)).collect()
+    }
+
+    /// A key of any kind.
+    pub fn key_in_use(&mut self) -> Vec<u8> {
+        let kind = self.below(KINDS.len());
+        self.key_of(KINDS[kind])
+    }
+
+    /// An element or a field: few, so that they meet; integers among them.
+    pub fn member(&mut self) -> Vec<u8> {
+        match self.below(12) {
+            0 => self.value(),
+            1..=4 => self.below(24).to_string().into_bytes(),
+            5 => [&b"long"[..], &[b'x'; 70]].concat(),
+            _ => format!("m{}", self.below(40)).into_bytes(),
+        }
+    }
+
+    /// How many elements one command gets: few, at times so many that encodings change.
+    pub fn amount(&mut self) -> usize {
+        match self.below(40) {
+            0 => 140 + self.below(40),
+            1 => 520,
+            2..=5 => 12,
+            _ => 1 + self.below(4),
+        }
+    }
+
+    /// One of `amount` elements: numbered ones when there are many.
+    pub fn nth_member(&mut self, amount: usize, at: usize) -> Vec<u8> {
+        if amount < 100 { self.member() } else { format!("m{at}").into_bytes() }
+    }
+
+    /// A position, negative ones and far ones too.
+    pub fn index(&mut self) -> Vec<u8> {
+        match self.below(8) {
+            0 => self.pick(&INTEGERS),
+            1 => (self.below(400) as i64 - 200).to_string().into_bytes(),
+            _ => (self.below(16) as i64 - 8).to_string().into_bytes(),
+        }
+    }
+
+    /// How many.
+    pub fn count(&mut self) -> Vec<u8> {
+        if self.chance(7) {
+            return self.pick(&INTEGERS);
+        }
+        self.below(9).to_string().into_bytes()
+    }
+
+    /// The next step; it grows by less than three.
+    pub fn step(&mut self) -> usize {
+        self.step += self.below(3);
+        self.step
     }
 
     /// From one to `most` keys, the same one twice at times.

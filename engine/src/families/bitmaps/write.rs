@@ -33,7 +33,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "2.6.0",
         complexity: "O(N)",
         summary: "Perform bitwise operations between strings",
-        fanout: Fanout::Whole,
+        fanout: Fanout::Store,
         examples: &[
             "BITOP AND nokey k k2",
             "BITOP OR k k2 n",

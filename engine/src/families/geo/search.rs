@@ -40,7 +40,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "6.2.0",
         complexity: "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
         summary: "Query a sorted set representing a geospatial index to fetch members inside an area of a box or a circle, and store the result in another key.",
-        fanout: Fanout::Whole,
+        fanout: Fanout::Store,
         examples: &[
             "GEOSEARCHSTORE nokey g FROMLONLAT 15 37 BYRADIUS 200 km",
             "GEOSEARCHSTORE g2 g FROMLONLAT 15 37 BYBOX 400 400 km STOREDIST",
@@ -57,7 +57,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "3.2.0",
         complexity: "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
         summary: "Query a sorted set representing a geospatial index to fetch members matching a given maximum distance from a point",
-        fanout: Fanout::Whole,
+        fanout: Fanout::StoreOption,
         examples: &[
             "GEORADIUS g 15 37 200 km WITHCOORD WITHHASH",
             "GEORADIUS g 15 37 200 km STORE nokey",
@@ -89,7 +89,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "3.2.0",
         complexity: "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
         summary: "Query a sorted set representing a geospatial index to fetch members matching a given maximum distance from a member",
-        fanout: Fanout::Whole,
+        fanout: Fanout::StoreOption,
         examples: &["GEORADIUSBYMEMBER g p 200 km", "GEORADIUSBYMEMBER g p 200 km STORE nokey"],
         run: georadiusbymember,
     },

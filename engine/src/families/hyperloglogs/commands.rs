@@ -50,7 +50,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "2.8.9",
         complexity: "O(N) to merge N HyperLogLogs, but with high constant times.",
         summary: "Merge N different HyperLogLogs into a single one.",
-        fanout: Fanout::Whole,
+        fanout: Fanout::Merge,
         examples: &["PFMERGE nokey hll hll2", "PFMERGE hll hll2"],
         run: pfmerge,
     },

@@ -1,14 +1,13 @@
 //! SORT and SORT_RO: the elements of a list, set or sorted set in order, or what other keys say of them.
 //!
-//! The values that patterns name are read on the shard of the key. With several shards a pattern
-//! must therefore have a hash tag (outside of its `*`) that leads there; any other is refused.
+//! The values that patterns name are read on the shard where this runs: whoever runs it sees to it
+//! that they are there, with [`looks_elsewhere`] and [`lookups`].
 
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},
     keyspace::{Str, Value, canonical_int},
-    limits::GROUPS,
     number::parse_double,
-    slot::{group_of_slot, hash_tag, slot_of},
+    slot::hash_tag,
     types::{
         Collection, HashRef, List, ListRef, SetRef, ValueType, View, ZsetRef, list::End,
         packed::Item,
@@ -28,7 +27,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "1.0.0",
         complexity: "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
         summary: "Sort the elements in a list, set or sorted set",
-        fanout: Fanout::Whole,
+        fanout: Fanout::Lookups,
         examples: &["SORT l ALPHA", "SORT s ALPHA DESC LIMIT 0 2", "SORT l BY nosort STORE dest"],
         run: sort,
     },
@@ -36,13 +35,13 @@ pub const SPECS: &[CommandSpec] = &[
         name: "sort_ro",
         arity: -2,
         flags: Flags::READONLY.with(Flags::MOVABLEKEYS),
-        keys: KeySpec::ONE,
+        keys: KeySpec::OneAndPatterns,
         group: Group::Generic,
         acl: &["@set", "@sortedset", "@list", "@dangerous"],
         since: "7.0.0",
         complexity: "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
         summary: "Sort the elements in a list, set or sorted set. Read-only variant of SORT.",
-        fanout: Fanout::Whole,
+        fanout: Fanout::Lookups,
         examples: &["SORT_RO l ALPHA GET # GET nokey_*"],
         run: sort_ro,
     },
@@ -62,7 +61,7 @@ struct Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    fn parse(cx: &Ctx<'_>, args: Args<'a>, may_store: bool) -> Result<Self, CommandError> {
+    fn parse(args: Args<'a>, may_store: bool) -> Result<Self, CommandError> {
         let (descending, alpha, as_it_is) = (false, false, false);
         let (by, gets, store) = (None, Vec::new(), None);
         let mut wish = Self { descending, alpha, limit: (0, -1), by, as_it_is, gets, store };
@@ -88,10 +87,8 @@ impl<'a> Wish<'a> {
                 let pattern = args.get(at);
                 wish.by = Some(pattern);
                 wish.as_it_is |= !pattern.contains(&b'*');
-                check_place(cx, args.get(1), pattern)?;
                 at += 1;
             } else if is("get") && more >= 1 {
-                check_place(cx, args.get(1), args.get(at))?;
                 wish.gets.push(args.get(at));
                 at += 1;
             } else {
@@ -102,25 +99,31 @@ impl<'a> Wish<'a> {
     }
 }
 
-/// Refuses patterns whose keys may be on other shards than this one.
-fn check_place(cx: &Ctx<'_>, key: &[u8], pattern: &[u8]) -> Result<(), CommandError> {
-    let owns_all = usize::from(cx.groups.end - cx.groups.start) == GROUPS;
-    if owns_all || !pattern.contains(&b'*') {
-        return Ok(());
-    }
-    let name = key_part(pattern).0;
-    let tag = hash_tag(name);
-    // A tag that depends on the element is none that is known.
-    let is_tagged = tag.len() < name.len() && !tag.contains(&b'*');
-    let group = u16::from(group_of_slot(slot_of(name)));
-    if is_tagged
-        && (slot_of(name) == slot_of(key) || (cx.groups.start..cx.groups.end).contains(&group))
-    {
-        return Ok(());
-    }
-    Err(CommandError::new(
-        "CROSSSHARD Keys that BY and GET name may be on different shards: give the key and the patterns the same {hash tag}",
-    ))
+/// The patterns of a command line, `#` apart.
+fn patterns<'a>(args: Args<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let names = |word: &[u8]| word.eq_ignore_ascii_case(b"by") || word.eq_ignore_ascii_case(b"get");
+    (3..args.len())
+        .filter(move |&at| names(args.get(at - 1)))
+        .map(move |at| args.get(at))
+        .filter(|pattern| pattern.contains(&b'*'))
+}
+
+/// True when a pattern may name keys that are not where the collection is; `owner` says where a key
+/// is. Keys of a pattern with a hash tag are all in one place.
+pub fn looks_elsewhere(args: Args<'_>, owner: impl Fn(&[u8]) -> u16) -> bool {
+    patterns(args).any(|pattern| {
+        let name = key_part(pattern).0;
+        let tag = hash_tag(name);
+        let is_tagged = tag.len() < name.len() && !tag.contains(&b'*');
+        !is_tagged || owner(name) != owner(args.get(1))
+    })
+}
+
+/// The keys that patterns name for the elements of a collection.
+pub fn lookups(value: Value<'_>, args: Args<'_>) -> Vec<Vec<u8>> {
+    let (elements, _) = elements_of(value, false).unwrap_or_default();
+    let names = |pattern| elements.iter().filter_map(move |element| name_of(pattern, element));
+    patterns(args).flat_map(names).collect()
 }
 
 /// A pattern's key, and the field behind `->`.
@@ -133,6 +136,13 @@ fn key_part(pattern: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// The key that a pattern names for an element.
+fn name_of(pattern: &[u8], element: &[u8]) -> Option<Vec<u8>> {
+    let name = key_part(pattern).0;
+    let star = memchr::memchr(b'*', name)?;
+    Some([&name[..star], element, &name[star + 1..]].concat())
+}
+
 /// What a pattern says of an element.
 fn look_up(
     cx: &mut Ctx<'_>,
@@ -142,9 +152,8 @@ fn look_up(
     if pattern == b"#" {
         return Ok(Some(element.to_vec()));
     }
-    let (name, field) = key_part(pattern);
-    let Some(star) = memchr::memchr(b'*', name) else { return Ok(None) };
-    let name = [&name[..star], element, &name[star + 1..]].concat();
+    let Some(name) = name_of(pattern, element) else { return Ok(None) };
+    let field = key_part(pattern).1;
     let Some(entry) = cx.read(cx.key(&name))?.0 else { return Ok(None) };
     let value = entry.content();
     Ok(match (field, value) {
@@ -163,9 +172,17 @@ fn elements(
     key: &[u8],
     backwards: bool,
 ) -> Result<(Vec<Vec<u8>>, Option<ValueType>), CommandError> {
+    match cx.read(cx.key(key))?.0 {
+        Some(entry) => elements_of(entry.content(), backwards),
+        None => Ok((Vec::new(), None)),
+    }
+}
+
+fn elements_of(
+    value: Value<'_>,
+    backwards: bool,
+) -> Result<(Vec<Vec<u8>>, Option<ValueType>), CommandError> {
     let mut found = Vec::new();
-    let Some(entry) = cx.read(cx.key(key))?.0 else { return Ok((found, None)) };
-    let value = entry.content();
     let kind = value.kind();
     if let Some(list) = ListRef::of(value) {
         let end = if backwards { End::Right } else { End::Left };
@@ -252,7 +269,7 @@ fn span(limit: (i64, i64), len: usize) -> (usize, usize) {
 }
 
 fn run(cx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> Result<(), CommandError> {
-    let mut wish = Wish::parse(cx, args, may_store)?;
+    let mut wish = Wish::parse(args, may_store)?;
     let backwards = wish.as_it_is && wish.descending;
     let (mut found, kind) = elements(cx, args.get(1), backwards)?;
     if kind == Some(ValueType::Set) && wish.as_it_is && wish.store.is_some() {

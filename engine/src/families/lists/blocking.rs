@@ -66,7 +66,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "6.2.0",
         complexity: "O(1)",
         summary: "Pop an element from a list, push it to another list and return it; or block until one is available",
-        fanout: Fanout::Whole,
+        fanout: Fanout::TwoKeys,
         examples: &["BLMOVE l l2 LEFT RIGHT 0"],
         run: blmove,
     },
@@ -80,7 +80,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "2.2.0",
         complexity: "O(1)",
         summary: "Pop an element from a list, push it to another list and return it; or block until one is available",
-        fanout: Fanout::Whole,
+        fanout: Fanout::TwoKeys,
         examples: &["BRPOPLPUSH l l2 0"],
         run: brpoplpush,
     },
@@ -131,8 +131,8 @@ fn brpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn blmpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let timeout_ms = timeout::seconds(args.get(1))?;
     let wish = Wish::parse(args, 2)?;
+    let timeout_ms = timeout::seconds(args.get(1))?;
     for at in wish.keys {
         let key = cx.key(args.get(at));
         if is_there(cx, key)? {

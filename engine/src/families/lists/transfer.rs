@@ -7,6 +7,7 @@ use super::{ends::reply_elements, parse_end, parse_from};
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec},
     effect::Effect,
+    families::timeout,
     keyspace::Key,
     types::{List, ListRef, list::End},
 };
@@ -23,7 +24,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "6.2.0",
         complexity: "O(1)",
         summary: "Pop an element from a list, push it to another list and return it",
-        fanout: Fanout::Whole,
+        fanout: Fanout::TwoKeys,
         examples: &["LMOVE l l2 LEFT RIGHT", "LMOVE l l RIGHT LEFT"],
         run: lmove,
     },
@@ -37,7 +38,7 @@ pub const SPECS: &[CommandSpec] = &[
         since: "1.2.0",
         complexity: "O(1)",
         summary: "Remove the last element in a list, prepend it to another list and return it",
-        fanout: Fanout::Whole,
+        fanout: Fanout::TwoKeys,
         examples: &["RPOPLPUSH l l2", "RPOPLPUSH l l"],
         run: rpoplpush,
     },
@@ -66,6 +67,34 @@ fn pop_name(end: End) -> &'static [u8] {
 
 fn push_name(end: End) -> &'static [u8] {
     if end == End::Left { b"LPUSH" } else { b"RPUSH" }
+}
+
+/// Which ends a move concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// Where the element is taken.
+    pub from: End,
+    /// Where it is put.
+    pub to: End,
+}
+
+impl Ends {
+    /// Those of a LMOVE, RPOPLPUSH, BLMOVE or BRPOPLPUSH, all of whose arguments are looked at.
+    ///
+    /// # Errors
+    /// What the command answers to arguments that are wrong.
+    pub fn of(name: &str, args: Args<'_>) -> Result<Self, CommandError> {
+        let ends = match name {
+            "lmove" | "blmove" => {
+                Self { from: parse_end(args.get(3))?, to: parse_end(args.get(4))? }
+            }
+            _ => Self { from: End::Right, to: End::Left },
+        };
+        if name.starts_with('b') {
+            timeout::seconds(args.get(args.len() - 1))?;
+        }
+        Ok(ends)
+    }
 }
 
 /// From one list's end to another's; replies with the element, or null when there is none.

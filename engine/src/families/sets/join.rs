@@ -144,21 +144,48 @@ fn intersect<'k>(
     });
 }
 
-/// The members that some set has, or with `less` the first one's that no other has.
-fn unite<'k>(cx: &Ctx<'_>, keys: impl Iterator<Item = &'k [u8]>, less: bool) -> Set {
-    let hasher = cx.keyspace.hasher();
+/// The members that some set has.
+fn union<'k>(cx: &Ctx<'_>, keys: impl Iterator<Item = &'k [u8]>) -> Set {
     let mut result = Set::empty(Vec::new());
-    for (number, key) in keys.enumerate() {
-        let Some(set) = cx.seen::<SetRef<'_>>(cx.key(key)) else { continue };
+    for set in keys.filter_map(|key| cx.seen::<SetRef<'_>>(cx.key(key))) {
         set.for_each(&mut |member| {
             let mut digits = itoa::Buffer::new();
-            let member = member.bytes(&mut digits);
-            if less && number > 0 {
-                result.remove(member);
-            } else {
-                result.add(member, cx.limits, hasher);
-            }
+            result.add(member.bytes(&mut digits), cx.limits, cx.keyspace.hasher());
         });
+    }
+    result
+}
+
+/// The first set's members that no other has. As in Redis each is asked of the others, unless it is
+/// less work to remove what the others have: only then the result has had members that it has not.
+fn difference<'k>(cx: &Ctx<'_>, mut keys: impl Iterator<Item = &'k [u8]>) -> Set {
+    let (hasher, mut result) = (cx.keyspace.hasher(), Set::empty(Vec::new()));
+    let Some(first_key) = keys.next() else { return result };
+    let Some(first) = cx.seen::<SetRef<'_>>(cx.key(first_key)) else { return result };
+    let mut others = Vec::new();
+    for key in keys {
+        if key == first_key {
+            return result;
+        }
+        others.extend(cx.seen::<SetRef<'_>>(cx.key(key)));
+    }
+    let removals = others.iter().fold(first.len(), |sum, set| sum + set.len());
+    let asks = first.len() * (1 + others.len()) / 2 <= removals;
+    // Large sets are the likeliest to have a member.
+    others.sort_by_key(|set| std::cmp::Reverse(set.len()));
+    first.for_each(&mut |member| {
+        let mut digits = itoa::Buffer::new();
+        let member = member.bytes(&mut digits);
+        if !asks || !others.iter().any(|set| set.contains(member)) {
+            result.add(member, cx.limits, hasher);
+        }
+    });
+    if !asks {
+        for set in others {
+            set.for_each(&mut |member| {
+                result.remove(member.bytes(&mut itoa::Buffer::new()));
+            });
+        }
     }
     result
 }
@@ -207,27 +234,27 @@ fn sinterstore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 
 fn sunion(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     look(cx, args.iter_from(1))?;
-    let result = unite(cx, args.iter_from(1), false);
+    let result = union(cx, args.iter_from(1));
     reply_set(cx, &result);
     Ok(())
 }
 
 fn sunionstore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     look(cx, args.iter_from(2))?;
-    let result = unite(cx, args.iter_from(2), false);
+    let result = union(cx, args.iter_from(2));
     store(cx, args, result)
 }
 
 fn sdiff(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     look(cx, args.iter_from(1))?;
-    let result = unite(cx, args.iter_from(1), true);
+    let result = difference(cx, args.iter_from(1));
     reply_set(cx, &result);
     Ok(())
 }
 
 fn sdiffstore(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     look(cx, args.iter_from(2))?;
-    let result = unite(cx, args.iter_from(2), true);
+    let result = difference(cx, args.iter_from(2));
     store(cx, args, result)
 }
 

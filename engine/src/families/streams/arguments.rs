@@ -1,7 +1,7 @@
 //! Ids, options and errors that several commands on streams share, and how an entry is shown.
 
 use crate::{
-    command::{Args, CommandError, Reply},
+    command::{Args, CommandError, Reply, quoted},
     keyspace::canonical_int,
     types::stream::{Entry, Id, Stream},
 };
@@ -45,41 +45,35 @@ pub(super) fn integer(text: &[u8]) -> Result<i64, CommandError> {
     canonical_int(text).ok_or(CommandError::NOT_AN_INTEGER)
 }
 
-/// A text of the command line in an error.
-pub(super) fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
+/// An error made of texts of the command line and others.
+pub(super) fn said(parts: &[&[u8]]) -> CommandError {
+    let shown: Vec<&[u8]> = parts.iter().map(|part| quoted(part, usize::MAX)).collect();
+    CommandError::of_bytes(shown.concat())
 }
 
 /// No such group.
 pub(super) fn no_group(key: &[u8], group: &[u8]) -> CommandError {
-    let (key, group) = (shown(key), shown(group));
-    CommandError::owned(format!("NOGROUP No such key '{key}' or consumer group '{group}'"))
+    said(&[b"NOGROUP No such key '", key, b"' or consumer group '", group, b"'"])
 }
 
 /// No such group of a key that is there.
 pub(super) fn no_group_of(key: &[u8], group: &[u8]) -> CommandError {
-    let (key, group) = (shown(key), shown(group));
-    CommandError::owned(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
+    said(&[b"NOGROUP No such consumer group '", group, b"' for key name '", key, b"'"])
 }
 
 /// A sub-command that does not exist, or takes other arguments.
 pub(super) fn wrong_sub(args: Args<'_>) -> CommandError {
     let sub = args.try_get(1).unwrap_or_default();
-    CommandError::owned(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
-        shown(&sub[..sub.len().min(128)]),
-        shown(args.get(0)).to_uppercase()
-    ))
+    let (sub, name) = (&sub[..sub.len().min(128)], args.get(0).to_ascii_uppercase());
+    let before = b"ERR unknown subcommand or wrong number of arguments for '";
+    said(&[before, sub, b"'. Try ", &name, b" HELP."])
 }
 
 /// A sub-command that does not exist.
 pub(super) fn unknown_sub(args: Args<'_>) -> CommandError {
     let sub = args.try_get(1).unwrap_or_default();
-    CommandError::owned(format!(
-        "ERR unknown subcommand '{}'. Try {} HELP.",
-        shown(&sub[..sub.len().min(128)]),
-        shown(args.get(0)).to_uppercase()
-    ))
+    let (sub, name) = (&sub[..sub.len().min(128)], args.get(0).to_ascii_uppercase());
+    said(&[b"ERR unknown subcommand '", sub, b"'. Try ", &name, b" HELP."])
 }
 
 /// Writes an id.

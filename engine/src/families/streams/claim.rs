@@ -1,7 +1,7 @@
 //! Pending entries: looked at, and taken over by other consumers.
 
 use super::{
-    arguments::{end, id, integer, no_group, shown, start, write_entry, write_id},
+    arguments::{end, id, integer, no_group, said, start, write_entry, write_id},
     log::Place,
 };
 use crate::{
@@ -233,10 +233,7 @@ impl Claim {
                 at += 1;
                 last_id = id(args.get(at))?;
             } else {
-                return Err(CommandError::owned(format!(
-                    "ERR Unrecognized XCLAIM option '{}'",
-                    shown(option)
-                )));
+                return Err(said(&[b"ERR Unrecognized XCLAIM option '", option, b"'"]));
             }
             at += 1;
         }

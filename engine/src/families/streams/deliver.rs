@@ -1,9 +1,9 @@
 //! Deliveries to consumers and their acknowledgement.
 
 use super::{
-    arguments::{all_if_zero, id, ids, shown, write_entry, write_id},
+    arguments::{all_if_zero, id, ids, said, write_entry, write_id},
     log::Place,
-    read::Request,
+    read::{NO_GROUP, Request},
 };
 use crate::{
     command::{Args, CommandError, CommandSpec, Ctx, Fanout, Flags, Group, KeySpec, Reply},
@@ -153,7 +153,7 @@ fn plan<'a>(
     name: &[u8],
     consumer: &[u8],
 ) -> Result<Vec<Planned<'a>>, CommandError> {
-    let mut served = Vec::new();
+    let mut served: Vec<Planned<'a>> = Vec::new();
     for index in 0..request.streams {
         let at = request.first + index;
         let key = cx.key(args.get(at));
@@ -165,10 +165,9 @@ fn plan<'a>(
                     "NOGROUP the consumer group this client was blocked on no longer exists",
                 ));
             }
-            let (key, name) = (shown(key.bytes), shown(name));
-            return Err(CommandError::owned(format!(
-                "NOGROUP No such key '{key}' or consumer group '{name}' in XREADGROUP with GROUP option"
-            )));
+            let behind = b"' in XREADGROUP with GROUP option";
+            let (before, between) = (b"NOGROUP No such key '", b"' or consumer group '");
+            return Err(said(&[before, key.bytes, between, name, behind]));
         };
         let most = all_if_zero(request.count);
         let (from, count) = match args.get(at + request.streams) {
@@ -177,16 +176,22 @@ fn plan<'a>(
                     "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
                 ));
             }
-            b">" => {
-                let start = group.last_id.next().unwrap_or(Id::MAX);
-                let new = stream.length() > 0 && stream.top_id() > group.last_id;
-                (From::New, if new { stream.count(start, Id::MAX, most) } else { 0 })
-            }
             text => {
+                // The highest id is how Redis says `>` to itself.
+                let after = if text == b">" { Id::MAX } else { id(text)? };
                 let own = group.find(consumer).and_then(|no| group.consumer(no));
                 let pending = own.map_or(0, |own| own.pending_len() as u64);
-                // The highest id is how Redis says `>` to itself.
-                match id(text)? {
+                let start = group.last_id.next().unwrap_or(Id::MAX);
+                let has_new = stream.length() > 0 && stream.top_id() > group.last_id;
+                match after {
+                    // A key that is named again gives what is left then.
+                    Id::MAX if has_new => {
+                        let of_key =
+                            |other: &&Planned<'_>| (other.0, other.1) == (key.bytes, From::New);
+                        let before: usize = served.iter().filter(of_key).map(|p| p.2).sum();
+                        let until = most.saturating_add(before as u64);
+                        (From::New, stream.count(start, Id::MAX, until) - before as u64)
+                    }
                     Id::MAX => (From::New, 0),
                     id => (From::History(id), pending.min(most)),
                 }
@@ -199,10 +204,20 @@ fn plan<'a>(
     Ok(served)
 }
 
+/// Looks whether an XREADGROUP could read its streams, and reads none.
+///
+/// # Errors
+/// What the command would answer.
+pub fn check(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let request = Request::parse(args, true)?;
+    let (name, consumer) = request.group.ok_or(NO_GROUP)?;
+    plan(cx, args, &request, name, consumer).map(drop)
+}
+
 fn xreadgroup(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let request = Request::parse(args, true)?;
     let Some((name, consumer)) = request.group else {
-        return Err(CommandError::new("ERR Missing GROUP option for XREADGROUP"));
+        return Err(NO_GROUP);
     };
     let served = plan(cx, args, &request, name, consumer)?;
     if served.is_empty() {

@@ -123,6 +123,10 @@ fn xrevrange(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// XREADGROUP without what makes it one.
+pub(super) const NO_GROUP: CommandError =
+    CommandError::new("ERR Missing GROUP option for XREADGROUP");
+
 /// What XREAD and XREADGROUP are asked.
 pub(super) struct Request<'a> {
     /// Most entries of each stream; 0: all.
@@ -198,6 +202,18 @@ impl<'a> Request<'a> {
             cx.reply.null_array();
         }
     }
+}
+
+/// What is wrong with the arguments of a whole XREAD or XREADGROUP, keys and ids apart.
+///
+/// # Errors
+/// What the command answers to them.
+pub fn check_arguments(args: Args<'_>, groups: bool) -> Result<(), CommandError> {
+    let request = Request::parse(args, groups)?;
+    if groups && request.group.is_none() {
+        return Err(NO_GROUP);
+    }
+    Ok(())
 }
 
 fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -15,10 +15,12 @@ pub(super) fn score(text: &[u8]) -> Result<ScoreBound, CommandError> {
         [b'(', rest @ ..] => (rest, true),
         _ => (text, false),
     };
-    // As C's `strtod`: nothing is zero, too much is infinite.
+    // As C's `strtod`: blanks may come before, nothing is zero, too much is infinite.
+    let blanks = text.iter().take_while(|&&b| b == 0x0b || b.is_ascii_whitespace()).count();
+    let text = &text[blanks..];
     let plain = || std::str::from_utf8(text).ok()?.parse::<f64>().ok().filter(|n| !n.is_nan());
     let score = match text {
-        [] => Some(0.0),
+        [] if blanks == 0 => Some(0.0),
         _ => parse_double(text).or_else(plain),
     };
     score.map(|score| ScoreBound { score, exclusive }).ok_or(NOT_A_FLOAT)

@@ -185,8 +185,9 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// `at`: where the number of keys stands.
+    /// `at`: where the number of keys stands. Keys are looked at before options are.
     fn parse(
+        cx: &mut Ctx<'_>,
         args: Args<'a>,
         at: usize,
         name: &str,
@@ -202,7 +203,10 @@ impl<'a> Request<'a> {
         if count > args.len() - at - 1 {
             return Err(CommandError::SYNTAX);
         }
-        let keys = args.iter_from(at + 1).take(count).collect();
+        let keys: Vec<&[u8]> = args.iter_from(at + 1).take(count).collect();
+        for key in &keys {
+            cx.view::<Input<'_>>(cx.key(key))?;
+        }
         let mut request =
             Self { keys, weights: vec![1.0; count], aggregate: Aggregate::Sum, with_scores: false };
         let mut next = at + 1 + count;
@@ -235,14 +239,7 @@ impl<'a> Request<'a> {
     }
 }
 
-fn compute(
-    cx: &mut Ctx<'_>,
-    request: &Request<'_>,
-    operation: Operation,
-) -> Result<Zset, CommandError> {
-    for key in &request.keys {
-        cx.view::<Input<'_>>(cx.key(key))?;
-    }
+fn compute(cx: &Ctx<'_>, request: &Request<'_>, operation: Operation) -> Zset {
     let (limits, hasher) = (cx.limits, cx.keyspace.hasher());
     let mut inputs: Vec<(Option<Input<'_>>, f64)> = Vec::with_capacity(request.keys.len());
     for (key, &weight) in request.keys.iter().zip(&request.weights) {
@@ -256,6 +253,8 @@ fn compute(
     };
     match operation {
         Operation::Union => {
+            // In this order Redis adds: sums of fractions depend on it.
+            inputs.sort_by_key(|(input, _)| input.map_or(0, Input::len));
             for (input, weight) in inputs {
                 let Some(input) = input else { continue };
                 input.for_each(&mut |member, score| {
@@ -269,12 +268,12 @@ fn compute(
             for (input, weight) in inputs {
                 match input {
                     Some(input) => all.push((input, weight)),
-                    None => return Ok(result),
+                    None => return result,
                 }
             }
             // The smallest one's members are asked of the others.
             all.sort_by_key(|(input, _)| input.len());
-            let Some((&(smallest, weight), others)) = all.split_first() else { return Ok(result) };
+            let Some((&(smallest, weight), others)) = all.split_first() else { return result };
             smallest.for_each(&mut |member, score| {
                 let mut digits = itoa::Buffer::new();
                 let member = member.bytes(&mut digits);
@@ -287,7 +286,7 @@ fn compute(
             });
         }
         Operation::Diff => {
-            let Some(&(Some(first), _)) = inputs.first() else { return Ok(result) };
+            let Some(&(Some(first), _)) = inputs.first() else { return result };
             first.for_each(&mut |member, score| {
                 let mut digits = itoa::Buffer::new();
                 let member = member.bytes(&mut digits);
@@ -300,7 +299,7 @@ fn compute(
             });
         }
     }
-    Ok(result)
+    result
 }
 
 fn answer(
@@ -309,8 +308,8 @@ fn answer(
     name: &str,
     operation: Operation,
 ) -> Result<(), CommandError> {
-    let request = Request::parse(args, 1, name, operation)?;
-    let result = compute(cx, &request, operation)?;
+    let request = Request::parse(cx, args, 1, name, operation)?;
+    let result = compute(cx, &request, operation);
     begin(&mut cx.reply, result.as_ref().len(), request.with_scores);
     result.as_ref().for_each(&mut |member, score| {
         reply_member(&mut cx.reply, member, request.with_scores.then_some(score));
@@ -324,8 +323,8 @@ fn keep(
     name: &str,
     operation: Operation,
 ) -> Result<(), CommandError> {
-    let request = Request::parse(args, 2, name, operation)?;
-    let result = compute(cx, &request, operation)?;
+    let request = Request::parse(cx, args, 2, name, operation)?;
+    let result = compute(cx, &request, operation);
     store(cx, args.get(1), result)
 }
 
@@ -366,6 +365,10 @@ fn zintercard(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if count > args.len() - 2 {
         return Err(CommandError::SYNTAX);
     }
+    let keys: Vec<&[u8]> = args.iter_from(2).take(count).collect();
+    for key in &keys {
+        cx.view::<Input<'_>>(cx.key(key))?;
+    }
     let mut limit = usize::MAX;
     let mut at = 2 + count;
     while let Some(option) = args.try_get(at) {
@@ -378,10 +381,6 @@ fn zintercard(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
             .ok_or(CommandError::new("ERR LIMIT can't be negative"))?;
         limit = if n == 0 { usize::MAX } else { n };
         at += 2;
-    }
-    let keys: Vec<&[u8]> = args.iter_from(2).take(count).collect();
-    for key in &keys {
-        cx.view::<Input<'_>>(cx.key(key))?;
     }
     let inputs: Option<Vec<Input<'_>>> = keys.iter().map(|key| cx.seen(cx.key(key))).collect();
     let mut found = 0;

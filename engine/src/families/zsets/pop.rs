@@ -280,8 +280,8 @@ fn bzpopmax(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn bzmpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let timeout_ms = timeout::seconds(args.get(1))?;
     let wish = Wish::parse(args, 2)?;
+    let timeout_ms = timeout::seconds(args.get(1))?;
     for at in wish.keys {
         let key = cx.key(args.get(at));
         if is_there(cx, key)? {

@@ -265,12 +265,18 @@ fn zscan(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     };
     let options = ScanOptions::parse(args, 3, false)?;
     let mut text = Vec::new();
+    let is_small = matches!(zset, ZsetRef::Small(_));
     let next = zset.scan(cursor, options.entries, &mut |member, score| {
         let mut digits = itoa::Buffer::new();
         let member = member.bytes(&mut digits);
         if options.matches(member) {
             text.clear();
-            write_double(&mut text, score);
+            // A small set shows its integers as it keeps them.
+            if is_small && score.fract() == 0.0 && score.abs() <= (i64::MAX / 2) as f64 {
+                text.extend_from_slice(itoa::Buffer::new().format(score as i64).as_bytes());
+            } else {
+                write_double(&mut text, score);
+            }
             found.push(member);
             found.push(&text);
         }

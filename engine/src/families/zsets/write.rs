@@ -229,6 +229,11 @@ pub(in crate::families) fn zadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), 
 
 fn zincrby(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let options = Options { increment: true, ..Options::default() };
+    // As in Redis, which takes an option of ZADD for one.
+    let is_option = |word: &&[u8]| args.get(2).eq_ignore_ascii_case(word);
+    if [&b"nx"[..], b"xx", b"gt", b"lt", b"ch", b"incr"].iter().any(is_option) {
+        return Err(CommandError::SYNTAX);
+    }
     let outcome = add(cx, args, options, 2)?;
     match outcome.last {
         Some(score) => cx.reply.double(score),

@@ -1,5 +1,5 @@
 //! Commands whose keys are on several shards and that run on copies of the values: SINTER, ZUNION
-//! and the like, and those that store what they make (SUNIONSTORE).
+//! and the like, SORT, and those that store what they make (SUNIONSTORE).
 //!
 //! Every value comes here as a payload, is put into a shard that exists for this one command, and
 //! the ordinary handler runs there. What it stores then goes to the shard that owns the key, whole.
@@ -14,7 +14,9 @@ use crate::{
 use quire_engine::{
     aof::Staging,
     command::{Args, CommandError, CommandSpec, Fanout, OwnedArgs, Reply},
-    shard::Shard,
+    families::keys::sort,
+    keyspace::canonical_int,
+    shard::{Exported, Shard},
 };
 
 /// A command that runs on copies.
@@ -23,6 +25,8 @@ pub struct Borrowed {
     spec: &'static CommandSpec,
     args: OwnedArgs,
     sources: Vec<Vec<u8>>,
+    /// Which keys the elements name is yet to be seen (SORT).
+    looks_up: bool,
     /// Where the result goes.
     target: Option<Vec<u8>>,
     /// Set when the result is on its way.
@@ -34,23 +38,25 @@ pub struct Borrowed {
 struct Made {
     reply: Vec<u8>,
     /// The target's value; none: the target goes.
-    payload: Option<Vec<u8>>,
+    stored: Option<Exported>,
 }
 
 impl Borrowed {
-    /// `None`: a command that changes its keys in another way.
-    pub fn new(spec: &'static CommandSpec, args: Args<'_>, is_write: bool) -> Option<Self> {
-        let mut keys = spec.keys.positions(args).map(|at| args.get(at).to_vec());
+    /// From a command line.
+    pub fn new(spec: &'static CommandSpec, args: Args<'_>) -> Self {
+        let mut sources: Vec<Vec<u8>> =
+            spec.keys.positions(args).map(|at| args.get(at).to_vec()).collect();
         let target = match spec.fanout {
-            Fanout::Store => keys.next(),
-            Fanout::Whole if !is_write => None,
-            _ => return None,
+            Fanout::Store => Some(sources.remove(0)),
+            Fanout::Merge => sources.first().cloned(),
+            Fanout::StoreOption | Fanout::Lookups if sources.len() > 1 => sources.pop(),
+            _ => None,
         };
-        let mut sources: Vec<Vec<u8>> = keys.collect();
         sources.sort_unstable();
         sources.dedup();
+        let looks_up = spec.fanout == Fanout::Lookups;
         let args = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
-        Some(Self { spec, args, sources, target, made: None })
+        Self { spec, args, sources, looks_up, target, made: None }
     }
 
     /// True while it reads values, and stores nothing when it has them.
@@ -70,6 +76,15 @@ impl Borrowed {
             out.extend_from_slice(&made.reply);
             return None;
         }
+        if std::mem::take(&mut self.looks_up) {
+            return match self.look_up(core, parts) {
+                Ok(()) => Some(Steps::Borrowed(self)),
+                Err(error) => {
+                    Reply::new(out, resp3).error(error.text());
+                    None
+                }
+            };
+        }
         match self.run(core, parts, resp3) {
             Err(error) => Reply::new(out, resp3).error(error.text()),
             Ok(made) if self.target.is_none() || made.reply.first() == Some(&b'-') => {
@@ -83,25 +98,48 @@ impl Borrowed {
         None
     }
 
-    /// Runs the command on the values.
-    fn run(&self, core: &Core, parts: &[Vec<u8>], resp3: bool) -> Result<Made, CommandError> {
-        let mut made = Made { reply: Vec::new(), payload: None };
-        let Some(own) = core.shard.as_ref() else { return Ok(made) };
+    /// A shard with the values. One database, no log, and nothing left to chance: no such command
+    /// asks for it.
+    fn stage(&self, own: &Shard, parts: &[Vec<u8>]) -> Result<Shard, CommandError> {
         let hasher = own.keyspace.hasher().clone();
-        // One database, no log, and nothing left to chance: no such command asks for it.
         let mut shard = Shard::new(0, 1, 1, hasher, Staging::disabled(), 0);
         shard.limits = own.limits;
         for (key, part) in self.sources.iter().zip(parts) {
             // Whoever gave the value has looked at the deadline.
-            if let Some(payload) = elements(part).first() {
-                shard.import(0, key, bulk(payload), None)?;
+            if let [payload, deadline, encoding] = elements(part)[..] {
+                let deadline = canonical_int(bulk(deadline)).filter(|&at| at != i64::MIN);
+                let deadline = deadline.filter(|_| self.target.as_ref() == Some(key));
+                shard.import(0, key, bulk(payload), deadline, bulk(encoding))?;
             }
         }
+        Ok(shard)
+    }
+
+    /// The collection has come: its elements say what else is needed.
+    fn look_up(&mut self, core: &Core, parts: &[Vec<u8>]) -> Result<(), CommandError> {
+        let Some(own) = core.shard.as_ref() else { return Ok(()) };
+        let shard = self.stage(own, parts)?;
+        let database = shard.keyspace.db(0);
+        for key in std::mem::take(&mut self.sources) {
+            if let Some(entry) = database.get(shard.keyspace.key(&key)) {
+                self.sources.extend(sort::lookups(entry.content(), self.args.as_args()));
+            }
+            self.sources.push(key);
+        }
+        self.sources.sort_unstable();
+        self.sources.dedup();
+        Ok(())
+    }
+
+    /// Runs the command on the values.
+    fn run(&self, core: &Core, parts: &[Vec<u8>], resp3: bool) -> Result<Made, CommandError> {
+        let mut made = Made { reply: Vec::new(), stored: None };
+        let Some(own) = core.shard.as_ref() else { return Ok(made) };
+        let mut shard = self.stage(own, parts)?;
         let args = self.args.as_args();
         shard.execute(self.spec, 0, core.now_ms, resp3, args, &mut made.reply);
         if let Some(target) = &self.target {
-            let (stored, _) = shard.export(0, target, core.now_ms)?;
-            made.payload = stored.map(|stored| stored.payload);
+            made.stored = shard.export(0, target, core.now_ms)?.0;
         }
         Ok(made)
     }
@@ -113,9 +151,10 @@ impl Core {
         let db = conn.session.db as u16;
         let mut orders: Vec<(Task, OwnedArgs)> = Vec::new();
         match (&borrowed.made, &borrowed.target) {
-            (Some(Made { payload: Some(payload), .. }), Some(target)) => {
-                let none = i64::MIN.to_string();
-                let parts = [target.as_slice(), payload, none.as_bytes()];
+            (Some(Made { stored: Some(stored), .. }), Some(target)) => {
+                let deadline = stored.deadline.unwrap_or(i64::MIN).to_string();
+                let encoding = stored.encoding.as_bytes();
+                let parts = [target.as_slice(), &stored.payload, deadline.as_bytes(), encoding];
                 orders.push((Task::Import, OwnedArgs::from_slices(&parts)));
             }
             (Some(_), Some(target)) => {

@@ -1,19 +1,34 @@
 //! Commands over several shards that are commands on one key each, one after the other: SMOVE,
-//! ZMPOP.
+//! LMOVE, ZMPOP.
 //!
-//! Each is atomic on its key. A member that moves is for a moment in both sets, never in none.
+//! Each is atomic on its key. What moves is for a moment in both places, never in none.
 
 use super::{
     super::{gather::integer, hop::Return},
-    Steps,
+    Steps, bulk,
 };
 use crate::{net::connection::Connection, runtime::core::Core};
-use quire_engine::command::{Args, CommandSpec, KeySpec, OwnedArgs, Reply};
+use quire_engine::{
+    command::{Args, CommandError, CommandSpec, KeySpec, OwnedArgs, Reply},
+    families::lists::transfer::Ends,
+    types::list::End,
+};
 
 /// SMOVE.
 #[derive(Debug)]
 pub struct MoveMember {
     args: OwnedArgs,
+    stage: Stage,
+}
+
+/// LMOVE and its kin.
+#[derive(Debug)]
+pub struct MoveElement {
+    source: Vec<u8>,
+    target: Vec<u8>,
+    ends: Ends,
+    /// What moves, once it is known.
+    element: Vec<u8>,
     stage: Stage,
 }
 
@@ -94,6 +109,65 @@ impl MoveMember {
     }
 }
 
+impl MoveElement {
+    /// From its arguments.
+    ///
+    /// # Errors
+    /// What the command answers to wrong ones.
+    pub fn new(name: &str, args: Args<'_>) -> Result<Self, CommandError> {
+        let (source, target) = (args.get(1).to_vec(), args.get(2).to_vec());
+        let ends = Ends::of(name, args)?;
+        Ok(Self { source, target, ends, element: Vec::new(), stage: Stage::Look })
+    }
+
+    /// A step is done.
+    pub fn advance(mut self, parts: &[Vec<u8>], reply: &mut Reply<'_>) -> Option<Steps> {
+        let there = &parts[0];
+        if matches!(self.stage, Stage::Look) && (there.starts_with(b"$-1") || there[0] == b'_') {
+            // A source that is not there comes before a target of another type.
+            reply.null();
+            return None;
+        }
+        if let Some(error) = parts.iter().find(|part| part.first() == Some(&b'-')) {
+            reply.raw(error);
+            return None;
+        }
+        self.stage = match self.stage {
+            Stage::Look => {
+                self.element = bulk(there).to_vec();
+                Stage::Add
+            }
+            // ORDER: only now that the target has the element the source may lose it.
+            Stage::Add => Stage::Remove,
+            Stage::Remove => {
+                reply.bulk(&self.element);
+                return None;
+            }
+        };
+        Some(Steps::MoveElement(self))
+    }
+
+    /// The commands of the step.
+    fn commands(&self) -> Vec<(&'static str, OwnedArgs)> {
+        let command = |name: &'static str, rest: &[&[u8]]| {
+            let mut args = OwnedArgs::from_slices(&[name]);
+            rest.iter().for_each(|arg| args.push(arg));
+            (name, args)
+        };
+        let Self { source, target, ends, element, .. } = self;
+        match self.stage {
+            Stage::Look => {
+                let at: &[u8] = if ends.from == End::Left { b"0" } else { b"-1" };
+                vec![command("lindex", &[source, at]), command("llen", &[target])]
+            }
+            Stage::Add if ends.to == End::Left => vec![command("lpush", &[target, element])],
+            Stage::Add => vec![command("rpush", &[target, element])],
+            Stage::Remove if ends.from == End::Left => vec![command("lpop", &[source])],
+            Stage::Remove => vec![command("rpop", &[source])],
+        }
+    }
+}
+
 impl FirstOf {
     /// `None`: the number of keys is not what it says.
     pub fn new(spec: &'static CommandSpec, id: u16, args: Args<'_>) -> Option<Self> {
@@ -127,7 +201,23 @@ impl Core {
     /// Sends the commands of a step of SMOVE.
     pub(super) fn run_member_move(&mut self, conn: &mut Connection, seq: u32, moved: MoveMember) {
         let commands = moved.commands();
-        self.regather(conn, seq, Steps::MoveMember(moved), commands.len());
+        self.run_commands(conn, seq, Steps::MoveMember(moved), &commands);
+    }
+
+    /// Sends the commands of a step of LMOVE.
+    pub(super) fn run_element_move(&mut self, conn: &mut Connection, seq: u32, moved: MoveElement) {
+        let commands = moved.commands();
+        self.run_commands(conn, seq, Steps::MoveElement(moved), &commands);
+    }
+
+    fn run_commands(
+        &mut self,
+        conn: &mut Connection,
+        seq: u32,
+        steps: Steps,
+        commands: &[(&'static str, OwnedArgs)],
+    ) {
+        self.regather(conn, seq, steps, commands.len());
         for (number, (name, args)) in commands.iter().enumerate() {
             let (id, spec) = Self::known(name);
             let to = Return { seq, part: number as u16, ..self.return_to(conn) };

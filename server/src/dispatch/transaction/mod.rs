@@ -249,6 +249,9 @@ impl Core {
             Fanout::EveryShardSum | Fanout::EveryShardJoin | Fanout::EveryShardDraw => {
                 shards.extend(0..self.shards() as u16);
             }
+            Fanout::Lookups if self.looks_elsewhere(args) => {
+                shards.extend(0..self.shards() as u16);
+            }
             Fanout::Cursor => {
                 shards.insert(self.shard_of_cursor(args));
             }
