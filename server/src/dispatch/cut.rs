@@ -5,9 +5,9 @@
 //! then, what comes later in the next one; neither waits for the disk. The last core to arrive opens the
 //! gate, unless the order says that it stays closed (a server that saves and leaves).
 //!
-//! The walk goes on in slices of [`SLICE`] at the end of turns, when the replies of the turn have
+//! The walk goes on in slices of `SLICE` at the end of turns, when the replies of the turn have
 //! left, as long as the scribe keeps up. A turn without commands walks at once; turns with commands
-//! leave it one part in [`REST`] + 1 of the time: whoever keeps a core busy loses no more to a
+//! leave it one part in `REST` + 1 of the time: whoever keeps a core busy loses no more to a
 //! snapshot, and a snapshot never stops. The walk measures its slices by work, so the work asked for
 //! follows what the last slice took.
 

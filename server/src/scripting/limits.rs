@@ -1,6 +1,6 @@
 //! Scripts that run too long: how they are noticed, what others are told, how they are stopped.
 //!
-//! Lua calls a hook every [`HOOK_EVERY`] instructions. Once a script has run for
+//! Lua calls a hook every `HOOK_EVERY` instructions. Once a script has run for
 //! `busy-reply-threshold`, its core puts it into the table of busy scripts that all cores see. From
 //! then on each call of the hook serves the core's own sockets a little (`dispatch/busy.rs`): clients
 //! are told BUSY, and SCRIPT KILL, FUNCTION KILL and SHUTDOWN NOSAVE work. Cores that have lent

@@ -3,9 +3,9 @@
 //! Who owns what:
 //! * The *texts* of scripts ([`registry`]) and libraries are shared by all cores, with a generation that
 //!   says when they have changed. A core compiles what it runs, when it runs it first.
-//! * Each core has its own *interpreters* ([`state`]); they never leave their thread, and scripts leave
-//!   nothing behind in them ([`sandbox`]).
-//! * A running script has the core it runs on ([`context`]): `redis.call` ([`call`]) executes a command
+//! * Each core has its own *interpreters* (`state`); they never leave their thread, and scripts leave
+//!   nothing behind in them (`sandbox`).
+//! * A running script has the core it runs on (`context`): `redis.call` (`call`) executes a command
 //!   where the shards are at hand. Which shards those are is decided before it starts
 //!   (`dispatch/scripts.rs`): its keys say so. One that needs another shard before it has written is
 //!   run again with all of them.
