@@ -297,7 +297,9 @@ impl Writer<'_> {
                 let failure = failure(stack);
                 stack.pop(1);
                 (self.failed)(&failure);
-                self.reply().error(&failure.text);
+                // As in Redis, whose errors are C strings.
+                let end = failure.text.iter().position(|byte| *byte == 0);
+                self.reply().error(&failure.text[..end.unwrap_or(failure.text.len())]);
             }
             b"ok" => {
                 let text = one_line(stack.bytes(-1).unwrap_or_default());
