@@ -437,7 +437,6 @@ fn an_rdb_base_is_loaded_and_what_it_holds_that_is_not_is_refused_by_name() {
     ]);
     with_base(&rdb(b"\x02\x01s\x02\x01a\x01a")).refused(&[base, "offset 11", "comes twice"]);
     with_base(&rdb(b"\xfe\x10\0\x01k\x01v")).refused(&[base, "key 'k' is in database 16"]);
-    with_base(&rdb(b"\xf5\x0f#!lua name=mine")).refused(&[base, "a function library 'mine'"]);
     with_base(&rdb(b"\0\x01k")).refused(&[base, "not a readable RDB file", "value of type 0"]);
     with_base(&EMPTY_RDB[..20]).refused(&[base, "offset 20", "it ends where"]);
 }

@@ -28,6 +28,7 @@ fn facts() -> Facts {
         used_memory: 12_345,
         run: Some(0xABC),
         cut: vec![7, 8, 9],
+        functions: Vec::new(),
     }
 }
 

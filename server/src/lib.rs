@@ -10,5 +10,6 @@ pub mod options;
 pub mod process;
 pub mod resp;
 pub mod runtime;
+pub mod scripting;
 pub mod session;
 pub mod start;

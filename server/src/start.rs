@@ -6,6 +6,7 @@
 use crate::{
     config::{Config, cpus},
     dispatch::hop::Mesh,
+    families,
     net::listener,
     observe::{account, memory},
     options::Options,
@@ -142,7 +143,8 @@ fn open_data(
         librarian::keep(shared, run, inbox, Some(kept));
         return Ok(());
     }
-    let keyspaces = librarian::load_snapshot(shared)?;
+    let (keyspaces, functions) = librarian::load_snapshot(shared)?;
+    shared.libraries.replace(families::functions::replayed(&functions)?, 0);
     for (cell, keyspace) in shared.cores.iter().zip(keyspaces) {
         cell.mailbox.post(Control::Open(Box::new(Opening {
             keyspace,

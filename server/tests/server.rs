@@ -15,16 +15,18 @@ mod differential; // random scripts: no reply differs from stock Redis
 mod disk; // a full disk, a disk that reports errors
 mod families; // commands about connections and the server, compared with stock Redis
 mod fuzzing; // what fuzzers run, on their seeds
+mod histories; // one order of all operations explains what every connection was answered
 mod interchange; // directories that move between Quire and stock Redis
 mod kill; // kill -9 under load, restart, nothing acknowledged is missing
 mod memory; // the limit of memory holds, whatever is evicted; what is said of memory is true
 mod modes; // the four modes of persistence, each through kills, shard counts and stock Redis
 mod observing; // slow log, MONITOR, pauses, waits, counts over all shards
 mod packaging; // the systemd unit, the filter for containers
-mod refusal;
-mod reloading; // DEBUG RELOAD and LOADAOF: data, log and files agree // starts that must not happen, and the sentence that says why
+mod refusal; // starts that must not happen, and the sentence that says why
+mod reloading; // DEBUG RELOAD and LOADAOF: data, log and files agree
 mod saving; // snapshots and checkpoints of a running server
 mod scattered; // keys of one command on several shards
+mod scripting; // Lua: as in stock Redis, atomic, stopped when it takes too long
 mod stress; // sleeping and waking of the loop under bursts and gaps
 mod switching; // a log that begins and ends while the server runs
 mod transactions; // MULTI, EXEC, WATCH: whole or not at all, for everybody and over a crash

@@ -81,6 +81,7 @@ fn built(mut bytes: &[u8], summed: bool) -> Vec<u8> {
         used_memory: 0,
         run: None,
         cut: Vec::new(),
+        functions: Vec::new(),
     };
     run(async {
         let mut draft = Draft::begin(&disk, BASE.to_owned(), options).await.expect("a disk");

@@ -94,7 +94,7 @@ impl Flags {
     pub const FAST: Flags = Flags(1 << 11);
     /// Allowed before authentication.
     pub const NO_AUTH: Flags = Flags(1 << 12);
-    /// Never replicated.
+    /// May write, although it is no write itself. COMMAND does not show it.
     pub const MAY_REPLICATE: Flags = Flags(1 << 13);
     /// Not inside MULTI.
     pub const NO_MULTI: Flags = Flags(1 << 14);
@@ -106,10 +106,17 @@ impl Flags {
     pub const NO_ASYNC_LOADING: Flags = Flags(1 << 17);
     /// Not mandatory keys (touches arbitrary keys).
     pub const TOUCHES_ARBITRARY_KEYS: Flags = Flags(1 << 18);
+    /// May be called without any key, although it takes keys.
+    pub const NO_MANDATORY_KEYS: Flags = Flags(1 << 19);
 
     /// Both.
     pub const fn with(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
+    }
+
+    /// These without those of `other`.
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
     }
 
     /// True when every flag of `other` is set.
@@ -133,7 +140,7 @@ impl Flags {
         (Flags::SKIP_SLOWLOG, "skip_slowlog"),
         (Flags::FAST, "fast"),
         (Flags::NO_AUTH, "no_auth"),
-        (Flags::MAY_REPLICATE, "may_replicate"),
+        (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (Flags::NO_ASYNC_LOADING, "no_async_loading"),
         (Flags::NO_MULTI, "no_multi"),
         (Flags::MOVABLEKEYS, "movablekeys"),

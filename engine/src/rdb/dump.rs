@@ -3,10 +3,10 @@
 use super::{
     crc64,
     encode::Strings,
-    event::{Element, KeyHead, Kind, Text},
+    event::{Element, Event, KeyHead, Kind, Text},
     opcode::value,
     reader::{Reader, is_known_version},
-    writer::{Layout, Unwritable, Writer},
+    writer::{Layout, Options, Unwritable, Version, Writer},
 };
 
 /// Version and checksum, bytes.
@@ -44,6 +44,37 @@ pub fn elements(
     show(&mut |element| writer.element(element))?;
     writer.key_end()?;
     Ok(sealed(writer.take()))
+}
+
+/// The payload of function libraries, as FUNCTION DUMP gives it.
+pub fn functions<'s>(sources: impl Iterator<Item = &'s [u8]>) -> Vec<u8> {
+    let mut writer =
+        Writer::middle(Options { version: Version::Ten, compress: COMPRESS, checksum: false });
+    for source in sources {
+        // Only REDIS0009 has none.
+        let _ = writer.function(source);
+    }
+    sealed(writer.take())
+}
+
+/// What a payload of function libraries holds; `None`: version or checksum are wrong. An error is a
+/// payload of something else.
+pub fn read_functions(payload: &[u8]) -> Option<Result<Vec<Vec<u8>>, &'static str>> {
+    open(payload)?;
+    let (body, _) = payload.split_last_chunk::<FOOTER>()?;
+    // As a part of a file.
+    let mut reader = Reader::part(u32::from(VERSION), 0);
+    reader.feed(body);
+    reader.end();
+    let mut sources = Vec::new();
+    loop {
+        match reader.next() {
+            Ok(Event::Function(source)) => sources.push(source.to_vec()),
+            Ok(Event::More | Event::End { .. }) => return Some(Ok(sources)),
+            Ok(_) => return Some(Err("given type is not a function")),
+            Err(_) => return Some(Err("failed loading the given functions payload")),
+        }
+    }
 }
 
 fn sealed(mut payload: Vec<u8>) -> Vec<u8> {

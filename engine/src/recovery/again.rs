@@ -48,7 +48,8 @@ pub fn read_snapshot(
     let path = directory.join(name);
     let found = std::fs::metadata(&path);
     found.map_err(|error: io::Error| StorageError::new("look at", &path, &error))?;
-    load_snapshot(directory, name, threads, options, &Progress::new())
+    let loaded = load_snapshot(directory, name, threads, options, &Progress::new());
+    loaded.map(|(keyspaces, _)| keyspaces)
 }
 
 /// Writes keys to a draft of a base, which is stable afterwards.

@@ -7,6 +7,7 @@
 
 use super::{
     Options,
+    functions::{FunctionChanges, is_function},
     load::{Rules, Terms},
 };
 use crate::{
@@ -26,6 +27,7 @@ pub struct Keys {
     now_ms: i64,
     hasher: KeyHasher,
     limits: Limits,
+    functions: FunctionChanges,
 }
 
 /// The shard of `shards` that owns a key.
@@ -80,7 +82,7 @@ impl Keys {
             shard
         };
         let (shards, hasher) = ((0..shards).map(shard).collect(), hasher.clone());
-        Self { shards, databases, now_ms, hasher, limits }
+        Self { shards, databases, now_ms, hasher, limits, functions: FunctionChanges::default() }
     }
 
     /// The shards, to be lent to the threads that fill them.
@@ -91,7 +93,7 @@ impl Keys {
     /// What keys of an RDB file become values with.
     pub fn terms(&self, rules: Rules) -> Terms {
         let (shards, hasher, limits) = (self.shards.len(), self.hasher.clone(), self.limits);
-        Terms { rules, shards, hasher, limits }
+        Terms { rules, shards, hasher, limits, functions: self.functions.clone() }
     }
 
     /// What is loaded of a snapshot that a log builds on. Expired keys stay: the log behind it may
@@ -103,6 +105,11 @@ impl Keys {
     /// What has been loaded so far is the base: what changes from now on has changed since.
     pub fn are_base(&mut self) {
         self.shards.iter_mut().for_each(|shard| shard.keyspace.is_base());
+    }
+
+    /// Changes of function libraries that have been found.
+    pub fn functions(&self) -> &FunctionChanges {
+        &self.functions
     }
 
     /// Number of databases.
@@ -128,6 +135,10 @@ impl Keys {
         let now_ms = self.now_ms;
         if args.is_empty() || is_control(args) {
             return self.shards[0].replay(args, db, now_ms);
+        }
+        if is_function(args) {
+            self.functions.note(args);
+            return Ok(());
         }
         if is_global(args) {
             return self.shards.iter_mut().try_for_each(|shard| shard.replay(args, db, now_ms));

@@ -28,6 +28,7 @@ pub mod check;
 mod cutting;
 mod error;
 mod foreign;
+mod functions;
 mod judge;
 mod keys;
 mod load;
@@ -59,6 +60,7 @@ pub use transactions::TransactionCut;
 
 use crate::{
     aof::{header::END_BYTES, reader::Expect, seal_segment},
+    command::OwnedArgs,
     io::{Method, Storage},
     keyspace::{KeyHasher, Keyspace, Tracking},
     limits::DELTA_SHARD,
@@ -98,6 +100,8 @@ pub struct Options {
 pub struct Recovered {
     /// The keys, one keyspace per shard.
     pub keyspaces: Vec<Keyspace>,
+    /// Changes of function libraries, in their order.
+    pub functions: Vec<OwnedArgs>,
     /// The files that hold them, all sealed; with the next free number and the last epoch.
     pub manifest: Manifest,
     /// What was found.
@@ -381,6 +385,7 @@ fn finish(
     keys: Keys,
     progress: &Progress,
 ) -> Recovered {
+    let functions = keys.functions().take();
     let keyspaces = keys.into_keyspaces();
     let mut manifest = plan.manifest;
     manifest.files = Vec::with_capacity(scanned.len());
@@ -414,5 +419,5 @@ fn finish(
         ours: plan.ours,
         leftovers: leftovers.len(),
     };
-    Recovered { keyspaces, manifest, summary, leftovers, found: plan.found }
+    Recovered { keyspaces, functions, manifest, summary, leftovers, found: plan.found }
 }

@@ -11,6 +11,7 @@
 
 use super::{
     Progress, RecoveryError, Refusal,
+    functions::{FunctionChanges, is_function},
     keys::{self, Keys},
     replay::{Part, Place, Sealed, Sink, replay_file},
 };
@@ -135,6 +136,7 @@ fn route<R: Readers>(
 ) -> Result<(), RecoveryError> {
     let shared = Shared::new(jobs);
     let (databases, now_ms) = (keys.databases(), keys.now_ms());
+    let functions = keys.functions().clone();
     thread::scope(|scope| {
         let mut senders = Vec::new();
         for shard in keys.shards_mut() {
@@ -144,7 +146,7 @@ fn route<R: Readers>(
             scope.spawn(move || load(shard, now_ms, sealed, &receiver, shared));
         }
         for _ in 0..team.threads.min(jobs) {
-            let mut router = Router::new(senders.clone(), databases, &shared);
+            let mut router = Router::new(senders.clone(), databases, &shared, &functions);
             let (shared, job) = (&shared, &job);
             scope.spawn(move || {
                 let done = team.readers.run(async |storage| {
@@ -240,12 +242,18 @@ struct Router<'s> {
     /// The file being read.
     file: usize,
     shared: &'s Shared,
+    functions: &'s FunctionChanges,
 }
 
 impl<'s> Router<'s> {
-    fn new(senders: Vec<SyncSender<Batch>>, databases: usize, shared: &'s Shared) -> Self {
+    fn new(
+        senders: Vec<SyncSender<Batch>>,
+        databases: usize,
+        shared: &'s Shared,
+        functions: &'s FunctionChanges,
+    ) -> Self {
         let pending = senders.iter().map(|_| Batch::default()).collect();
-        Self { senders, pending, databases, file: 0, shared }
+        Self { senders, pending, databases, file: 0, shared, functions }
     }
 
     fn send(&mut self, shard: usize) {
@@ -270,6 +278,10 @@ impl Sink for Router<'_> {
         }
         if keys::is_control(args) {
             return keys::control(args, self.databases, &mut place.db);
+        }
+        if is_function(args) {
+            self.functions.note(args);
+            return Ok(());
         }
         let Some(key) = keys::only_key(args) else {
             let name = String::from_utf8_lossy(args.get(0)).into_owned();

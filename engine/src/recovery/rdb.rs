@@ -50,12 +50,9 @@ pub async fn scan<S: Storage>(
                 let what = "a hash with deadlines of fields".to_owned();
                 return refuse(Refusal::RdbContent(what), key_at);
             }
-            Ok(Event::Function(_)) => {
-                let what = "a function library".to_owned();
-                return refuse(Refusal::RdbContent(what), reader.offset());
-            }
             Ok(
-                Event::Element(_)
+                Event::Function(_)
+                | Event::Element(_)
                 | Event::KeyEnd
                 | Event::Aux(..)
                 | Event::Resize { .. }

@@ -7,14 +7,15 @@ use super::{
     load::{self, Rules},
 };
 use crate::{
+    command::OwnedArgs,
     error::StorageError,
     io::system::{SystemStorage, run_ready},
     keyspace::Keyspace,
 };
 use std::{fs, io, path::Path};
 
-/// Loads a snapshot with as many threads as allowed; the keyspaces, one per shard, empty when there is no such file. `progress`
-/// can be watched from other threads.
+/// Loads a snapshot with as many threads as allowed: the keyspaces, one per shard, empty when there is
+/// no such file, and its function libraries. `progress` can be watched from other threads.
 ///
 /// # Errors
 /// Why the server must not start, in one sentence for its operator: the file cannot be read whole,
@@ -25,7 +26,7 @@ pub fn load_snapshot(
     threads: usize,
     options: &Options,
     progress: &Progress,
-) -> Result<Vec<Keyspace>, RecoveryError> {
+) -> Result<(Vec<Keyspace>, Vec<OwnedArgs>), RecoveryError> {
     let mut keys = Keys::new(options);
     let path = directory.join(name);
     match fs::metadata(&path) {
@@ -41,5 +42,6 @@ pub fn load_snapshot(
         }
     }
     progress.enter(Phase::Done);
-    Ok(keys.into_keyspaces())
+    let functions = keys.functions().take();
+    Ok((keys.into_keyspaces(), functions))
 }

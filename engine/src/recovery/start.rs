@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     aof::{OpenSegment, WantSegment},
+    command::OwnedArgs,
     error::StorageError,
     io::{glommio::GlommioStorage, system::SystemStorage},
     keyspace::Keyspace,
@@ -20,6 +21,8 @@ pub struct Started {
     pub lock: DirectoryLock,
     /// The keys, one keyspace per shard.
     pub keyspaces: Vec<Keyspace>,
+    /// Changes of function libraries, in their order.
+    pub functions: Vec<OwnedArgs>,
     /// What was found.
     pub summary: Summary,
     /// The owner of the directory, to be given a thread.
@@ -92,6 +95,8 @@ pub fn start(start: &Start, progress: &Progress) -> Result<Started, StartError> 
         let readers = SystemStorage::new(directory);
         let team = Team { readers: &readers, threads: (*threads).max(1) };
         let recovered = recover_with(&storage, Some(&team), options, progress).await?;
+        let mut recovered = recovered;
+        let functions = std::mem::take(&mut recovered.functions);
         let (keyspaces, mut summary, closed) = recovered.split();
         summary.adopted = adopted.then(|| old_log.clone());
         let opening = Opening {
@@ -101,6 +106,6 @@ pub fn start(start: &Start, progress: &Progress) -> Result<Started, StartError> 
             shards: segments.clone(),
         };
         let Opened { librarian, segments } = open(storage, closed, opening, progress).await?;
-        Ok(Started { lock, keyspaces, summary, librarian, segments })
+        Ok(Started { lock, keyspaces, functions, summary, librarian, segments })
     })
 }

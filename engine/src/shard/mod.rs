@@ -7,6 +7,7 @@
 //! they change; the reply of a command must wait for the LSN that [`Shard::execute`] returns.
 //! Does not know: sockets, other shards, how the log is written.
 
+mod cuts;
 mod digest;
 mod eviction;
 mod exchange;
@@ -24,6 +25,7 @@ mod watches;
 #[cfg(test)]
 mod tests;
 
+pub use cuts::Cuts;
 pub use eviction::{EvictionPolicy, Limit, Meter, Relief};
 pub use random::Random;
 pub use replay::ReplayError;
@@ -279,6 +281,7 @@ impl Shard {
     fn advance_clock(&mut self, now_ms: i64) {
         self.clock_until_ms = (now_ms / 1000 + 1) * 1000;
         self.keyspace.set_clock(now_ms, self.eviction.limit().tracking);
+        self.watches.second();
     }
 }
 

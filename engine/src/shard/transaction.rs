@@ -2,9 +2,20 @@
 //! several shards.
 
 use super::Shard;
-use crate::aof::{Lsn, Transaction};
+use crate::{
+    aof::{Lsn, Transaction},
+    effect::Effect,
+};
 
 impl Shard {
+    /// Logs a command that concerns no key; the LSN to wait for, 0 inside a transaction, whose end
+    /// says it.
+    pub fn log_keyless(&mut self, parts: &[&[u8]]) -> Lsn {
+        self.staging.begin();
+        self.staging.push(0, Effect::Parts { parts });
+        self.staging.end()
+    }
+
     /// What is executed from here to [`Shard::end_transaction`] is one batch of the log: there
     /// whole after a crash, or not at all. With `Some` it is one shard's part of a transaction
     /// over several shards, and is logged even if it changes nothing here: all participants' logs

@@ -4,9 +4,12 @@
 //! remembers what it saw ([`Seen`]) and asks before EXEC whether that still holds. Invariant: a
 //! key is here as long as somebody watches it, and every effect on it is counted, so nothing is
 //! compared by value and a value that came back is a change too, as in Redis.
-//! Knows no client. Costs one branch per effect while nobody watches.
+//! Knows no client. Costs one branch per effect while nobody watches, which is also that of `cuts.rs`.
 
-use super::Shard;
+use super::{
+    Shard,
+    cuts::{Changes, Cuts},
+};
 use crate::keyspace::Keyspace;
 use std::collections::HashMap;
 
@@ -34,18 +37,50 @@ struct Watched {
 /// The watched keys, by database and hash.
 #[derive(Debug, Default)]
 pub struct Watches {
+    /// Somebody wants to know of changes.
+    pub(super) is_attentive: bool,
     keys: HashMap<(u16, u64), Watched>,
+    /// When keys were changed last, while reads over several shards ask for it.
+    pub(super) changes: Option<Box<Changes>>,
+    pub(super) cuts: Cuts,
 }
 
 impl Watches {
+    /// Nobody watches; cuts are counted so.
+    pub(super) fn with_cuts(cuts: Cuts) -> Self {
+        Self { cuts, ..Self::default() }
+    }
+
     /// The key of that hash has been changed.
     #[inline]
     pub fn changed(&mut self, db: usize, hash: u64) {
-        if !self.keys.is_empty()
-            && let Some(watched) = self.keys.get_mut(&(db as u16, hash))
-        {
+        if self.is_attentive {
+            self.note_change(db, hash);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_change(&mut self, db: usize, hash: u64) {
+        if let Some(watched) = self.keys.get_mut(&(db as u16, hash)) {
             watched.changes += 1;
         }
+        if let Some(changes) = self.changes.as_mut() {
+            changes.note(db, hash);
+        }
+    }
+
+    /// A second has gone by.
+    pub(super) fn second(&mut self) {
+        if self.changes.as_mut().is_some_and(|changes| !changes.is_needed()) {
+            self.changes = None;
+            self.settle();
+        }
+    }
+
+    /// Pays attention as long as somebody wants it.
+    fn settle(&mut self) {
+        self.is_attentive = !self.keys.is_empty() || self.changes.is_some();
     }
 
     /// The key of that hash has gone because its deadline had passed.
@@ -70,6 +105,7 @@ impl Shard {
     pub fn watch(&mut self, db: usize, key: &[u8], now_ms: i64) -> Seen {
         let was_expired = self.has_expired(db, key, now_ms);
         let hash = self.keyspace.hasher().hash(key);
+        self.watches.is_attentive = true;
         let watched = self.watches.keys.entry((db as u16, hash)).or_insert_with(|| Watched {
             key: key.into(),
             watchers: 0,
@@ -88,6 +124,7 @@ impl Shard {
             watched.watchers -= 1;
             if watched.watchers == 0 {
                 self.watches.keys.remove(&at);
+                self.watches.settle();
             }
         }
     }
@@ -103,6 +140,9 @@ impl Shard {
 
     /// The databases are about to be emptied: keys that are there change.
     pub(super) fn note_emptied(&mut self, databases: std::ops::Range<usize>, now_ms: i64) {
+        if let Some(changes) = self.watches.changes.as_mut() {
+            changes.note_everything();
+        }
         if self.watches.is_empty() {
             return;
         }
@@ -121,6 +161,9 @@ impl Shard {
     /// Exchanges two databases: keys that are in one of them change in both. What stood there
     /// expired, or is replaced by nothing or by something expired, is no change to who knew it so.
     pub fn swap_databases(&mut self, a: usize, b: usize, now_ms: i64) {
+        if let Some(changes) = self.watches.changes.as_mut() {
+            changes.note_everything();
+        }
         let keyspace = &self.keyspace;
         for ((db, _), watched) in &mut self.watches.keys {
             let other = match usize::from(*db) {

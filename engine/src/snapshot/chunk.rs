@@ -86,6 +86,20 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// Function libraries, which are of no shard.
+    pub(super) fn of_functions(sources: &[Box<[u8]>]) -> Self {
+        let file = Options { version: Version::Ten, compress: false, checksum: false };
+        let mut writer = Writer::middle(file);
+        // Every chunk begins with a database.
+        writer.database(0, 0, 0);
+        for source in sources {
+            // Only REDIS0009 has none.
+            let _ = writer.function(source);
+        }
+        let (bytes, counts) = (writer.take(), Vec::new());
+        Self { shard: 0, bytes, counts, groups: (0, 0), continues: false }
+    }
+
     /// Keys that begin in it.
     pub fn keys(&self) -> u64 {
         self.counts.iter().map(|count| count.keys).sum()

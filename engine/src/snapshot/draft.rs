@@ -192,6 +192,9 @@ impl<'s, S: Storage> Draft<'s, S> {
     /// The storage's: the file is worth nothing.
     pub async fn finish(&mut self, facts: &Facts) -> Result<Written, StorageError> {
         assert!(self.open.is_none(), "a value has been left in the middle");
+        if !facts.functions.is_empty() {
+            self.put(Chunk::of_functions(&facts.functions)).await?;
+        }
         self.counts.sort_by_key(|count| count.db);
         let header = file::header(facts, &self.counts, self.header_bytes as usize);
         let index = Index {

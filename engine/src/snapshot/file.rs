@@ -54,6 +54,8 @@ pub struct Facts {
     pub run: Option<u64>,
     /// Last LSN of each shard that is in it; empty without a log.
     pub cut: Vec<u64>,
+    /// Texts of the function libraries.
+    pub functions: Vec<Box<[u8]>>,
 }
 
 /// Bytes that the header of a snapshot of so many shards and databases takes.
@@ -176,6 +178,7 @@ mod tests {
             used_memory: u64::MAX,
             run: Some(u64::MAX),
             cut: vec![u64::MAX; 256],
+            functions: Vec::new(),
         };
         let count = |db| Count { db, keys: u64::MAX, with_deadline: u64::MAX };
         let counts: Vec<Count> = (u16::MAX - 99..=u16::MAX).map(count).collect();

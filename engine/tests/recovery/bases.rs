@@ -76,6 +76,7 @@ fn file_of(chunks: Vec<Chunk>, summed: bool) -> Vec<u8> {
             used_memory: 1,
             run: Some(7),
             cut: vec![3, 4],
+            functions: Vec::new(),
         };
         draft.finish(&facts).await.unwrap();
     });
@@ -244,7 +245,6 @@ fn chunks_that_do_not_go_together_are_refused() {
         all[0].groups = (0, 255);
         file_of(all, true)
     };
-    refused(&with(b"\xf5\x0f#!lua name=mine"), &["a function library 'mine'"]);
     refused(&with(b"\xff\0\0\0\0\0\0\0\0"), &["expected a key, or the end of the part"]);
     refused(&with(b"\xfe\x10\0\x01k\x01v"), &["is in database 16"]);
     refused(&with(b"\xfc\0\0\0\0\0\0\0\0"), &["it ends where"]);

@@ -172,7 +172,9 @@ impl Life {
             }
             let (run, cut) = (Some(self.run), positions.iter().map(|p| p.last_lsn).collect());
             let version = "7.0.15".to_owned();
-            let facts = Facts { redis_version: version, created_s: 0, used_memory: 0, run, cut };
+            let functions = Vec::new();
+            let facts =
+                Facts { redis_version: version, created_s: 0, used_memory: 0, run, cut, functions };
             file.finish(&facts).await.map(drop)
         });
         written.map_err(|_: StorageError| Crashed)?;

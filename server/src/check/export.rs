@@ -2,7 +2,9 @@
 //! file, which any Redis since 7.0 loads.
 
 use super::snapshot::parts;
+use crate::families::functions::replayed;
 use quire_engine::{
+    command::OwnedArgs,
     io::system::{SystemStorage, run_ready},
     keyspace::Keyspace,
     recovery::check::export,
@@ -21,7 +23,7 @@ const REDIS_VERSION: &str = "7.0.15";
 ///
 /// # Errors
 /// One sentence: what could not be written.
-pub fn write(keyspaces: &[Keyspace], to: &Path) -> Result<(), String> {
+pub fn write(keyspaces: &[Keyspace], functions: &[OwnedArgs], to: &Path) -> Result<(), String> {
     let (directory, name) = parts(to)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let facts = Facts {
@@ -30,6 +32,7 @@ pub fn write(keyspaces: &[Keyspace], to: &Path) -> Result<(), String> {
         used_memory: keyspaces.iter().map(Keyspace::memory_bytes).sum::<usize>() as u64,
         run: None,
         cut: Vec::new(),
+        functions: replayed(functions)?.libraries().map(|of| of.source.clone()).collect(),
     };
     let storage = SystemStorage::new(&directory);
     let written = run_ready(export(&storage, &name, keyspaces, &facts));

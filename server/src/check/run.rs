@@ -187,10 +187,11 @@ fn options(shards: usize, databases: usize) -> Options {
 
 /// Loads whatever `from` is and writes it to `to`.
 fn export_all(arguments: &Arguments, from: &Path, to: &Path, threads: usize) -> Result<u8, String> {
-    let keyspaces = if is_snapshot(from) {
+    let (keyspaces, functions) = if is_snapshot(from) {
         let options = options(threads, arguments.databases.unwrap_or(16) as usize);
         let loaded = snapshot::load(&snapshot::parts(from)?, threads, &options);
-        loaded.map_err(|error| error.to_string())?.1
+        let (content, keyspaces) = loaded.map_err(|error| error.to_string())?;
+        (keyspaces, content.loaded.functions)
     } else {
         let target = target(arguments)?;
         let lock = DirectoryLock::observe(&target.directory).map_err(|error| error.to_string())?;
@@ -200,9 +201,10 @@ fn export_all(arguments: &Arguments, from: &Path, to: &Path, threads: usize) -> 
             let directory = place.target.directory.display();
             return Err(format!("{directory} is damaged: run quire-check on it first"));
         }
-        place.load(&checked).map_err(|error| error.to_string())?.1
+        let (loaded, keyspaces) = place.load(&checked).map_err(|error| error.to_string())?;
+        (keyspaces, loaded.functions)
     };
-    export::write(&keyspaces, to).map(|()| 0)
+    export::write(&keyspaces, &functions, to).map(|()| 0)
 }
 
 enum Fixed {

@@ -113,7 +113,6 @@ pub(super) static TABLE: &[Foreign] = &[
     // Observing
     only("notify-keyspace-events", &[""], "Quire has no pub/sub yet"),
     only("tracking-table-max-keys", &["1000000"], "Quire does not track keys for clients"),
-    only("busy-reply-threshold", &["5000"], "Quire runs no scripts yet"),
     // Access
     fixed("aclfile", &[""], NO_ACL),
     only("acl-pubsub-default", &["resetchannels"], NO_ACL),

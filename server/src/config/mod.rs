@@ -134,6 +134,8 @@ pub struct Config {
     pub slowlog_log_slower_than: i64,
     pub slowlog_max_len: i64,
     pub latency_monitor_threshold: i64,
+    /// How long a script runs before others are told BUSY, ms; 0 = they wait.
+    pub busy_reply_threshold: i64,
     pub latency_tracking: bool,
     pub latency_tracking_info_percentiles: Vec<Percentile>,
 }
@@ -266,6 +268,7 @@ impl Default for Config {
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
             latency_monitor_threshold: 0,
+            busy_reply_threshold: 5000,
             latency_tracking: true,
             latency_tracking_info_percentiles: percentile::DEFAULTS.to_vec(),
         }

@@ -37,6 +37,9 @@ impl Core {
         if self.waits_for_pause(conn, spec.flags) {
             return Taken::NotYet;
         }
+        if let Some(error) = self.busy_refusal(spec, args) {
+            return self.reject(conn, id, error);
+        }
         let taken = self.route(conn, spec, id, args);
         if taken != Taken::NotYet {
             self.show_monitors(conn, spec.flags, args);
@@ -76,7 +79,7 @@ impl Core {
             return;
         }
         let Watch { monitors, pause } = &self.watch;
-        self.is_attentive = !monitors.is_empty() || pause.is_some();
+        self.is_attentive = !monitors.is_empty() || pause.is_some() || self.shared.busy.any();
         if let Some(shard) = self.shard.as_mut() {
             // What expires during a pause is not there any more, but is not removed yet.
             shard.keeps_expired = pause.is_some();
@@ -102,7 +105,7 @@ impl Core {
         }
         let peer = match &conn.session.peer {
             Peer::Unix(path) => format!("unix:{path}"),
-            peer @ Peer::Tcp { .. } => peer.remote_address(),
+            peer @ (Peer::Tcp { .. } | Peer::Script) => peer.remote_address(),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         write_line(now.as_micros(), conn.session.db, &peer, args, &mut self.monitor_lines);

@@ -271,7 +271,8 @@ impl Core {
             let what = Task::Attempt.number();
             let (db, resp3) = (conn.session.db as u16, conn.session.resp3);
             let no_touch = conn.session.no_touch;
-            let request = RequestHead { to, what, db, resp3, is_part: true, no_touch };
+            let (is_part, cut) = (true, 0);
+            let request = RequestHead { to, what, db, resp3, is_part, no_touch, cut };
             let bytes = head.to_bytes();
             let args = args.as_args();
             let parts = std::iter::once(&bytes[..]).chain(args.iter_from(0));
@@ -349,7 +350,7 @@ impl Core {
                 self.waits_at(conn, from, head.gate, word(reply, 8).unwrap_or(0));
             }
             Kind::Waits => self.nobody_waits(from, head, reply),
-            Kind::Lost | Kind::Slow | Kind::Served => {}
+            Kind::Lost | Kind::Slow | Kind::Served | Kind::Again => {}
         }
         true
     }
@@ -437,8 +438,8 @@ impl Core {
             return;
         }
         let what = Task::StopWaiting.number();
-        let (resp3, is_part, no_touch) = (false, true, false);
-        let head = RequestHead { to: NOBODY, what, db: 0, resp3, is_part, no_touch };
+        let (resp3, is_part, no_touch, cut) = (false, true, false, 0);
+        let head = RequestHead { to: NOBODY, what, db: 0, resp3, is_part, no_touch, cut };
         let mut bytes = [0; 14];
         bytes[..2].copy_from_slice(&waiter.core.to_ne_bytes());
         bytes[2..6].copy_from_slice(&waiter.conn.to_ne_bytes());

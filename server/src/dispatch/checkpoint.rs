@@ -408,6 +408,7 @@ impl Core {
     fn complete_when_walked(&mut self, id: u64) {
         let created_s = self.now_ms / 1000;
         let log_run = self.shard.as_ref().map(|shard| shard.staging.run());
+        let functions = self.walking.functions.clone();
         let Some(running) = self.running(id) else { return };
         if running.walks_missing > 0 || running.cuts_missing > 0 {
             return;
@@ -419,6 +420,7 @@ impl Core {
             used_memory: account::allocated(),
             run: log_run.filter(|_| is_base),
             cut: if is_base { running.lsns.clone() } else { Vec::new() },
+            functions,
         };
         self.scribe.tell(Note::Finish(id, facts));
     }

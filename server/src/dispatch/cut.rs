@@ -5,9 +5,9 @@
 //! then, what comes later in the next one; neither waits for the disk. The last core to arrive opens the
 //! gate, unless the order says that it stays closed (a server that saves and leaves).
 //!
-//! The walk goes on in slices of [`SLICE`] at the end of turns, when the replies of the turn have
+//! The walk goes on in slices of `SLICE` at the end of turns, when the replies of the turn have
 //! left, as long as the scribe keeps up. A turn without commands walks at once; turns with commands
-//! leave it one part in [`REST`] + 1 of the time: whoever keeps a core busy loses no more to a
+//! leave it one part in `REST` + 1 of the time: whoever keeps a core busy loses no more to a
 //! snapshot, and a snapshot never stops. The walk measures its slices by work, so the work asked for
 //! follows what the last slice took.
 
@@ -53,6 +53,8 @@ pub struct Walking {
     /// Keys at the cut, and what of them had changed, if that was known.
     keys: u64,
     changes: Option<Changes>,
+    /// The function libraries at the cut (core 0).
+    pub(super) functions: Vec<Box<[u8]>>,
     /// The walk is not done.
     walks: bool,
     /// There is something to walk and room for it.
@@ -116,6 +118,7 @@ impl Core {
             lsn,
             keys: total,
             changes,
+            functions: if self.id == 0 { self.library_texts() } else { Vec::new() },
             walks: true,
             has_more: true,
             work_us: WORK_US.0,
@@ -143,6 +146,12 @@ impl Core {
         if !self.walking.is_parting {
             self.report_cut(begun);
         }
+    }
+
+    /// Texts of the function libraries, for whoever writes them.
+    pub(super) fn library_texts(&self) -> Vec<Box<[u8]>> {
+        let shelf = self.shared.libraries.shelf();
+        shelf.libraries().map(|library| library.source.clone()).collect()
     }
 
     /// How keys were used is worth its bytes when the policy goes by it.

@@ -72,11 +72,15 @@ pub enum Task {
     Attempt,
     /// A client waits here no longer.
     StopWaiting,
+    /// A script (see `scripts`).
+    Script,
+    /// A change of the function libraries, on shard 0.
+    Functions,
     /// Could this XREADGROUP read?
     CheckRead,
 }
 
-const TASKS: [Task; 25] = [
+const TASKS: [Task; 27] = [
     Task::Export,
     Task::Exists,
     Task::Import,
@@ -101,6 +105,8 @@ const TASKS: [Task; 25] = [
     Task::Transaction,
     Task::Attempt,
     Task::StopWaiting,
+    Task::Script,
+    Task::Functions,
     Task::CheckRead,
 ];
 
@@ -149,6 +155,13 @@ impl Task {
             }
             Task::Purge => allocator::flush_thread_cache(),
             Task::StopWaiting => core.stop_waiting_here(args),
+            Task::Functions => {
+                return families::functions::change_here(core, args, out).unwrap_or_else(|error| {
+                    core.count_error(&error);
+                    Reply::new(out, false).error(error.text());
+                    0
+                });
+            }
             _ => return self.run_on_shard(core, db, args, out),
         }
         0
@@ -235,7 +248,9 @@ impl Task {
             | Task::Unwatch
             | Task::Transaction
             | Task::Attempt
-            | Task::StopWaiting => Ok(0),
+            | Task::StopWaiting
+            | Task::Script
+            | Task::Functions => Ok(0),
         };
         match result {
             Ok(gate) => gate,
@@ -244,6 +259,12 @@ impl Task {
                 0
             }
         }
+    }
+
+    /// Whether a value that was just read is of a cut; of other tasks it is not asked.
+    pub(super) fn is_as_of(self, core: &mut Core, cut: u64, db: u16, args: Args<'_>) -> bool {
+        let Some(shard) = core.shard.as_mut() else { return false };
+        self == Task::Export && shard.is_as_of(cut, usize::from(db), [args.get(0)])
     }
 
     /// Joins the answers of all cores to the reply.
@@ -281,8 +302,9 @@ impl Task {
             | Task::Transaction
             | Task::Attempt
             | Task::StopWaiting
+            | Task::Script
             | Task::CheckRead => {}
-            Task::Export | Task::Exists | Task::Import | Task::Discard => {
+            Task::Export | Task::Exists | Task::Import | Task::Discard | Task::Functions => {
                 out.extend_from_slice(&parts[0]);
             }
         }
@@ -308,8 +330,7 @@ impl Core {
         let seq = conn.open_slot(self.id);
         if let Some(slot) = conn.slot(seq) {
             let join = Join::Task(task, args);
-            let gather = Gather { join, parts: vec![Vec::new(); parts], left: parts };
-            slot.gather = Some(Box::new(gather));
+            slot.gather = Some(Box::new(Gather::new(join, parts)));
         }
         seq
     }
@@ -350,7 +371,8 @@ impl Core {
         if shard != self.id {
             conn.sent_out(shard);
             let (what, resp3) = (task.number(), conn.session.resp3);
-            let head = RequestHead { to, what, db, resp3, is_part: true, no_touch: false };
+            let (is_part, no_touch, cut) = (true, false, conn.cut_of(seq));
+            let head = RequestHead { to, what, db, resp3, is_part, no_touch, cut };
             self.mesh.stage(shard, head, args.iter_from(0));
             return;
         }
@@ -360,10 +382,13 @@ impl Core {
             let ticks = self.timings.lap();
             self.charge(conn, seq, ticks);
         }
-        if gate != 0 && matches!(task, Task::Import | Task::Discard) {
+        if gate != 0 && matches!(task, Task::Import | Task::Discard | Task::Functions) {
             conn.wrote(shard, gate);
         }
-        if let Some(gather) = conn.slot(seq).and_then(|s| s.gather.take()) {
+        let cut = conn.cut_of(seq);
+        let is_torn = cut != 0 && !task.is_as_of(self, cut, db, args);
+        if let Some(mut gather) = conn.slot(seq).and_then(|s| s.gather.take()) {
+            gather.is_torn |= is_torn;
             self.gathered(conn, seq, gather, part, (shard, gate), &answer);
         }
     }
@@ -381,9 +406,14 @@ impl Core {
         args: Args<'_>,
     ) {
         let mut answer = Vec::new();
-        self.as_shard(shard, |core| task.run_on_shard(core, db as usize, args, &mut answer));
+        let run = |core: &mut Self| task.run_on_shard(core, db as usize, args, &mut answer);
+        let mut gate = self.as_shard(shard, run);
+        if !self.session.is_rereading {
+            // The whole reply waits for the whole transaction.
+            gate = 0;
+        }
         if let Some(gather) = conn.slot(seq).and_then(|s| s.gather.take()) {
-            self.gathered(conn, seq, gather, part, (shard, 0), &answer);
+            self.gathered(conn, seq, gather, part, (shard, gate), &answer);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Commands over several shards: split by key, replies joined in the one reply slot.
 //!
 //! Each part is an ordinary single-shard command. Commands that cannot be split take steps one
-//! after the other (`steps.rs`). Parts are not atomic across shards: that is the
-//! transaction coordinator's work, whose place is here.
+//! after the other (`steps.rs`). The parts of a read show one moment (`reads.rs`); writes run in a
+//! session, with all shards at hand.
 
 use super::{
     Taken,
@@ -32,6 +32,8 @@ pub enum Join {
     Order(Vec<Vec<u32>>),
     /// +OK.
     Ok,
+    /// The reply of the only part.
+    Whole,
     /// Arrays, one behind the other.
     Concat,
     /// One of those that are not null, in proportion to these weights, by a random number.
@@ -55,6 +57,22 @@ pub struct Gather {
     pub parts: Vec<Vec<u8>>,
     /// Parts still missing.
     pub left: usize,
+    /// The cut that all parts must be of; 0: they need not agree.
+    pub cut: u64,
+    /// A part is not of that cut.
+    pub is_torn: bool,
+}
+
+impl Gather {
+    /// A reply of so many parts, of whatever moments.
+    pub fn new(join: Join, parts: usize) -> Self {
+        Self::reading(join, parts, 0)
+    }
+
+    /// A reply of so many parts that must be of this cut.
+    pub fn reading(join: Join, parts: usize, cut: u64) -> Self {
+        Self { join, parts: vec![Vec::new(); parts], left: parts, cut, is_torn: false }
+    }
 }
 
 /// One shard's part: its arguments and the places of its keys in the whole command.
@@ -111,11 +129,13 @@ impl Core {
             _ => Join::Ok,
         };
         let call = Call::new(id, spec.flags, args);
-        let seq = self.open_gather(conn, join, parts.len(), call);
+        let cut = if is_write(spec) { 0 } else { self.take_cut() };
+        let seq = self.open_gather(conn, Gather::reading(join, parts.len(), cut), call);
         for (number, part) in parts.into_iter().enumerate() {
             let to = Return { seq, part: number as u16, ..self.return_to(conn) };
             self.part_at(conn, part.shard, spec, id, to, part.args.as_args());
         }
+        Self::hold_writes(conn);
         Taken::Yes
     }
 
@@ -145,22 +165,15 @@ impl Core {
         parts
     }
 
-    /// Opens a slot for a reply of `parts` parts.
-    pub fn open_gather(
-        &mut self,
-        conn: &mut Connection,
-        join: Join,
-        parts: usize,
-        call: Box<Call>,
-    ) -> u32 {
+    /// Opens a slot for a reply of several parts.
+    pub fn open_gather(&mut self, conn: &mut Connection, gather: Gather, call: Box<Call>) -> u32 {
         let seq = conn.open_slot(self.id);
         let silent = Self::muted(conn);
         self.timings.start();
         if let Some(slot) = conn.slot(seq) {
             slot.silent = silent;
             slot.call = Some(call);
-            slot.gather =
-                Some(Box::new(Gather { join, parts: vec![Vec::new(); parts], left: parts }));
+            slot.gather = Some(Box::new(gather));
         }
         seq
     }
@@ -181,23 +194,26 @@ impl Core {
             return;
         }
         let (db, resp3, now) = (conn.session.db, conn.session.resp3, self.now_ms);
-        let is_transaction = self.executing;
+        // The whole reply waits for the whole transaction.
+        let is_transaction = self.executing && !self.session.is_rereading;
+        let cut = conn.cut_of(to.seq);
         let Some(own) = self.shard_at(shard) else { return };
         own.keeps_access = conn.session.no_touch;
-        own.is_part = true;
+        let was_part = std::mem::replace(&mut own.is_part, true);
         let mut reply = Vec::new();
         let mut gate = own.execute(spec, db, now, resp3, args, &mut reply);
         if is_transaction {
-            // The whole reply waits for the whole transaction.
             gate = 0;
         }
-        own.is_part = false;
+        own.is_part = was_part;
+        let is_torn = cut != 0 && !is_as_of(own, cut, spec, db, args);
         let ticks = self.timings.lap();
         self.charge(conn, to.seq, ticks);
         if gate != 0 && is_write(spec) {
             conn.wrote(shard, gate);
         }
-        if let Some(gather) = conn.slot(to.seq).and_then(|s| s.gather.take()) {
+        if let Some(mut gather) = conn.slot(to.seq).and_then(|s| s.gather.take()) {
+            gather.is_torn |= is_torn;
             self.gathered(conn, to.seq, gather, to.part, (shard, gate), &reply);
         }
     }
@@ -216,7 +232,8 @@ impl Core {
             Fanout::EveryShardDraw => self.draw(conn.session.db),
             _ => Join::Concat,
         };
-        let seq = self.open_gather(conn, join, n, Call::new(id, spec.flags, args));
+        let call = Call::new(id, spec.flags, args);
+        let seq = self.open_gather(conn, Gather::new(join, n), call);
         for shard in 0..n as u16 {
             let to = Return { seq, part: shard, ..self.return_to(conn) };
             self.part_at(conn, shard, spec, id, to, args);
@@ -254,6 +271,9 @@ impl Core {
             }
             return;
         }
+        if gather.is_torn {
+            return self.read_again(conn, seq, gather);
+        }
         let mut out = Vec::new();
         let Gather { join, parts, .. } = *gather;
         match join {
@@ -267,7 +287,7 @@ impl Core {
             Join::CanRead(id, args) => {
                 match parts.iter().find(|part| part.first() == Some(&b'-')) {
                     Some(error) => out.clone_from(error),
-                    None => return self.read_parts(conn, seq, (id, args)),
+                    None => return self.ask_streams(conn, seq, id, args),
                 }
             }
             Join::Streams(id, args) => match self.join_streams(conn, seq, (id, &args), &parts) {
@@ -292,6 +312,17 @@ impl Core {
     }
 }
 
+/// Whether a part that a shard has just read is of a cut.
+pub fn is_as_of(
+    shard: &mut Shard,
+    cut: u64,
+    spec: &CommandSpec,
+    db: usize,
+    args: Args<'_>,
+) -> bool {
+    shard.is_as_of(cut, db, spec.keys.positions(args).map(|at| args.get(at)))
+}
+
 /// Joins replies of parts; the first error among them is the reply.
 fn join_replies(join: &Join, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) {
     if let Some(error) = parts.iter().find(|p| p.first() == Some(&b'-')) {
@@ -302,6 +333,7 @@ fn join_replies(join: &Join, parts: &[Vec<u8>], out: &mut Vec<u8>, resp3: bool) 
     match join {
         Join::Sum => reply.int(parts.iter().map(|p| integer(p)).sum()),
         Join::Ok => reply.ok(),
+        Join::Whole => reply.raw(&parts[0]),
         Join::Concat => {
             let arrays: Vec<Vec<&[u8]>> = parts.iter().map(|p| elements(p)).collect();
             reply.array(arrays.iter().map(Vec::len).sum());

@@ -182,6 +182,15 @@ impl Core {
             return;
         }
         let request = match running.op {
+            GlobalOp::FlushAll { .. } if self.shared.libraries.shelf().counts().0 > 0 => {
+                // ORDER: functions survive FLUSHALL, so the files that hold them stay; a new
+                // generation has none.
+                let mut commands = Vec::new();
+                for db in 0..self.shared.options.databases {
+                    commands.extend(resp(&[&["SELECT", &db.to_string()], &["FLUSHDB"]]));
+                }
+                Request::Global { commands, positions }
+            }
             GlobalOp::FlushAll { .. } => Request::NewGeneration { positions },
             GlobalOp::FlushDb { db, .. } => {
                 let db = db.to_string();

@@ -62,6 +62,8 @@ pub struct RequestHead {
     pub no_touch: bool,
     /// Part of a command that was split: whoever asks for it counts it.
     pub is_part: bool,
+    /// The cut that a part must be of (see `reads.rs`); 0 = none.
+    pub cut: u64,
 }
 
 /// A reply's head.
@@ -73,6 +75,8 @@ pub struct ReplyHead {
     pub gate: Lsn,
     /// The command logged something.
     pub wrote: bool,
+    /// A part is not of the cut it was asked for.
+    pub is_torn: bool,
     /// What it is.
     pub kind: Kind,
     /// How long a part of a split command took, ticks (a multiple of 16).
@@ -94,13 +98,17 @@ pub enum Kind {
     Lost,
     /// The reply to a client that has waited.
     Served,
+    /// A script needs shards that it has not: it has done nothing.
+    Again,
 }
 
-const KINDS: [Kind; 5] = [Kind::Answer, Kind::Slow, Kind::Waits, Kind::Lost, Kind::Served];
+const KINDS: [Kind; 6] =
+    [Kind::Answer, Kind::Slow, Kind::Waits, Kind::Lost, Kind::Served, Kind::Again];
 
 const WROTE: u16 = 1;
+const TORN: u16 = 2;
 /// Above the flags.
-const KIND_SHIFT: u32 = 1;
+const KIND_SHIFT: u32 = 2;
 /// Bytes of a reply's head.
 const REPLY_HEAD_BYTES: usize = 32;
 
@@ -127,6 +135,9 @@ pub fn put_request(out: &mut Vec<u8>, head: RequestHead, args: impl Iterator<Ite
             0,
         ],
     );
+    if head.is_part {
+        out.extend_from_slice(&head.cut.to_ne_bytes());
+    }
     let mut argc = 0u32;
     for arg in args {
         let arg = arg.as_ref();
@@ -156,6 +167,13 @@ impl<'a> BatchReader<'a> {
         u32::from_ne_bytes(w)
     }
 
+    fn long(&mut self) -> u64 {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&self.bytes[self.at..self.at + 8]);
+        self.at += 8;
+        u64::from_ne_bytes(bytes)
+    }
+
     fn to(&mut self) -> (Return, u16) {
         let (conn, generation, seq, mix) = (self.word(), self.word(), self.word(), self.word());
         (Return { conn, generation, seq, part: (mix >> 16) as u16 }, mix as u16)
@@ -169,14 +187,15 @@ impl<'a> BatchReader<'a> {
         let (to, what) = self.to();
         let mix = self.word();
         let argc = self.word();
+        let (resp3, is_part, no_touch) = (mix & 1 != 0, mix & 2 != 0, mix & 4 != 0);
+        let cut = if is_part { self.long() } else { 0 };
         spans.clear();
         for _ in 0..argc {
             let len = self.word();
             spans.push(Span { start: self.at as u32, len });
             self.at += len as usize;
         }
-        let (resp3, is_part, no_touch) = (mix & 1 != 0, mix & 2 != 0, mix & 4 != 0);
-        let head = RequestHead { to, what, db: (mix >> 16) as u16, resp3, is_part, no_touch };
+        let head = RequestHead { to, what, db: (mix >> 16) as u16, resp3, is_part, no_touch, cut };
         Some((head, self.bytes))
     }
 
@@ -186,13 +205,14 @@ impl<'a> BatchReader<'a> {
             return None;
         }
         let (to, flags) = self.to();
-        let gate = u64::from(self.word()) | u64::from(self.word()) << 32;
+        let gate = self.long();
         let len = self.word() as usize;
         let ticks = u64::from(self.word()) * 16;
         let reply = &self.bytes[self.at..self.at + len];
         self.at += len;
-        let (wrote, kind) = (flags & WROTE != 0, KINDS[usize::from(flags >> KIND_SHIFT)]);
-        Some((ReplyHead { to, gate, wrote, kind, ticks }, reply))
+        let (wrote, is_torn) = (flags & WROTE != 0, flags & TORN != 0);
+        let kind = KINDS[usize::from(flags >> KIND_SHIFT)];
+        Some((ReplyHead { to, gate, wrote, is_torn, kind, ticks }, reply))
     }
 }
 
@@ -203,6 +223,8 @@ pub struct Written {
     pub gate: Lsn,
     /// The command logged something.
     pub wrote: bool,
+    /// A part is not of the cut it was asked for.
+    pub is_torn: bool,
     /// How long a part of a split command took, ticks.
     pub ticks: u64,
     /// What the bytes are.
@@ -213,9 +235,10 @@ pub struct Written {
 pub fn put_reply(out: &mut Vec<u8>, to: Return, write: impl FnOnce(&mut Vec<u8>) -> Written) {
     let start = out.len();
     put(out, &[to.conn, to.generation, to.seq, u32::from(to.part) << 16, 0, 0, 0, 0]);
-    let Written { gate, wrote, ticks, kind } = write(out);
+    let Written { gate, wrote, is_torn, ticks, kind } = write(out);
     let len = (out.len() - start - REPLY_HEAD_BYTES) as u32;
-    let flags = (u16::from(wrote) * WROTE) | ((kind as u16) << KIND_SHIFT);
+    let flags =
+        (u16::from(wrote) * WROTE) | (u16::from(is_torn) * TORN) | ((kind as u16) << KIND_SHIFT);
     // To 16 ticks, so that half a minute fits.
     let ticks = u32::try_from(ticks / 16).unwrap_or(u32::MAX);
     let head = &mut out[start..start + REPLY_HEAD_BYTES];
@@ -360,14 +383,14 @@ mod tests {
     #[test]
     fn requests_and_replies_come_out_as_they_went_in() {
         let to = Return { conn: 7, generation: 9, seq: u32::MAX, part: 65_535 };
-        let head =
-            RequestHead { to, what: 12, db: 15, resp3: true, is_part: true, no_touch: false };
+        let (resp3, is_part, no_touch, cut) = (true, true, false, u64::MAX - 1);
+        let head = RequestHead { to, what: 12, db: 15, resp3, is_part, no_touch, cut };
         let mut batch = Vec::new();
         let parts: [&[u8]; 3] = [b"set", b"", b"value"];
         put_request(&mut batch, head, parts.iter());
         put_request(
             &mut batch,
-            RequestHead { resp3: false, is_part: false, no_touch: true, ..head },
+            RequestHead { resp3: false, is_part: false, no_touch: true, cut: 0, ..head },
             parts[..1].iter(),
         );
         let mut reader = BatchReader::new(&batch);
@@ -383,18 +406,20 @@ mod tests {
         let mut batch = Vec::new();
         put_reply(&mut batch, to, |out| {
             out.extend_from_slice(b"+OK\r\n");
-            Written { gate: 1 << 40, wrote: true, ticks: 80, kind: Kind::Served }
+            Written { gate: 1 << 40, wrote: true, is_torn: true, ticks: 80, kind: Kind::Served }
         });
         put_slow(&mut batch, to, 1 << 33, parts.iter());
         put_reply(&mut batch, to, |_| Written { ticks: 1 << 40, ..Written::default() });
         let mut reader = BatchReader::new(&batch);
-        let expected = ReplyHead { to, gate: 1 << 40, wrote: true, kind: Kind::Served, ticks: 80 };
+        let (wrote, is_torn, kind) = (true, true, Kind::Served);
+        let expected = ReplyHead { to, gate: 1 << 40, wrote, is_torn, kind, ticks: 80 };
         assert_eq!(reader.next_reply(), Some((expected, &b"+OK\r\n"[..])));
         let (head, note) = reader.next_reply().unwrap();
         assert_eq!(head.kind, Kind::Slow);
         assert_eq!(read_slow(note), (1 << 33, parts.map(<[u8]>::to_vec).to_vec()));
         let ticks = u64::from(u32::MAX) * 16;
-        let expected = ReplyHead { to, gate: 0, wrote: false, kind: Kind::Answer, ticks };
+        let (wrote, is_torn, kind) = (false, false, Kind::Answer);
+        let expected = ReplyHead { to, gate: 0, wrote, is_torn, kind, ticks };
         assert_eq!(reader.next_reply(), Some((expected, &b""[..])));
         assert!(reader.next_reply().is_none());
     }

@@ -8,6 +8,7 @@
 pub mod account;
 pub mod attend;
 pub mod blocking;
+mod busy;
 pub mod checkpoint;
 pub mod cut;
 pub mod everywhere;
@@ -16,10 +17,12 @@ pub mod gather;
 pub mod global;
 pub mod hop;
 pub mod parcels;
+mod reads;
 pub mod redact;
 mod reload;
 pub mod route;
 mod saving_rules;
+pub mod scripts;
 pub mod steps;
 mod streams;
 pub mod switching;
@@ -146,11 +149,13 @@ impl Core {
                 foreseen = at + self.foresee_pipeline(conn, &data[at..]);
             }
         }
-        if self.frozen && at < data.len() && conn.parked == Parked::No {
-            conn.parked = Parked::Frozen;
-            self.resume_later.push(conn.index);
-        }
         self.spans = spans;
+        if self.frozen && at < data.len() {
+            if self.is_serving_busy {
+                return at + self.consume_busy(conn, &data[at..]);
+            }
+            self.hold_input(conn);
+        }
         at
     }
 
@@ -216,7 +221,7 @@ impl Core {
         self.commands += 1;
     }
 
-    fn server_command(
+    pub(super) fn server_command(
         &mut self,
         conn: &mut Connection,
         spec: &'static ServerSpec,
@@ -245,7 +250,7 @@ impl Core {
         if !conn.session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
             return self.reject(conn, id, NOAUTH);
         }
-        if self.shard.is_none() && !spec.flags.has(Flags::LOADING) {
+        if self.shard.is_none() && !spec.flags.has(Flags::LOADING) && !self.is_serving_busy {
             return self.reject(conn, id, LOADING);
         }
         if self.is_attentive {
@@ -259,10 +264,15 @@ impl Core {
         }
         self.note_command(conn, spec.name);
         let mode = conn.session.reply_mode;
+        let begun = self.timings.begun();
         let at = conn.out.buf.len();
         let mut out = std::mem::take(&mut conn.out.buf);
         let step = (spec.run)(self, conn, args, &mut out);
         conn.out.buf = out;
+        let step = match step {
+            Ok(step) if self.is_attentive => self.busy_step(spec, step).map_or(Ok(step), Err),
+            step => step,
+        };
         let step = match step {
             Ok(step) => step,
             Err(error) => {
@@ -302,8 +312,16 @@ impl Core {
             Step::RewriteConfig { all } => self.start_rewrite(conn, all),
             Step::Exec => taken = self.exec(conn, args),
             Step::Watch => self.watch_keys(conn, args),
+            Step::Functions => self.change_functions(conn, args),
+            Step::Script => {
+                taken = self.start_script(conn, spec, id, args);
+                if taken != Taken::Yes {
+                    // It is counted when it has been executed.
+                    return taken;
+                }
+            }
         }
-        let ticks = self.timings.lap();
+        let ticks = self.timings.since(begun);
         self.account(conn, id, spec.flags, args, ticks);
         taken
     }
@@ -365,7 +383,7 @@ impl Core {
         self.errors.add(error.code(), 1);
     }
 
-    fn unknown_command(&self, args: Args<'_>) -> CommandError {
+    pub(super) fn unknown_command(&self, args: Args<'_>) -> CommandError {
         // Redis' text: the name and the first arguments, both cut to 128 bytes in all.
         let mut list = Vec::new();
         for arg in args.iter_from(1) {

@@ -2,6 +2,7 @@
 
 use super::{
     everywhere::{self, Task},
+    gather::is_as_of,
     hop::{BatchReader, CREDITS, Kind, Parcel, ReplyHead, Written, put_reply, read_slow},
     is_write,
 };
@@ -94,10 +95,15 @@ impl Core {
                 match task {
                     Task::Attempt => self.attempt_for(from, head, args, &mut replies),
                     Task::Transaction => self.run_sent_work(head, args, &mut replies),
+                    Task::Script => self.run_script_for(head, args, &mut replies),
                     _ => put_reply(&mut replies, head.to, |out| {
                         let gate = task.run(self, None, head.db as usize, args, out);
+                        let is_torn =
+                            head.cut != 0 && !task.is_as_of(self, head.cut, head.db, args);
                         let ticks = self.timings.lap();
-                        Written { gate, ticks, ..Written::default() }
+                        // ORDER: WAITAOF waits for it too.
+                        let wrote = gate != 0 && task == Task::Functions;
+                        Written { gate, wrote, is_torn, ticks, ..Written::default() }
                     }),
                 }
                 continue;
@@ -114,7 +120,8 @@ impl Core {
                 ticks = timings.lap();
                 let part_ticks = if head.is_part { ticks } else { 0 };
                 let wrote = gate != 0 && is_write(spec);
-                Written { gate, wrote, ticks: part_ticks, kind: Kind::Answer }
+                let is_torn = head.cut != 0 && !is_as_of(shard, head.cut, spec, db, args);
+                Written { gate, wrote, is_torn, ticks: part_ticks, kind: Kind::Answer }
             });
             if !head.is_part {
                 self.account_for(head.to, head.what, args, ticks, &mut replies);
@@ -164,6 +171,9 @@ impl Core {
             conn.wrote(from, head.gate);
         }
         let seq = head.to.seq;
+        if head.kind == Kind::Again {
+            return self.script_again(conn, seq);
+        }
         if (conn.blocked.is_some() || head.kind != Kind::Answer)
             && self.attempt_answered(conn, from, head, reply)
         {
@@ -171,7 +181,8 @@ impl Core {
         }
         self.charge(conn, seq, head.ticks);
         match conn.slot(seq).and_then(|s| s.gather.take()) {
-            Some(gather) => {
+            Some(mut gather) => {
+                gather.is_torn |= head.is_torn;
                 self.gathered(conn, seq, gather, head.to.part, (from, head.gate), reply);
             }
             None => conn.fill_slot(seq, (from, head.gate), reply, self.turn),

@@ -126,6 +126,7 @@ impl Core {
             used_memory: account::allocated(),
             run,
             cut,
+            functions: self.library_texts(),
         })
     }
 

@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// SCAN goes to the shard that owns its cursor's slot group.
-    pub(super) fn shard_of_cursor(&self, args: Args<'_>) -> u16 {
+    pub fn shard_of_cursor(&self, args: Args<'_>) -> u16 {
         let cursor = args
             .try_get(1)
             .and_then(|b| std::str::from_utf8(b).ok())
@@ -179,7 +179,8 @@ impl Core {
         conn.sent_out(shard);
         let (db, resp3) = (conn.session.db as u16, conn.session.resp3);
         let no_touch = conn.session.no_touch;
-        let head = RequestHead { to, what, db, resp3, is_part, no_touch };
+        let cut = if is_part { conn.cut_of(to.seq) } else { 0 };
+        let head = RequestHead { to, what, db, resp3, is_part, no_touch, cut };
         self.mesh.stage(shard, head, args);
     }
 

@@ -316,10 +316,10 @@ impl Core {
     }
 
     fn regather(&mut self, conn: &mut Connection, seq: u32, steps: Steps, parts: usize) {
+        let cut = if steps.is_read() { self.take_cut() } else { 0 };
         if let Some(slot) = conn.slot(seq) {
             let join = Join::Steps(Box::new(steps));
-            let parts_left = vec![Vec::new(); parts];
-            slot.gather = Some(Box::new(Gather { join, parts: parts_left, left: parts }));
+            slot.gather = Some(Box::new(Gather::reading(join, parts, cut)));
         }
     }
 }

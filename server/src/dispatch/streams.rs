@@ -2,8 +2,8 @@
 //!
 //! Each shard reads its own streams, as a command of its own; what they find is put together in the
 //! order of the keys. When no shard finds anything and the command may wait, it does: see
-//! `blocking.rs`. Parts are not atomic together; a group that one shard does not know is found out
-//! before any shard delivers, unless it goes in between.
+//! `blocking.rs`. What XREAD finds is of one moment (`reads.rs`); a group that one shard does not know is
+//! found out before any shard delivers, unless it goes in between.
 
 use super::{
     Taken,
@@ -33,13 +33,16 @@ impl Core {
             return self.reject(conn, id, error);
         }
         let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
-        let keys: Vec<usize> = spec.keys.positions(args).collect();
         let call = Call::new(id, spec.flags, args);
-        let seq = self.open_gather(conn, Join::CanRead(id, owned.clone()), keys.len(), call);
         if !groups {
-            self.read_parts(conn, seq, (id, owned));
+            let gather = Gather::new(Join::Streams(id, OwnedArgs::new()), 0);
+            let seq = self.open_gather(conn, gather, call);
+            self.ask_streams(conn, seq, id, owned);
             return self.after_start(conn);
         }
+        let keys: Vec<usize> = spec.keys.positions(args).collect();
+        let gather = Gather::new(Join::CanRead(id, owned), keys.len());
+        let seq = self.open_gather(conn, gather, call);
         let db = conn.session.db as u16;
         for (number, at) in keys.into_iter().enumerate() {
             let shard = self.owner_of(args.get(at));
@@ -50,32 +53,36 @@ impl Core {
         self.after_start(conn)
     }
 
-    /// Every shard reads its streams.
-    pub(super) fn read_parts(
+    /// Asks for what their streams have.
+    pub(super) fn ask_streams(
         &mut self,
         conn: &mut Connection,
         seq: u32,
-        (id, owned): (u16, OwnedArgs),
+        id: u16,
+        owned: OwnedArgs,
     ) {
         let spec = SPECS[usize::from(id)];
-        let args = owned.as_args();
-        let mut shards: Vec<(u16, Vec<usize>)> = Vec::new();
+        let whole = owned.clone();
+        let args = whole.as_args();
+        let mut parts: Vec<(u16, Vec<usize>)> = Vec::new();
         for at in spec.keys.positions(args) {
             let shard = self.owner_of(args.get(at));
-            match shards.iter_mut().find(|(known, _)| *known == shard) {
+            match parts.iter_mut().find(|(known, _)| *known == shard) {
                 Some((_, keys)) => keys.push(at),
-                None => shards.push((shard, vec![at])),
+                None => parts.push((shard, vec![at])),
             }
         }
+        let cut = if is_write(spec) { 0 } else { self.take_cut() };
         if let Some(slot) = conn.slot(seq) {
-            let (left, join) = (shards.len(), Join::Streams(id, owned.clone()));
-            slot.gather = Some(Box::new(Gather { join, parts: vec![Vec::new(); left], left }));
+            let join = Join::Streams(id, owned);
+            slot.gather = Some(Box::new(Gather::reading(join, parts.len(), cut)));
         }
-        for (number, (shard, keys)) in shards.into_iter().enumerate() {
+        for (number, (shard, keys)) in parts.into_iter().enumerate() {
             let to = Return { seq, part: number as u16, ..self.return_to(conn) };
             let narrow = spec.keys.narrowed(args, &keys);
             self.part_at(conn, shard, spec, id, to, narrow.as_args());
         }
+        Self::hold_writes(conn);
     }
 
     /// All shards have answered: the reply, or none when the command waits from now on.
@@ -103,10 +110,14 @@ impl Core {
                 found.push((place.unwrap_or(usize::MAX), entry));
             }
         }
-        if found.is_empty() && may_wait(args) && !self.executing {
+        let is_transaction = self.executing && !self.session.is_rereading;
+        if found.is_empty() && may_wait(args) && !is_transaction {
             self.account_split(conn, seq);
             let steps = self.steps_of(spec, args);
+            // To wait is not part of a session.
+            let executing = std::mem::take(&mut self.executing);
             self.start_wait(conn, id, seq, steps, true);
+            self.executing = executing;
             return None;
         }
         found.sort_by_key(|(place, _)| *place);

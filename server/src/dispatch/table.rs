@@ -125,6 +125,12 @@ pub fn lookup(args: Args<'_>) -> Option<Target> {
     SERVER.get(name).map(|&(id, spec)| Target::Server { spec, id })
 }
 
+/// True when that is the row of a container of the engine: found only when the sub-command is not.
+#[inline]
+pub fn is_container(id: u16) -> bool {
+    CONTAINERS[usize::from(id)]
+}
+
 /// The server's sub-command of a container of the engine.
 #[cold]
 fn server_sub(container: &str, sub: &[u8]) -> Option<Target> {

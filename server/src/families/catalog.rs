@@ -162,7 +162,8 @@ impl Entry {
         let holds = |category: &str| {
             self.acl.contains(&category)
                 || match category {
-                    "@read" => has(Flags::READONLY),
+                    // Those of scripts are of no other category, as in Redis.
+                    "@read" => has(Flags::READONLY) && self.group != Group::Scripting,
                     "@write" => has(Flags::WRITE),
                     "@admin" | "@dangerous" => has(Flags::ADMIN),
                     "@pubsub" => has(Flags::PUBSUB) || self.group == Group::Pubsub,
@@ -187,7 +188,7 @@ impl Entry {
                     }
                     "@connection" => is_leaf && self.group == Group::Connection,
                     "@transaction" => self.group == Group::Transactions,
-                    "@scripting" => self.group == Group::Scripting,
+                    "@scripting" => is_leaf && self.group == Group::Scripting,
                     _ => false,
                 }
         };

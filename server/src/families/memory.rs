@@ -111,8 +111,8 @@ pub fn join_stats(core: &Core, conn: &Connection, out: &mut Vec<u8>) {
         ("clients.normal", Bytes(parts.clients)),
         ("cluster.links", Bytes(0)),
         ("aof.buffer", Bytes(parts.log)),
-        ("lua.caches", Bytes(0)),
-        ("functions.caches", Bytes(0)),
+        ("lua.caches", Bytes(parts.scripts)),
+        ("functions.caches", Bytes(parts.functions)),
     ];
     let tail = [
         ("overhead.total", Bytes(parts.overhead())),

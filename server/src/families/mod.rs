@@ -33,6 +33,10 @@ pub enum Step {
     Exec,
     /// Watch the keys that the arguments name.
     Watch,
+    /// Run the script that the arguments name.
+    Script,
+    /// Change the function libraries.
+    Functions,
     /// Have core 0 see to snapshots, or to the end.
     Wish(Wish),
     /// Rewrite the configuration file, with every directive if `all`.
@@ -117,7 +121,7 @@ fn allows(config: Allowed, conn: &Connection) -> bool {
         Allowed::Yes => true,
         Allowed::Local => match &conn.session.peer {
             Peer::Tcp { remote, .. } => remote.ip().to_canonical().is_loopback(),
-            Peer::Unix(_) => true,
+            Peer::Unix(_) | Peer::Script => true,
         },
     }
 }
@@ -131,10 +135,12 @@ const FAMILIES: &[&[ServerSpec]] = &[
     database::SPECS,
     debug::SPECS,
     durability::SPECS,
+    functions::SPECS,
     information::SPECS,
     latency::SPECS,
     memory::SPECS,
     monitor::SPECS,
+    scripting::SPECS,
     slowlog::SPECS,
     transactions::SPECS,
     snapshot::SPECS,
@@ -152,12 +158,14 @@ mod database;
 pub mod debug;
 mod debug_protocol;
 mod durability;
+pub mod functions;
 mod help;
 pub mod information;
 mod key_flags;
 pub mod latency;
 pub mod memory;
 mod monitor;
+mod scripting;
 mod slowlog;
 mod snapshot;
 mod transactions;

@@ -121,7 +121,7 @@ fn lastsave(
 }
 
 fn shutdown(
-    _core: &mut Core,
+    core: &mut Core,
     _conn: &mut Connection,
     args: Args<'_>,
     _out: &mut Vec<u8>,
@@ -144,6 +144,15 @@ fn shutdown(
     if abort {
         // A shutdown that saves lets nobody in; one that does not is over at once.
         return Err(CommandError::new("ERR No shutdown in progress."));
+    }
+    if let Some(error) = core.shared.busy.refusal(None) {
+        if !nosave {
+            return Err(error);
+        }
+        // ORDER: at once, as if the process were killed: nothing of the script is in a log, and what
+        // has been acknowledged is.
+        tracing::warn!("User requested shutdown while a script is busy, exiting now.");
+        std::process::exit(0);
     }
     tracing::info!("User requested shutdown...");
     let save = if save { Some(true) } else { nosave.then_some(false) };

@@ -60,6 +60,8 @@ pub struct Slot {
     pub call: Option<Box<Call>>,
     /// The shard an ordinary single-shard command is out on.
     pub shard: u16,
+    /// Times that the parts have come and were of different moments.
+    pub tries: u8,
 }
 
 /// What a wait's answer tells.
@@ -149,6 +151,42 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A connection on which nothing has happened; bulk strings of requests have at most
+    /// `max_bulk` bytes.
+    pub fn new(fd: OwnedFd, index: u32, generation: u32, session: Session, max_bulk: u32) -> Self {
+        Self {
+            fd,
+            index,
+            generation,
+            parser: RequestParser::new(session.authenticated, max_bulk),
+            session,
+            input: Vec::new(),
+            input_at: 0,
+            input_need: 0,
+            out: OutBuf::default(),
+            slots: VecDeque::new(),
+            first_seq: 0,
+            held: Vec::new(),
+            outstanding: 0,
+            outstanding_shard: 0,
+            outstanding_mixed: false,
+            multi: None,
+            parked: Parked::No,
+            receiving: false,
+            pausing: false,
+            dirty: false,
+            in_gated: false,
+            close_after_reply: false,
+            ended: false,
+            closing: false,
+            last_writes: Vec::new(),
+            aof_wait: None,
+            blocked: None,
+            soft_limit_since: None,
+            counted: 0,
+        }
+    }
+
     /// The descriptor.
     pub fn raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
@@ -173,6 +211,7 @@ impl Connection {
             gather: None,
             call: None,
             shard,
+            tries: 0,
         });
         seq
     }
@@ -180,6 +219,11 @@ impl Connection {
     /// The slot with that number, if it is still open.
     pub fn slot(&mut self, seq: u32) -> Option<&mut Slot> {
         self.slots.get_mut(seq.wrapping_sub(self.first_seq) as usize)
+    }
+
+    /// The cut that the parts of a slot's reply must be of; 0 = none.
+    pub fn cut_of(&mut self, seq: u32) -> u64 {
+        self.slot(seq).and_then(|slot| slot.gather.as_ref()).map_or(0, |gather| gather.cut)
     }
 
     /// Counts parts sent to a shard.

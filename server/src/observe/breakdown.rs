@@ -39,6 +39,10 @@ pub struct Breakdown {
     pub databases: Vec<DatabasePart>,
     /// Keys.
     pub keys: u64,
+    /// Texts of scripts.
+    pub scripts: u64,
+    /// Texts of function libraries.
+    pub functions: u64,
 }
 
 /// `a / b`; 0 when there is nothing to compare with.
@@ -65,6 +69,8 @@ impl Breakdown {
             log: aof::buffer_bytes() as u64,
             databases,
             keys: (0..shared.options.databases).map(keys).sum(),
+            scripts: shared.scripts.figures().1,
+            functions: shared.libraries.bytes(),
         }
     }
 
@@ -156,7 +162,8 @@ mod tests {
 
     fn breakdown(memory: Memory) -> Breakdown {
         let databases = vec![DatabasePart { db: 0, tables: 100, deadlines: 20 }];
-        Breakdown { memory, clients: 3, client_count: 1, log: 7, databases, keys: 1 }
+        let (client_count, keys, scripts, functions) = (1, 1, 0, 0);
+        Breakdown { memory, clients: 3, client_count, log: 7, databases, keys, scripts, functions }
     }
 
     #[test]

@@ -125,6 +125,19 @@ impl Timings {
         ticks
     }
 
+    /// When what runs now has started, in ticks: for what consists of other commands.
+    #[inline]
+    pub fn begun(&self) -> u64 {
+        self.last
+    }
+
+    /// Ticks since then; the next command starts now.
+    #[inline]
+    pub fn since(&mut self, begun: u64) -> u64 {
+        self.last = self.clock.read();
+        self.last.saturating_sub(begun)
+    }
+
     /// Ticks as nanoseconds.
     pub fn to_ns(&self, ticks: u64) -> u64 {
         self.clock.to_ns(ticks)

@@ -72,6 +72,11 @@ impl Attention {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// Has every core look again: something else it goes by has changed.
+    pub fn look(&self) {
+        self.change(|_| ());
+    }
+
     /// The state now.
     pub fn watch(&self) -> Watch {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -300,6 +300,12 @@ impl Mailbox {
         let _ = unsafe { libc::write(self.fd(), (&raw const one).cast(), 8) };
     }
 
+    /// The connections that lie in it; everything else stays.
+    pub fn take_connections(&self) -> Vec<Control> {
+        let mut queue = self.queue.lock().unwrap_or_else(|e| e.into_inner());
+        queue.extract_if(.., |message| matches!(message, Control::Connection { .. })).collect()
+    }
+
     /// Everything that lies in it.
     pub fn take(&self) -> Vec<Control> {
         std::mem::take(&mut *self.queue.lock().unwrap_or_else(|e| e.into_inner()))

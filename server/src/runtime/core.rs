@@ -7,6 +7,8 @@
 //! ORDER: the log is pumped before replies are looked at, so a reply leaves in the turn whose
 //! commit covers it, and parcels with replies leave after the positions they wait for are public.
 
+mod positions;
+
 use super::{
     attention::Watch,
     clients_limit::ClientsAccount,
@@ -29,22 +31,19 @@ use crate::{
         transaction::Session,
     },
     net::connection::Connection,
-    observe::{latency::Event, timings::Timings},
+    observe::timings::Timings,
+    scripting::Scripting,
 };
 use io_uring::{opcode, types};
 use quire_engine::{
-    aof::{Level, LogWriter},
+    aof::LogWriter,
     command::{ErrorCounts, Span},
     io::LogFault,
-    manifest::Request,
     shard::Shard,
 };
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{Ordering, fence},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -149,10 +148,14 @@ pub struct Core {
     pub clients: ClientsAccount,
     /// Transactions over several shards.
     pub session: Session,
+    /// What it keeps for scripts, once there has been one; away while one runs.
+    pub scripting: Option<Box<Scripting>>,
     /// Commands run as part of a transaction whose shards are all here.
     pub executing: bool,
     /// Executes nothing (a global operation is being published).
     pub frozen: bool,
+    /// Serves its sockets while a script is busy: most commands are refused.
+    pub is_serving_busy: bool,
     /// `Frozen` has been reported.
     pub freeze_reported: bool,
     /// Global operations (core 0 only).
@@ -180,7 +183,10 @@ pub struct Core {
     pub(super) next_tick: Instant,
     /// Ticks so far.
     pub ticks: u64,
-    completions: Vec<Completion>,
+    /// What has happened on the ring and is yet to be worked on, in order.
+    pub completions: Vec<Completion>,
+    /// How many of them this turn has taken up.
+    completed: usize,
     pub(super) epoch: Instant,
 }
 
@@ -248,8 +254,10 @@ impl Core {
             evicting: false,
             clients: ClientsAccount::default(),
             session: Session::default(),
+            scripting: None,
             executing: false,
             frozen: false,
+            is_serving_busy: false,
             freeze_reported: false,
             globals: Globals::default(),
             checkpoints: Checkpoints::default(),
@@ -266,6 +274,7 @@ impl Core {
             next_tick: now,
             ticks: 0,
             completions: Vec::with_capacity(1024),
+            completed: 0,
             epoch: shared.started,
             shared,
         })
@@ -312,16 +321,21 @@ impl Core {
         // ORDER: before completions: a client accepted after CONFIG SET was answered meets the
         // new settings.
         self.refresh_shared();
-        let mut completions = std::mem::take(&mut self.completions);
-        self.ring.completions(&mut completions);
-        for window in completions.chunks(foresight::WINDOW) {
-            self.foresee_received(window);
-            for &c in window {
+        self.take_completions();
+        while self.completed < self.completions.len() {
+            let end = self.completions.len().min(self.completed + foresight::WINDOW);
+            let completions = std::mem::take(&mut self.completions);
+            self.foresee_received(&completions[self.completed..end]);
+            self.completions = completions;
+            for _ in self.completed..end {
+                // A busy script may have worked on some of them.
+                let Some(&c) = self.completions.get(self.completed) else { break };
+                self.completed += 1;
                 self.complete(c);
             }
         }
-        completions.clear();
-        self.completions = completions;
+        self.completions.clear();
+        self.completed = 0;
         self.receive_parcels();
         if self.now >= self.next_tick {
             let period = Duration::from_micros(1_000_000 / u64::from(self.ticks_per_second()));
@@ -342,6 +356,12 @@ impl Core {
         self.send_parcels();
         self.unstall();
         self.walk_on();
+    }
+
+    /// Takes what has happened on the ring; where what is yet to be worked on begins.
+    pub fn take_completions(&mut self) -> usize {
+        self.ring.completions(&mut self.completions);
+        self.completed
     }
 
     fn complete(&mut self, c: Completion) {
@@ -396,131 +416,6 @@ impl Core {
             is_timed: self.live.latency_monitor_threshold > 0,
         };
         Some(f(log, &mut shard.staging, now, &mut io))
-    }
-
-    /// LATENCY's events of the log since the last turn.
-    #[inline]
-    fn note_log_latency(&mut self) {
-        let Some(stats) = self.log.as_ref().map(LogWriter::stats) else { return };
-        let (syncs, sync_us) = (stats.syncs, stats.last_sync_us);
-        if syncs != self.syncs_seen {
-            self.syncs_seen = syncs;
-            self.note_latency(Event::AofFsync, Duration::from_micros(sync_us));
-        }
-        if let Some(time) = self.write.take_longest() {
-            self.note_latency(Event::AofWrite, time);
-        }
-    }
-
-    /// End of turn: staged batches to the log, its positions to everybody.
-    fn pump_log(&mut self) {
-        if matches!(self.switch, LogSwitch::Discards) {
-            self.discard_log();
-            return;
-        }
-        let Some(positions) = self.with_log(|log, staging, now, io| {
-            log.pump(staging, now, io);
-            let taken = staging.staged_bytes() == 0;
-            (
-                log.written(),
-                log.settled(Level::Synced),
-                log.released(),
-                log.take_want(),
-                log.take_retired(),
-                log.failed().cloned(),
-                taken,
-            )
-        }) else {
-            return;
-        };
-        let (written, synced, released, want, retired, failed, taken) = positions;
-        self.note_log_latency();
-        if taken {
-            self.receives = 0;
-        }
-        if let Some(want) = want {
-            self.librarian.prepare(self.id, want);
-        }
-        if let Some(segment) = retired {
-            self.librarian.send(Request::Retire { shard: self.id, segment });
-        }
-        let cell = self.cell();
-        let moved = cell.released.load(Ordering::Relaxed) != released
-            || cell.synced.load(Ordering::Relaxed) != synced
-            || (failed.is_some() && !cell.failed.load(Ordering::Relaxed));
-        if moved {
-            cell.written.store(written, Ordering::Release);
-            cell.synced.store(synced, Ordering::Release);
-            cell.released.store(released, Ordering::Release);
-            if let Some(error) = failed
-                && !cell.failed.swap(true, Ordering::AcqRel)
-            {
-                self.log_failed(&error);
-            }
-            self.wake_interested();
-        } else if cell.written.load(Ordering::Relaxed) != written {
-            cell.written.store(written, Ordering::Release);
-        }
-        self.follow_frontier();
-    }
-
-    /// Wakes the shards that transactions tie to this one and that have something to do; says what
-    /// the failure of another log has made hopeless here.
-    fn follow_frontier(&mut self) {
-        let Some(log) = self.log.as_mut() else { return };
-        let wake = log.take_wake();
-        if !wake.is_empty() {
-            wake.iter().for_each(|shard| self.nudge(shard));
-        }
-        if self.failure_generation != 0 {
-            self.note_hopeless();
-        }
-    }
-
-    #[cold]
-    fn note_hopeless(&mut self) {
-        let Some(log) = self.log.as_ref() else { return };
-        let from = |level| log.hopeless(level).unwrap_or(u64::MAX);
-        let (replies, synced) = (from(log.policy().level()), from(Level::Synced));
-        let cell = self.cell();
-        let told = cell.hopeless_from.swap(replies, Ordering::AcqRel);
-        if cell.never_synced_from.swap(synced, Ordering::AcqRel) != synced || told != replies {
-            self.shared.look_at_failure();
-        }
-    }
-
-    /// Has core `peer` look at positions that have moved, soon.
-    fn nudge(&mut self, peer: usize) {
-        // ORDER: behind what has moved and before the doorbell; see `is_nudged`.
-        self.shared.cores[peer].nudged.store(true, Ordering::Release);
-        self.ring_doorbell(peer);
-    }
-
-    /// Rings the cores that wait for this shard's positions.
-    pub fn wake_interested(&mut self) {
-        if self.shards() == 1 {
-            return;
-        }
-        // ORDER: positions are stored, then interest is read; the other side stores interest,
-        // then reads positions (see `want_positions`). One of the two sees the other.
-        fence(Ordering::SeqCst);
-        for peer in 0..self.shards() {
-            let cell = self.cell();
-            if cell.interest[peer].load(Ordering::Relaxed) {
-                cell.interest[peer].store(false, Ordering::Relaxed);
-                self.nudge(peer);
-            }
-        }
-    }
-
-    /// Asks shard `shard` to wake this core when its positions move. The caller re-reads the
-    /// positions afterwards.
-    pub fn want_positions(&self, shard: u16) {
-        if shard != self.id {
-            self.shared.cores[shard as usize].interest[self.id as usize]
-                .store(true, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
-        }
     }
 
     fn arm_mailbox(&mut self) {

@@ -82,14 +82,27 @@ impl Lending {
         self.places[id].returned.notify_one();
     }
 
-    /// Sleeps until the shard that was offered is back.
-    pub fn wait(&self, id: u16) -> Box<Shard> {
+    /// Has everybody who waits look again.
+    pub fn wake_all(&self) {
+        for place in &self.places {
+            // ORDER: whoever is about to sleep has looked before, or looks after this.
+            drop(place.state());
+            place.returned.notify_one();
+        }
+    }
+
+    /// Sleeps until the shard that was offered is back; or until there is something else to do,
+    /// then None.
+    pub fn wait(&self, id: u16, is_wanted: impl Fn() -> bool) -> Option<Box<Shard>> {
         let place = &self.places[usize::from(id)];
         let mut state = place.state();
         loop {
             match std::mem::take(&mut *state) {
-                State::Returned(shard) => return shard,
+                State::Returned(shard) => return Some(shard),
                 other => *state = other,
+            }
+            if is_wanted() {
+                return None;
             }
             state = place.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

@@ -8,6 +8,7 @@ use super::{
 use crate::{observe::progress, process::notify, start::random_u64};
 use quire_engine::{
     aof::{OpenSegment, SEGMENT_BYTES_MIN, WantSegment},
+    command::OwnedArgs,
     error::StorageError,
     io::glommio::GlommioStorage,
     keyspace::{KeyHasher, Keyspace},
@@ -107,7 +108,7 @@ pub fn loading_threads(shared: &Shared) -> usize {
 ///
 /// # Errors
 /// Why the server must not start, in one sentence.
-pub fn load_snapshot(shared: &Arc<Shared>) -> Result<Vec<Keyspace>, String> {
+pub fn load_snapshot(shared: &Arc<Shared>) -> Result<(Vec<Keyspace>, Vec<OwnedArgs>), String> {
     let options = recovery_options(shared)?;
     let began = Instant::now();
     let watch = progress::watch(Arc::clone(shared));
@@ -116,13 +117,13 @@ pub fn load_snapshot(shared: &Arc<Shared>) -> Result<Vec<Keyspace>, String> {
     let loaded =
         recovery::load_snapshot(&shared.options.dir, name, threads, &options, &shared.progress);
     watch.stop();
-    let keyspaces = loaded.map_err(|e| e.to_string())?;
+    let (keyspaces, functions) = loaded.map_err(|e| e.to_string())?;
     let keys: usize = keyspaces.iter().map(Keyspace::len).sum();
     if keys > 0 {
         let seconds = began.elapsed().as_secs_f64();
         tracing::info!("DB loaded from disk: {keys} keys, {seconds:.3} seconds");
     }
-    Ok(keyspaces)
+    Ok((keyspaces, functions))
 }
 
 fn start_of(shared: &Shared, run: u64) -> Result<recovery::Start, String> {
@@ -229,6 +230,7 @@ pub fn open(shared: &Arc<Shared>, run: u64) -> Result<Kept, String> {
              appendonly yes"
         );
     }
+    shared.libraries.replace(crate::families::functions::replayed(&started.functions)?, 0);
     shared.epoch.store(started.librarian.manifest().epoch, Ordering::Release);
     let (base, delta) = (started.summary.base_bytes, started.summary.delta_bytes);
     shared.saving.set_files(base, delta);

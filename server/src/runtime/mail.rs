@@ -102,6 +102,7 @@ impl Core {
         shard.limits = self.live.limits;
         shard.lazy = self.live.lazyfree;
         shard.share_claims(std::sync::Arc::clone(&self.shared.claims));
+        shard.share_cuts(self.shared.cuts.clone());
         self.shard = Some(shard);
         self.limit_shard();
         self.publish_key_counts();

@@ -17,6 +17,7 @@ use crate::{
         timings,
     },
     options::Options,
+    scripting::{Libraries, limits::BusyScripts, registry::Scripts},
 };
 use quire_engine::{
     aof::{Durations, Frontier, Lsn},
@@ -25,6 +26,7 @@ use quire_engine::{
     error::StorageError,
     mesh::{Doorbell, Lead},
     recovery::Progress,
+    shard::Cuts,
 };
 use std::{
     io,
@@ -164,6 +166,10 @@ pub struct CoreStats {
     pub walked: Counter,
     /// Bytes that commands had to copy out for it.
     pub copied_bytes: Counter,
+    /// Bytes that the interpreter of EVAL holds.
+    pub eval_bytes: Counter,
+    /// Bytes that the interpreter of functions holds.
+    pub function_bytes: Counter,
 }
 
 /// Counts that CONFIG RESETSTAT sets back.
@@ -332,6 +338,8 @@ pub struct Shared {
     pub lending: Lending,
     /// Number of the last transaction over several shards.
     pub transactions: AtomicU64,
+    /// Numbers of reads over several shards.
+    pub cuts: Cuts,
     /// Monitors and pauses.
     pub attention: Attention,
     /// How long memory has been over its limit.
@@ -350,6 +358,12 @@ pub struct Shared {
     pub log_begins: AtomicBool,
     /// Cores that have cut, at a snapshot's cut.
     pub at_gate: AtomicUsize,
+    /// Scripts that all cores know.
+    pub scripts: Scripts,
+    /// Function libraries.
+    pub libraries: Libraries,
+    /// Scripts that have run too long.
+    pub busy: BusyScripts,
     /// Snapshots and the log's bases.
     pub saving: Saving,
     /// When the data set was last saved to an RDB file (or the process started), Unix time, s.
@@ -419,6 +433,7 @@ impl Shared {
             desk: Desk::default(),
             lending: Lending::new(n),
             transactions: AtomicU64::new(0),
+            cuts: Cuts::default(),
             attention: Attention::new(n),
             over_limit: OverLimit::default(),
             slowlog: SlowLog::default(),
@@ -428,6 +443,9 @@ impl Shared {
             has_log,
             log_begins: AtomicBool::new(false),
             at_gate: AtomicUsize::new(0),
+            scripts: Scripts::default(),
+            libraries: Libraries::default(),
+            busy: BusyScripts::new(n),
             saving: Saving::default(),
             last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),
             baseline: [const { AtomicU64::new(0) }; Counted::ALL.len()],

@@ -112,6 +112,7 @@ impl Core {
 
     fn has_work(&mut self) -> bool {
         !self.resume.is_empty()
+            || !self.completions.is_empty()
             || self.evicting
             || self.has_served
             || self.walking.has_more()

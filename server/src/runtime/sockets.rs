@@ -12,15 +12,12 @@ use crate::{
     net::{
         connection::{Connection, Parked},
         listener::{self, Listener},
-        outbuf::OutBuf,
     },
-    resp::RequestParser,
-    session::{Peer, ReplyMode, Session},
+    session::{Peer, Session},
 };
 use io_uring::{opcode, types};
 use quire_engine::aof::Lsn;
 use std::{
-    collections::VecDeque,
     net::SocketAddr,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     sync::atomic::Ordering,
@@ -130,54 +127,10 @@ impl Core {
         });
         let authenticated = self.live.requirepass.is_empty();
         let max_bulk = self.live.proto_max_bulk_len as u32;
-        let conn = Box::new(Connection {
-            fd,
-            index,
-            generation: self.generations[index as usize],
-            session: Session {
-                id: self.shared.next_client.fetch_add(1, Ordering::Relaxed),
-                db: 0,
-                resp3: false,
-                authenticated,
-                name: Vec::new(),
-                lib_name: Vec::new(),
-                lib_ver: Vec::new(),
-                is_monitor: false,
-                no_evict: false,
-                no_touch: false,
-                reply_mode: ReplyMode::On,
-                peer,
-                created: self.now,
-                last_ms: self.now_ms,
-                last_command: crate::dispatch::NO_COMMAND,
-                commands: 0,
-            },
-            parser: RequestParser::new(authenticated, max_bulk),
-            input: Vec::new(),
-            input_at: 0,
-            input_need: 0,
-            out: OutBuf::default(),
-            slots: VecDeque::new(),
-            first_seq: 0,
-            held: Vec::new(),
-            outstanding: 0,
-            outstanding_shard: 0,
-            outstanding_mixed: false,
-            multi: None,
-            parked: Parked::No,
-            receiving: false,
-            pausing: false,
-            dirty: false,
-            in_gated: false,
-            close_after_reply: false,
-            ended: false,
-            closing: false,
-            last_writes: Vec::new(),
-            aof_wait: None,
-            blocked: None,
-            soft_limit_since: None,
-            counted: 0,
-        });
+        let id = self.shared.next_client.fetch_add(1, Ordering::Relaxed);
+        let session = Session::new(id, authenticated, peer, self.now, self.now_ms);
+        let generation = self.generations[index as usize];
+        let conn = Box::new(Connection::new(fd, index, generation, session, max_bulk));
         self.restore(conn);
         let stats = &self.cell().stats;
         stats.clients.add(1);

@@ -180,6 +180,11 @@ impl Core {
     pub fn publish_figures(&mut self) {
         self.publish_key_counts();
         let gated = self.gated.len() as u64;
+        if let Some(scripting) = self.scripting.as_mut() {
+            let (eval, functions) = (scripting.eval_bytes(), scripting.function_bytes());
+            self.cell().stats.eval_bytes.set(eval);
+            self.cell().stats.function_bytes.set(functions);
+        }
         let (mut client_bytes, mut largest_client) = (0, 0);
         let (mut largest_input, mut largest_output, mut timed) = (0, 0, 0);
         for conn in self.conns.iter().flatten() {

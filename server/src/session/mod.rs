@@ -25,6 +25,8 @@ pub enum Peer {
     },
     /// The unix socket at this path.
     Unix(String),
+    /// Nowhere: scripts' commands are its.
+    Script,
 }
 
 impl Peer {
@@ -33,6 +35,7 @@ impl Peer {
         match self {
             Self::Tcp { remote, .. } => remote.to_string(),
             Self::Unix(path) => format!("{path}:0"),
+            Self::Script => "lua".to_owned(),
         }
     }
 
@@ -41,6 +44,7 @@ impl Peer {
         match self {
             Self::Tcp { local, .. } => local.to_string(),
             Self::Unix(path) => format!("{path}:0"),
+            Self::Script => "lua".to_owned(),
         }
     }
 }
@@ -80,4 +84,28 @@ pub struct Session {
     pub last_command: &'static str,
     /// Commands executed.
     pub commands: u64,
+}
+
+impl Session {
+    /// A client that has just come.
+    pub fn new(id: u64, authenticated: bool, peer: Peer, created: Instant, now_ms: i64) -> Self {
+        Self {
+            id,
+            db: 0,
+            resp3: false,
+            authenticated,
+            name: Vec::new(),
+            lib_name: Vec::new(),
+            lib_ver: Vec::new(),
+            is_monitor: false,
+            no_evict: false,
+            no_touch: false,
+            reply_mode: ReplyMode::On,
+            peer,
+            created,
+            last_ms: now_ms,
+            last_command: crate::dispatch::NO_COMMAND,
+            commands: 0,
+        }
+    }
 }

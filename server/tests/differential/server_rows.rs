@@ -79,6 +79,28 @@ pub const ROWS: &[Row] = &[
     row("discard", 2, nothing, Exact),
     row("watch", 4, |w, line| line.extend(w.keys(3)), Exact),
     row("unwatch", 1, nothing, Exact),
+    row("eval", 12, eval, Exact),
+    row("eval_ro", 3, eval, Exact),
+    row("evalsha", 4, evalsha, Exact),
+    row("evalsha_ro", 1, evalsha, Exact),
+    fixed("script", 1, |w, line| line.push(w.pick(&["nope", "", "load"])), Exact),
+    fixed("script|exists", 2, |w, line| line.push(w.pick(&[SHA, "x", ""])), Exact),
+    fixed("script|flush", 1, |w, line| line.push(w.pick(&["SYNC", "async", "x"])), Exact),
+    fixed("script|load", 2, |w, line| line.push(w.pick(&SCRIPTS)), Exact),
+    fixed("script|kill", 1, nothing, Exact),
+    fixed("script|help", 1, nothing, Exact),
+    row("fcall", 4, fcall, Exact),
+    row("fcall_ro", 2, fcall, Exact),
+    fixed("function", 1, |w, line| line.push(w.pick(&["nope", "", "load"])), Exact),
+    Row { name: "function|load", weight: 3, make: Make::Action(function_load) },
+    fixed("function|delete", 1, |w, line| line.push(w.pick(&["lib", "x"])), Exact),
+    fixed("function|flush", 1, |w, line| line.push(w.pick(&["SYNC", "async", "x"])), Exact),
+    fixed("function|list", 1, |w, line| line.push(w.pick(&["WITHCODE", "x"])), Kind),
+    fixed("function|dump", 1, nothing, Exact),
+    fixed("function|restore", 1, |w, line| line.push(w.pick(&["x", ""])), Exact),
+    fixed("function|stats", 1, nothing, Sorted),
+    fixed("function|kill", 1, nothing, Exact),
+    fixed("function|help", 1, nothing, Exact),
     row("time", 1, nothing, Time),
     row("flushall", 1, flush, Exact),
     row("flushdb", 1, flush, Exact),
@@ -93,6 +115,7 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("client|tracking", "refused: nothing is invalidated yet"),
     ("client|caching", "of no use without CLIENT TRACKING"),
     ("monitor", "the connection shows other clients' commands from then on; tested beside Redis"),
+    ("script|debug", "refused: there is no debugger"),
     ("waitaof", "newer than Redis 7.0, which has no answer to compare with"),
 ];
 
@@ -127,6 +150,60 @@ fn transaction(w: &mut Words) -> Action {
     }
     lines.push((line(&[if w.chance(6) { b"DISCARD" } else { b"EXEC" }]), Exact));
     Action::Lines(lines)
+}
+
+/// Scripts of at most two keys and an argument.
+const SCRIPTS: [&str; 14] = [
+    "return redis.call('GET', KEYS[1])",
+    "return redis.call('APPEND', KEYS[1], ARGV[1])",
+    "return redis.pcall('INCR', KEYS[1])",
+    "return {KEYS[1], KEYS[2], ARGV[1], #ARGV, false, {1, 'x'}}",
+    "redis.call('SET', KEYS[1], ARGV[1]) return redis.call('MGET', KEYS[1], KEYS[2])",
+    "redis.call('RENAME', KEYS[1], KEYS[2]) return redis.call('EXISTS', KEYS[1], KEYS[2])",
+    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DEL', KEYS[2]) end return 7",
+    "redis.setresp(3) return redis.call('GET', KEYS[1])",
+    "return pcall(redis.call, 'INCR', KEYS[1])",
+    "return redis.error_reply('MY ' .. tostring(ARGV[1]))",
+    "return redis.call('TYPE', KEYS[1]).ok .. tostring(nothing)",
+    "redis.call('SET', KEYS[1], ARGV[1], 'EX', 100) return redis.call('TTL', KEYS[1])",
+    "#!lua flags=no-writes\nreturn redis.call('SET', KEYS[1], ARGV[1])",
+    "return +",
+];
+/// The first of them.
+const SHA: &str = "d3c21d0c2b9ca22f82737626a27bcaf5d288f99f";
+
+/// Loads a library, or one that is none.
+fn function_load(w: &mut Words) -> Action {
+    let libraries = [
+        "#!lua name=lib\nredis.register_function('f', function(k, a) return redis.call('APPEND', k[1], a[1]) end)\nredis.register_function{function_name='g', callback=function(k) return redis.call('GET', k[1]) end, flags={'no-writes'}}",
+        "#!lua name=lib\nredis.register_function('f', function() return foo end)",
+        "#!lua name=other\nredis.register_function('f', function() return 1 end)",
+        "return 1",
+    ];
+    let words = [&b"FUNCTION"[..], b"LOAD", b"REPLACE", &w.pick(&libraries)];
+    Action::Lines(vec![(words.iter().map(|word| word.to_vec()).collect(), Exact)])
+}
+
+fn fcall(w: &mut Words, line: &mut Line) {
+    line.push(w.pick(&["f", "g", "g", "nope"]));
+    keys_of_script(w, line);
+}
+
+/// Keys and arguments of a script.
+fn keys_of_script(w: &mut Words, line: &mut Line) {
+    let nonsense = w.chance(12);
+    line.push(if nonsense { w.pick(&["3", "-1", "x", "0", ""]) } else { b"2".to_vec() });
+    line.extend([w.key(), w.key(), w.value()]);
+}
+
+fn eval(w: &mut Words, line: &mut Line) {
+    line.push(w.pick(&SCRIPTS));
+    keys_of_script(w, line);
+}
+
+fn evalsha(w: &mut Words, line: &mut Line) {
+    line.push(w.pick(&[SHA, SHA, "x", "d3c21d0c2b9ca22f82737626a27bcaf5d288f99x"]));
+    keys_of_script(w, line);
 }
 
 fn slowlog_get(w: &mut Words, line: &mut Line) {

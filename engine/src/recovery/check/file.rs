@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// An RDB file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct FileContent {
     /// Length of the file, bytes.
     pub bytes: u64,

@@ -2,6 +2,7 @@
 
 use super::{Checked, Statistics};
 use crate::{
+    command::OwnedArgs,
     digest::Digest,
     io::Storage,
     keyspace::Keyspace,
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// What a server would have after a start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Loaded {
     /// Keys.
     pub keys: u64,
@@ -22,6 +23,8 @@ pub struct Loaded {
     pub digest: String,
     /// What it consists of.
     pub statistics: Statistics,
+    /// Changes of function libraries, in their order.
+    pub functions: Vec<OwnedArgs>,
 }
 
 /// Loads what recovery would keep; what it is, and its keys. The directory stays as it is.
@@ -70,10 +73,14 @@ pub(in crate::recovery) async fn load_keys<S: Storage, R: Readers>(
 /// What was loaded, and the keys themselves.
 pub(super) fn loaded(mut keys: Keys, now_ms: i64, progress: &Progress) -> (Loaded, Vec<Keyspace>) {
     let digest = digest(&mut keys).hex();
+    let functions = keys.functions().take();
     let keyspaces = keys.into_keyspaces();
     let count = keyspaces.iter().map(|keyspace| keyspace.len() as u64).sum();
     let statistics = Statistics::of(&keyspaces, now_ms);
-    (Loaded { keys: count, commands: progress.commands(), digest, statistics }, keyspaces)
+    (
+        Loaded { keys: count, commands: progress.commands(), digest, statistics, functions },
+        keyspaces,
+    )
 }
 
 fn digest(keys: &mut Keys) -> Digest {

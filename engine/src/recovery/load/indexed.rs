@@ -235,14 +235,13 @@ impl<'j> Job<'j> {
         to: &mut impl Hand,
     ) -> Result<(), RecoveryError> {
         loop {
-            let at = reader.offset();
             match reader.next() {
                 Err(error) => {
                     let offset = error.offset;
                     return Err(RecoveryError::new(self.name, Refusal::Rdb(error)).at(offset));
                 }
                 Ok(Event::More | Event::End { .. }) => return Ok(()),
-                Ok(event) => intake.take(event, at, to)?,
+                Ok(event) => intake.take(event, to)?,
             }
         }
     }

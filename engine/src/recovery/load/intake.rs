@@ -1,6 +1,6 @@
 //! What a reader says of an RDB file -> batches of keys for the shards that own them.
 //!
-//! Refuses what is not loaded (function libraries, deadlines of fields, databases there are not)
+//! Refuses what is not loaded (deadlines of fields, databases there are not)
 //! and what makes no value; passes over what Redis passes over: empty collections and, in a
 //! snapshot, keys whose deadline lies behind.
 
@@ -12,7 +12,7 @@ use crate::{
     elements::{Builder, Built, Refused},
     keyspace::{Key, KeyHasher},
     rdb::{Element, Event, KeyHead, Kind, Text},
-    recovery::{RecoveryError, Refusal},
+    recovery::{RecoveryError, Refusal, functions::FunctionChanges},
     slot::{group_of_slot, shard_of_group},
     types::Limits,
 };
@@ -37,6 +37,8 @@ pub struct Terms {
     pub hasher: KeyHasher,
     /// Their limits.
     pub limits: Limits,
+    /// Takes function libraries.
+    pub functions: FunctionChanges,
 }
 
 /// Slot groups that keys may be of, the last included.
@@ -111,7 +113,6 @@ impl<'n> Intake<'n> {
     pub fn take(
         &mut self,
         event: Event<Text<'_>>,
-        at: u64,
         to: &mut impl Hand,
     ) -> Result<(), RecoveryError> {
         match event {
@@ -132,9 +133,8 @@ impl<'n> Intake<'n> {
                 Err(refused) => self.refuse(refusal(&refused)),
             },
             Event::Function(source) => {
-                self.about.offset = at;
-                let what = format!("a function library{}", library(&source.to_vec()));
-                self.refuse(Refusal::RdbContent(what))
+                self.terms.functions.library(&source.to_vec());
+                Ok(())
             }
             Event::Aux(..) | Event::Resize { .. } | Event::Slot { .. } => Ok(()),
             Event::More | Event::End { .. } => Ok(()),
@@ -228,11 +228,4 @@ fn refusal(refused: &Refused) -> Refusal {
         Refused::FieldDeadline => Refusal::RdbContent(refused.to_string()),
         Refused::Twice(_) | Refused::Wrong(_) => Refusal::RdbValue(refused.to_string()),
     }
-}
-
-/// The name that a library's first line gives it: ` 'name'`.
-fn library(source: &[u8]) -> String {
-    let first = source.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let name = first.split(|&byte| byte == b' ').find_map(|word| word.strip_prefix(b"name="));
-    name.map_or_else(String::new, |name| format!(" '{}'", name.escape_ascii()))
 }

@@ -21,7 +21,6 @@ pub async fn load<S: Storage>(
     let file = storage.open(name).await?;
     let (mut reader, mut fed) = (Reader::new(), 0);
     loop {
-        let at = reader.offset();
         match reader.next() {
             Err(error) => {
                 let offset = error.offset;
@@ -37,7 +36,7 @@ pub async fn load<S: Storage>(
                 intake.flush(to)?;
                 return Ok(bytes);
             }
-            Ok(event) => intake.take(event, at, to)?,
+            Ok(event) => intake.take(event, to)?,
         }
     }
 }

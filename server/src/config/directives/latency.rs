@@ -19,6 +19,14 @@ pub(super) static LATENCY: &[Directive] = &[
         latency_monitor_threshold,
         "Milliseconds from which on LATENCY remembers what took so long; 0 = nothing."
     ),
+    int!(
+        "busy-reply-threshold",
+        Anytime,
+        0..=i64::MAX,
+        busy_reply_threshold,
+        "Milliseconds that a script may run before other clients are told BUSY and it can be \
+         stopped (SCRIPT KILL, FUNCTION KILL); 0 = they wait."
+    ),
     bool!(
         "latency-tracking",
         Anytime,

@@ -3,8 +3,7 @@
 //!
 //! Every value comes here as a payload, is put into a shard that exists for this one command, and
 //! the ordinary handler runs there. What it stores then goes to the shard that owns the key, whole.
-//! Not atomic: each value is as it was at some time while the command ran, not all of them at the
-//! same time, and a target that is a source too loses what is written to it in between.
+//! Values that are only read are of one moment (`reads.rs`); commands that store run in a session.
 
 use super::{Steps, bulk};
 use crate::{
@@ -58,6 +57,11 @@ impl Borrowed {
         let looks_up = spec.fanout == Fanout::Lookups;
         let args = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
         Self { spec, args, sources, looks_up, target, made: None }
+    }
+
+    /// True while it reads values, and stores nothing when it has them.
+    pub fn is_read(&self) -> bool {
+        self.target.is_none() && self.made.is_none()
     }
 
     /// Values have come, or the result has been stored.
@@ -160,10 +164,14 @@ impl Core {
                 borrowed.sources.iter().map(|k| (Task::Export, OwnedArgs::from_slices(&[k]))),
             ),
         }
+        let is_read = borrowed.is_read();
         self.regather(conn, seq, Steps::Borrowed(borrowed), orders.len());
         for (number, (task, args)) in orders.iter().enumerate() {
             let shard = self.owner_of(args.as_args().get(0));
             self.task_at(conn, shard, *task, seq, number as u16, db, args.as_args());
+        }
+        if is_read {
+            Self::hold_writes(conn);
         }
     }
 }

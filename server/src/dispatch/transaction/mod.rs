@@ -172,6 +172,10 @@ impl Core {
                 self.run_work(conn, &work, &own);
                 Taken::Yes
             }
+            Plan::There(shard) if self.is_attentive && self.shared.busy.any() => {
+                // It is refused if that shard is busy.
+                self.ask_for_shards(conn, work, BTreeSet::from([shard]))
+            }
             Plan::There(shard) => {
                 self.send_work(conn, &work, shard);
                 if self.is_attentive {
@@ -220,7 +224,10 @@ impl Core {
                 Some(Target::Shard { spec, .. }) => self.add_owners(spec, args, &mut shards),
                 Some(Target::Server { spec, .. }) => {
                     is_bound = true;
-                    if matches!(spec.name, "flushall" | "flushdb" | "swapdb") {
+                    if spec.name == "function" {
+                        shards.insert(0);
+                    }
+                    if Self::concerns_all_shards(spec) || Self::runs_script(spec) {
                         shards.extend(0..self.shards() as u16);
                     }
                 }
@@ -237,12 +244,7 @@ impl Core {
     }
 
     /// The shards a command of theirs is executed on.
-    pub(super) fn add_owners(
-        &self,
-        spec: &CommandSpec,
-        args: Args<'_>,
-        shards: &mut BTreeSet<u16>,
-    ) {
+    pub fn add_owners(&self, spec: &CommandSpec, args: Args<'_>, shards: &mut BTreeSet<u16>) {
         match spec.fanout {
             Fanout::EveryShardSum | Fanout::EveryShardJoin | Fanout::EveryShardDraw => {
                 shards.extend(0..self.shards() as u16);
@@ -305,7 +307,8 @@ fn multi_flags(conn: &Connection) -> Flags {
     conn.multi.as_ref().map_or(Flags::default(), |multi| multi.flags)
 }
 
-fn fail(conn: &mut Connection) {
+/// A command inside MULTI was refused: EXEC will be.
+pub fn fail(conn: &mut Connection) {
     if let Some(multi) = conn.multi.as_mut() {
         multi.failed = true;
     }

@@ -9,7 +9,7 @@ use super::{
     super::{
         account::Slow,
         everywhere::Task,
-        hop::{Kind, RequestHead, Return, Written, put_reply, put_slow},
+        hop::{RequestHead, Return, Written, put_reply, put_slow},
         table::{self, Target},
     },
     Work,
@@ -91,7 +91,7 @@ impl Core {
             let gate = self.run_sent(usize::from(head.db), args, out, &mut slow);
             // ORDER: WAITAOF waits for all that its connection has written, in transactions too.
             let wrote = gate != 0;
-            Written { gate, wrote, ticks: self.timings.lap(), kind: Kind::Answer }
+            Written { gate, wrote, ticks: self.timings.lap(), ..Written::default() }
         });
         for (us, args) in slow {
             put_slow(replies, head.to, us, args.into_iter());

@@ -14,17 +14,18 @@ use super::{
     Work, write_null,
 };
 use crate::{
-    families::{ServerSpec, Step},
+    families::{self, ServerSpec, Step},
     net::connection::Connection,
     runtime::{
         control::{GlobalOp, Wish},
         core::Core,
     },
-    session::ReplyMode,
+    scripting::Held,
+    session::{Peer, ReplyMode},
 };
 use quire_engine::{
     aof::{Participants, Transaction},
-    command::{Args, CommandError, CommandSpec, OwnedArgs, Reply},
+    command::{Args, CommandError, CommandSpec, Flags, OwnedArgs, Reply},
 };
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
@@ -57,6 +58,8 @@ impl Core {
             }
         }
         self.executing = true;
+        self.session.held = Held::of(shards, self.shards());
+        self.session.is_transaction = !work.is_single;
         if !work.is_single {
             let mut head = Vec::new();
             Reply::new(&mut head, conn.session.resp3).array(work.commands.len());
@@ -100,7 +103,7 @@ impl Core {
         let may_write = work.commands.iter().any(|args| match table::lookup(args.as_args()) {
             Some(Target::Shard { spec, .. }) => is_write(spec),
             Some(Target::Server { spec, .. }) => {
-                spec.flags.has(quire_engine::command::Flags::WRITE)
+                spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE)
             }
             None => false,
         });
@@ -135,7 +138,7 @@ impl Core {
     }
 
     /// A command about connection or server inside a transaction.
-    fn run_server_command(
+    pub fn run_server_command(
         &mut self,
         conn: &mut Connection,
         spec: &'static ServerSpec,
@@ -144,6 +147,7 @@ impl Core {
     ) {
         let Ok((spec, offset)) = spec.resolve(args) else { return };
         let id = id + offset;
+        let begun = self.timings.begun();
         let mut out = Vec::new();
         let step = match (spec.run)(self, conn, args, &mut out) {
             Ok(step) => step,
@@ -162,7 +166,32 @@ impl Core {
                 conn.close_after_reply = true;
             }
             Step::Close => self.begin_close(conn),
+            Step::Everywhere(task) if conn.session.peer == Peer::Script => {
+                self.run_for_script(conn, task, args, &mut out);
+                self.append_reply(conn, &out);
+            }
             Step::Everywhere(task) => self.run_after(conn, task, args),
+            Step::Functions => {
+                match families::functions::change_here(self, args, &mut out) {
+                    // The whole reply waits for the whole transaction.
+                    Ok(_) => {}
+                    Err(error) => {
+                        out.clear();
+                        self.count_error(&error);
+                        self.timings.failed(id);
+                        Reply::new(&mut out, conn.session.resp3).error(error.text());
+                    }
+                }
+                self.append_reply(conn, &out);
+            }
+            Step::Script => {
+                if let Err(error) = self.run_script_held(conn, spec, id, args, &mut out) {
+                    self.count_error(&error);
+                    self.timings.failed(id);
+                    Reply::new(&mut out, conn.session.resp3).error(error.text());
+                }
+                self.append_reply(conn, &out);
+            }
             Step::Global(op) => {
                 let result = self.run_global(op);
                 let mut reply = Reply::new(&mut out, conn.session.resp3);
@@ -181,8 +210,22 @@ impl Core {
                 unreachable!("{} is not queued, or does not wait in a transaction", spec.name)
             }
         }
-        let ticks = self.timings.lap();
+        let ticks = self.timings.since(begun);
         self.account(conn, id, spec.flags, args, ticks);
+    }
+
+    /// A task of all cores that a script has asked for. It cannot wait for the others: theirs are
+    /// the figures that they have published last.
+    fn run_for_script(
+        &mut self,
+        conn: &mut Connection,
+        task: Task,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut own = Vec::new();
+        task.run(self, None, conn.session.db, args, &mut own);
+        task.join(self, conn, args, &[own], out);
     }
 
     /// A snapshot that a transaction wants begins when it can, as in Redis.
@@ -241,7 +284,9 @@ impl Core {
             GlobalOp::FlushAll { lazily } => (0..self.shared.options.databases, lazily),
             GlobalOp::FlushDb { db, lazily } => (usize::from(db)..usize::from(db) + 1, lazily),
             GlobalOp::SwapDb(..) | GlobalOp::Reload(_) | GlobalOp::LoadLog | GlobalOp::EndLog => {
-                return Err(CommandError::new("ERR SWAPDB is not possible inside MULTI"));
+                return Err(CommandError::new(
+                    "ERR SWAPDB is not possible inside MULTI or a script",
+                ));
             }
         };
         let now = self.now_ms;

@@ -13,6 +13,7 @@ use crate::{
         core::Core,
         desk::{Next, Turn},
     },
+    scripting::Held,
 };
 use quire_engine::{
     command::{Flags, OwnedArgs},
@@ -50,10 +51,20 @@ pub struct Session {
     waiting: Vec<Waiting>,
     /// The desk has been asked for a session.
     has_asked: bool,
+    /// Reads that wait for a session.
+    pub(in crate::dispatch) rereads: Vec<crate::dispatch::reads::Reread>,
+    /// One of them is being run.
+    pub(in crate::dispatch) is_rereading: bool,
     /// A session wanted this shard before it was open.
     pub lend_first: Option<u16>,
     /// Tasks of all cores that transactions have asked for.
     pub(super) after: Vec<AfterSession>,
+    /// What is being run is a transaction, not one command.
+    pub is_transaction: bool,
+    /// Shards at hand for what is being run.
+    pub held: Held,
+    /// A script needs shards that it has not.
+    pub needs_all: bool,
 }
 
 impl Core {
@@ -64,16 +75,26 @@ impl Core {
         work: Work,
         shards: BTreeSet<u16>,
     ) -> Taken {
+        if let Some(error) = self.busy_shard(&shards) {
+            self.unwatch(&work.watched);
+            let error = if work.is_single { error } else { super::aborted_by(&error) };
+            return self.refuse(conn, |_, _| error);
+        }
         conn.parked = Parked::Lending;
         let (index, generation) = (conn.index, conn.generation);
         self.session.waiting.push(Waiting { conn: index, generation, work, shards });
+        self.want_session();
+        Taken::Waits
+    }
+
+    /// Something waits for this core's next session.
+    pub(in crate::dispatch) fn want_session(&mut self) {
         if !self.session.has_asked {
             self.session.has_asked = true;
             if self.shared.desk.ask(Turn::Lend(self.id)) {
                 self.begin_session();
             }
         }
-        Taken::Waits
     }
 
     /// This core's turn: the others are asked for their shards.
@@ -96,7 +117,13 @@ impl Core {
         if shared.lending.offer(self.id, Box::new(shard)) {
             shared.cores[usize::from(leader)].mailbox.post(Control::AllLent);
         }
-        self.shard = Some(*shared.lending.wait(self.id));
+        let shard = loop {
+            match shared.lending.wait(self.id, || shared.busy.any()) {
+                Some(shard) => break shard,
+                None => self.wait_while_busy(),
+            }
+        };
+        self.shard = Some(*shard);
         self.read_clocks();
     }
 
@@ -114,6 +141,11 @@ impl Core {
             let Some(mut conn) = self.conns[index as usize].take() else { continue };
             if !conn.closing {
                 self.run_work(&mut conn, &work, &shards);
+                if std::mem::take(&mut self.session.needs_all) {
+                    // A script, alone, which has done nothing yet. All shards are here.
+                    let all = (0..self.shards() as u16).collect();
+                    self.run_work(&mut conn, &work, &all);
+                }
                 if let Some(exec) = work.exec {
                     self.show_monitors(&conn, Flags::default(), exec.as_args());
                 }
@@ -123,6 +155,7 @@ impl Core {
             }
             self.put_back(conn);
         }
+        self.read_in_session();
         for (id, shard) in std::mem::take(&mut self.session.lent).into_iter().enumerate() {
             if let Some(shard) = shard {
                 self.shared.lending.give_back(id, shard);

@@ -96,6 +96,7 @@ impl Core {
                 resp3: false,
                 no_touch: false,
                 is_part: true,
+                cut: 0,
             };
             self.mesh.stage(key.shard, head, std::iter::once(&key.key));
         }

@@ -24,6 +24,20 @@ pub(super) fn memory(fields: &mut Fields, facts: Facts<'_>) {
     fields.add("allocator_active", memory.active);
     fields.add("allocator_resident", memory.resident);
     fields.bytes("total_system_memory", memory.total);
+    let (eval, functions) = (shared.sum(|s| &s.eval_bytes), shared.sum(|s| &s.function_bytes));
+    let (scripts, script_bytes) = shared.scripts.figures();
+    let (libraries, function_count) = shared.libraries.shelf().counts();
+    let library_bytes = shared.libraries.bytes();
+    fields.bytes("used_memory_lua", eval);
+    fields.add("used_memory_vm_eval", eval);
+    fields.add("used_memory_scripts_eval", script_bytes);
+    fields.add("number_of_cached_scripts", scripts);
+    fields.add("number_of_functions", function_count);
+    fields.add("number_of_libraries", libraries);
+    fields.add("used_memory_vm_functions", functions);
+    fields.bytes("used_memory_vm_total", eval + functions);
+    fields.add("used_memory_functions", library_bytes);
+    fields.bytes("used_memory_scripts", script_bytes + library_bytes);
     fields.bytes("maxmemory", facts.config.maxmemory);
     fields.add("maxmemory_policy", facts.config.maxmemory_policy.name());
     for (ratio_name, bytes_name, a, b) in [

@@ -1,0 +1,339 @@
+//! Lua scripts: as in stock Redis, atomic over all shards and over a crash, stopped when they take
+//! too long.
+
+mod functions;
+mod lines;
+
+use crate::support::{
+    client::{Client, Reply},
+    load::Dice,
+    process::{Launch, ServerProcess, fresh_dir},
+};
+use lines::LINES;
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+const SHARDS: [&str; 3] = ["1", "2", "4"];
+const ACCOUNTS: u64 = 12;
+const EACH: i64 = 100;
+
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    println!("seed {}", now.as_nanos() as u64);
+    now.as_nanos() as u64
+}
+
+fn answers(server: &ServerProcess) -> Vec<Reply> {
+    let mut client = server.client();
+    let mut replies = Vec::new();
+    for resp in ["2", "3"] {
+        client.ask(&["HELLO", resp]);
+        replies.extend(LINES.iter().map(|line| client.ask(line)));
+    }
+    replies
+}
+
+#[test]
+fn scripts_answer_as_in_stock_redis_with_every_number_of_shards() {
+    let dir = fresh_dir();
+    let expected = answers(&Launch::redis(dir.path()).start());
+    assert!(expected.len() > 400);
+    for shards in SHARDS {
+        let dir = fresh_dir();
+        let server = Launch::quire(dir.path()).with(&["--shards", shards]).start();
+        for (at, (ours, theirs)) in answers(&server).iter().zip(&expected).enumerate() {
+            assert_eq!(ours, theirs, "{shards} shards: {:?}", LINES[at % LINES.len()]);
+        }
+        server.stop();
+    }
+}
+
+fn account(n: u64) -> String {
+    format!("account:{n}")
+}
+
+fn fill(client: &mut Client) {
+    let mut line = vec!["MSET".to_owned()];
+    (0..ACCOUNTS).for_each(|n| line.extend([account(n), EACH.to_string()]));
+    assert!(client.ask(&line).is_ok());
+}
+
+/// The sum of all balances: by a script that names its keys, by one that does not, by a transaction.
+fn sum(client: &mut Client, way: u64) -> i64 {
+    let keys: Vec<String> = (0..ACCOUNTS).map(account).collect();
+    let add =
+        "local s = 0 for _, v in ipairs(redis.call('MGET', unpack(@))) do s = s + v end return s";
+    let line = match way % 3 {
+        0 => {
+            let mut line =
+                vec!["EVAL".to_owned(), add.replace('@', "KEYS"), keys.len().to_string()];
+            line.extend(keys);
+            line
+        }
+        1 => {
+            let mut line = vec!["EVAL_RO".to_owned(), add.replace('@', "ARGV"), "0".to_owned()];
+            line.extend(keys);
+            line
+        }
+        _ => {
+            client.ask(&["MULTI"]);
+            let get = "return tonumber(redis.call('GET', ARGV[1]))";
+            keys.iter().for_each(|key| drop(client.ask(&["EVAL", get, "0", key])));
+            let Reply::Array(found) = client.ask(&["EXEC"]) else { panic!("EXEC gives a list") };
+            let number = |reply: &Reply| match reply {
+                Reply::Int(n) => *n,
+                other => panic!("a number was expected, not {other:?}"),
+            };
+            return found.iter().map(number).sum();
+        }
+    };
+    match client.ask(&line) {
+        Reply::Int(sum) => sum,
+        other => panic!("a sum was expected, not {other:?}"),
+    }
+}
+
+/// Moves money by scripts until the server is gone or somebody says stop; how often.
+fn transfer(mut client: Client, mut dice: Dice, stop: &AtomicBool) -> u64 {
+    let declared = "redis.call('DECRBY', KEYS[1], ARGV[1]) redis.call('INCRBY', KEYS[2], ARGV[1])";
+    // Looks before it writes: the second key is not declared and on whatever shard.
+    let looks = "redis.call('EXISTS', ARGV[2]) redis.call('DECRBY', KEYS[1], ARGV[1]) \
+                 redis.call('INCRBY', ARGV[2], ARGV[1])";
+    let mut done = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let from = dice.roll(ACCOUNTS);
+        let to = account((from + 1 + dice.roll(ACCOUNTS - 1)) % ACCOUNTS);
+        let (from, by) = (account(from), dice.roll(9).to_string());
+        let line = match dice.roll(3) {
+            0 => ["EVAL", looks, "1", &from, &by, &to],
+            _ => ["EVAL", declared, "2", &from, &to, &by],
+        };
+        match client.try_ask(&line) {
+            Ok(Reply::Null) => done += 1,
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => break,
+        }
+    }
+    done
+}
+
+#[test]
+fn a_sum_that_scripts_move_over_shards_is_the_same_for_every_reader() {
+    for shards in SHARDS {
+        let dir = fresh_dir();
+        let server = Launch::quire(dir.path()).with(&["--shards", shards]).start();
+        fill(&mut server.client());
+        let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), seed());
+        thread::scope(|scope| {
+            for n in 0..4 {
+                let client = server.client();
+                let (stop, done) = (&stop, &done);
+                scope.spawn(move || {
+                    done.fetch_add(transfer(client, Dice(seed + n), stop), Ordering::Relaxed)
+                });
+            }
+            let mut reader = server.client();
+            for way in 0..150 {
+                assert_eq!(sum(&mut reader, way), EACH * ACCOUNTS as i64, "{shards} shards");
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred");
+        server.stop();
+    }
+}
+
+fn scripts_survive(policy: &[&str]) {
+    let rounds = match std::env::var("QUIRE_KILL_ROUNDS") {
+        Ok(text) => text.parse().expect("QUIRE_KILL_ROUNDS is a number"),
+        Err(_) => 3,
+    };
+    let dir = fresh_dir();
+    let mut dice = Dice(seed());
+    let launch = |round: usize| {
+        Launch::quire(dir.path()).with(&["--shards", ["4", "2", "1"][round % 3]]).with(policy)
+    };
+    let mut server = launch(0).start();
+    fill(&mut server.client());
+    for round in 1..=rounds {
+        let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), dice.roll(u64::MAX));
+        let work = Duration::from_millis(50 + dice.roll(200));
+        thread::scope(|scope| {
+            for n in 0..4 {
+                let client = server.client();
+                let (stop, done) = (&stop, &done);
+                scope.spawn(move || {
+                    let dice = Dice(seed.wrapping_add(n));
+                    done.fetch_add(transfer(client, dice, stop), Ordering::Relaxed)
+                });
+            }
+            thread::sleep(work);
+            server.kill();
+        });
+        assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred in round {round}");
+        server = launch(round).start();
+        let found = sum(&mut server.client(), round as u64);
+        assert_eq!(found, EACH * ACCOUNTS as i64, "round {round}\n{}", server.said());
+    }
+    server.stop();
+}
+
+#[test]
+fn a_killed_server_has_every_script_whole_or_not_at_all() {
+    scripts_survive(&["--appendfsync", "everysec"]);
+}
+
+#[test]
+fn a_killed_server_has_every_script_whole_or_not_at_all_under_always() {
+    scripts_survive(&["--appendfsync", "always"]);
+}
+
+#[test]
+fn a_script_that_reaches_for_another_shard_too_late_is_told_and_cannot_hide_it() {
+    let dir = fresh_dir();
+    let server = Launch::quire(dir.path()).with(&["--shards", "4"]).start();
+    let mut client = server.client();
+    let script = "redis.call('SET', KEYS[1], 'v') \
+                  for i = 1, 20 do local r = redis.pcall('GET', 'other' .. i) \
+                  if type(r) == 'table' and r.err then return r end end return 'none'";
+    assert!(client.ask(&["EVAL", script, "1", "k"]).is_error("CROSSSHARD"));
+    assert_eq!(client.ask(&["GET", "k"]).text(), "v", "what it had done stays, as in Redis");
+    // Before it has written it is run again, whatever it catches.
+    let script = "local ok = pcall(redis.call, 'MGET', 'o1', 'o2', 'o3', 'o4', 'o5', 'o6') \
+                  local co = coroutine.create(function() return redis.call('GET', 'o7') end) \
+                  local fine = coroutine.resume(co) \
+                  return {ok, fine, xpcall(function() return redis.call('GET', 'o8') end, \
+                  function() return 1 end)}";
+    let reply = client.ask(&["EVAL", script, "1", "k"]);
+    let yes = Reply::Int(1);
+    assert_eq!(reply, Reply::Array(vec![yes.clone(), yes.clone(), yes, Reply::Null]));
+}
+
+#[test]
+fn a_table_that_contains_itself_is_cut_off_somewhere() {
+    let dir = fresh_dir();
+    let server = Launch::quire(dir.path()).start();
+    let mut client = server.client();
+    let script = "local a = {} local b = {a} a[1] = b return a";
+    let mut reply = client.ask(&["EVAL", script, "0"]);
+    while let Reply::Array(mut inner) = reply {
+        assert_eq!(inner.len(), 1);
+        reply = inner.remove(0);
+    }
+    assert_eq!(reply, Reply::Error("ERR reached lua stack limit".to_owned()));
+    assert_eq!(client.ask(&["PING"]).text(), "PONG");
+}
+
+/// Asks until the answer is as wanted.
+fn until(client: &mut Client, line: &[&str], wanted: impl Fn(&Reply) -> bool) -> Reply {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let reply = client.ask(line);
+        if wanted(&reply) {
+            return reply;
+        }
+        assert!(Instant::now() < deadline, "{line:?} gives {reply:?}");
+    }
+}
+
+/// Waits until the server has noticed so many scripts that take too long.
+fn until_slow(server: &ServerProcess, scripts: usize) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.said().matches("Slow script detected").count() < scripts {
+        assert!(Instant::now() < deadline, "{}", server.said());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+const FOREVER: &str = "while true do pcall(function() while true do end end) end";
+
+fn busy_server(dir: &std::path::Path, shards: &str) -> ServerProcess {
+    Launch::quire(dir).with(&["--shards", shards, "--busy-reply-threshold", "10"]).start()
+}
+
+#[test]
+fn a_script_that_does_not_end_is_stopped_from_any_connection() {
+    for shards in SHARDS {
+        let dir = fresh_dir();
+        let server = busy_server(dir.path(), shards);
+        assert!(server.client().ask(&["SCRIPT", "KILL"]).is_error("NOTBUSY"));
+        let kinds = [&["1", "a"][..], &["6", "a", "b", "c", "d", "e", "f"]];
+        for (at, keys) in kinds.into_iter().enumerate() {
+            thread::scope(|scope| {
+                let mut runner = server.client();
+                let script = scope.spawn(move || runner.ask(&[&["EVAL", FOREVER], keys].concat()));
+                until_slow(&server, at + 1);
+                // One connection on each core.
+                let mut others: Vec<Client> = (0..4).map(|_| server.client()).collect();
+                for other in &mut others {
+                    until(other, &["SET", "a", "1"], |reply| reply.is_error("BUSY"));
+                    assert!(other.ask(&["MULTI"]).is_ok());
+                    assert!(other.ask(&["INFO"]).is_error("BUSY") || keys.len() == 2);
+                    assert!(other.ask(&["DISCARD"]).is_ok());
+                }
+                assert!(others[1].ask(&["SHUTDOWN"]).is_error("BUSY"));
+                assert!(others[2].ask(&["SCRIPT", "KILL"]).is_ok());
+                let reply = script.join().expect("the script's client");
+                assert!(
+                    reply.is_error("ERR Script killed by user with SCRIPT KILL..."),
+                    "{reply:?}"
+                );
+            });
+            let mut client = server.client();
+            until(&mut client, &["SET", "a", "1"], Reply::is_ok);
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn other_shards_serve_while_a_script_keeps_one_busy() {
+    let dir = fresh_dir();
+    let server = busy_server(dir.path(), "4");
+    thread::scope(|scope| {
+        let mut runner = server.client();
+        let script = scope.spawn(move || runner.ask(&["EVAL", FOREVER, "1", "a"]));
+        until_slow(&server, 1);
+        let mut clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
+        clients.iter_mut().for_each(|client| {
+            until(client, &["GET", "a"], |reply| reply.is_error("BUSY"));
+        });
+        // The core that runs the script serves nobody, the others serve their keys.
+        let keys: Vec<String> = (0..20).map(|n| format!("key{n}")).collect();
+        let served = |client: &mut Client| {
+            keys.iter().filter(|key| client.ask(&["SET", key, "1"]).is_ok()).count()
+        };
+        let counts: Vec<usize> = clients.iter_mut().map(served).collect();
+        assert!(counts.iter().any(|n| *n > 5), "{counts:?}");
+        assert!(counts.iter().all(|n| *n < keys.len()), "{counts:?}");
+        assert!(clients[0].ask(&["SCRIPT", "KILL"]).is_ok());
+        script.join().expect("the script's client");
+    });
+}
+
+#[test]
+fn a_script_that_has_written_is_not_stopped_and_dies_with_the_server() {
+    for shards in SHARDS {
+        let dir = fresh_dir();
+        let server = busy_server(dir.path(), shards);
+        let mut client = server.client();
+        assert!(client.ask(&["SET", "a", "before"]).is_ok());
+        thread::scope(|scope| {
+            let mut runner = server.client();
+            let script = format!("redis.call('SET', KEYS[1], 'half') {FOREVER}");
+            let asked = scope.spawn(move || runner.try_ask(&["EVAL", &script, "1", "a"]));
+            until_slow(&server, 1);
+            until(&mut client, &["GET", "a"], |reply| reply.is_error("BUSY"));
+            assert!(client.ask(&["SCRIPT", "KILL"]).is_error("UNKILLABLE"));
+            assert!(client.try_ask(&["SHUTDOWN", "NOSAVE"]).is_err(), "it leaves at once");
+            assert!(asked.join().expect("the script's client").is_err());
+        });
+        drop(server);
+        let server = busy_server(dir.path(), shards);
+        assert_eq!(server.client().ask(&["GET", "a"]).text(), "before", "{shards} shards");
+        server.stop();
+    }
+}
