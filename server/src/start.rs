@@ -144,7 +144,9 @@ fn open_data(
         return Ok(());
     }
     let (keyspaces, functions) = librarian::load_snapshot(shared)?;
-    shared.libraries.replace(families::functions::replayed(&functions)?, 0);
+    if !functions.is_empty() {
+        shared.libraries.replace(families::functions::replayed(&functions)?, 0);
+    }
     for (cell, keyspace) in shared.cores.iter().zip(keyspaces) {
         cell.mailbox.post(Control::Open(Box::new(Opening {
             keyspace,

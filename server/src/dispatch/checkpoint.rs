@@ -47,6 +47,8 @@ pub struct Checkpoints {
     pub(super) is_reserved: bool,
     /// The log begins or ends.
     pub(super) switching: Option<Switching>,
+    /// The generation of function libraries that the base in force has.
+    pub(super) base_libraries: u64,
     /// A delta could not be written: only a base helps.
     pub(super) needs_base: bool,
     /// When the last RDB file was tried.
@@ -370,11 +372,14 @@ impl Core {
     fn is_better_a_base(&mut self, id: u64) -> bool {
         let full_bytes = self.shared.saving.full_bytes.load(Relaxed);
         let decides = self.live.checkpoint_delta == CheckpointDelta::Auto;
+        // A delta has no function libraries: what has changed of them must be in a base.
+        let are_others = self.walking.libraries != self.checkpoints.base_libraries;
         self.running(id).is_some_and(|running| {
             let Running { changes_known, changed_keys, keys, gone_bytes, .. } = *running;
             let is_worth_it =
                 saving_rules::is_worth_it(changed_keys, keys.max(1), gone_bytes, full_bytes);
-            running.purpose == Purpose::Delta && (!changes_known || decides && !is_worth_it)
+            running.purpose == Purpose::Delta
+                && (are_others || !changes_known || decides && !is_worth_it)
         })
     }
 
@@ -488,6 +493,7 @@ impl Core {
         } else {
             saving.set_files(written.bytes, 0);
             self.checkpoints.needs_base = false;
+            self.checkpoints.base_libraries = self.walking.libraries;
             // ORDER: before anything else is begun: who cuts next counts changes since this base.
             self.shared.broadcast(|| Control::BaseInForce);
         }

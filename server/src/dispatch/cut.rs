@@ -53,7 +53,9 @@ pub struct Walking {
     /// Keys at the cut, and what of them had changed, if that was known.
     keys: u64,
     changes: Option<Changes>,
-    /// The function libraries at the cut (core 0).
+    /// The generation of function libraries at the cut.
+    pub(super) libraries: u64,
+    /// Their texts (core 0).
     pub(super) functions: Vec<Box<[u8]>>,
     /// The walk is not done.
     walks: bool,
@@ -118,6 +120,7 @@ impl Core {
             lsn,
             keys: total,
             changes,
+            libraries: self.shared.libraries.generation(),
             functions: if self.id == 0 { self.library_texts() } else { Vec::new() },
             walks: true,
             has_more: true,

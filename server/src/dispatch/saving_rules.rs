@@ -52,8 +52,10 @@ pub(super) fn form(core: &Core) -> Purpose {
     let full_bytes = saving.full_bytes.load(Relaxed);
     let is_unknown = shared.sum(|stats| &stats.changes_unknown) > 0;
     let has_failed = shared.cores.iter().any(|core| core.failed.load(Acquire));
+    // A delta has no function libraries.
+    let are_others = core.shared.libraries.generation() != core.checkpoints.base_libraries;
     // The cure of a log that has failed is a base.
-    if core.checkpoints.needs_base || is_unknown || has_failed || full_bytes == 0 {
+    if core.checkpoints.needs_base || is_unknown || has_failed || full_bytes == 0 || are_others {
         return Purpose::Base;
     }
     match core.live.checkpoint_delta {

@@ -230,7 +230,10 @@ pub fn open(shared: &Arc<Shared>, run: u64) -> Result<Kept, String> {
              appendonly yes"
         );
     }
-    shared.libraries.replace(crate::families::functions::replayed(&started.functions)?, 0);
+    if !started.functions.is_empty() {
+        // A generation that no base is known to have: the next checkpoint is a base.
+        shared.libraries.replace(crate::families::functions::replayed(&started.functions)?, 0);
+    }
     shared.epoch.store(started.librarian.manifest().epoch, Ordering::Release);
     let (base, delta) = (started.summary.base_bytes, started.summary.delta_bytes);
     shared.saving.set_files(base, delta);
