@@ -107,7 +107,7 @@ impl Core {
     }
 
     /// SORT, with patterns that may name keys of other shards.
-    pub(super) fn looks_elsewhere(&self, args: Args<'_>) -> bool {
+    pub fn looks_elsewhere(&self, args: Args<'_>) -> bool {
         sort::looks_elsewhere(args, |key| self.owner_of(key))
     }
 

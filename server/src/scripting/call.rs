@@ -220,6 +220,7 @@ impl Run<'_> {
         match target {
             Some(Target::Shard { spec, .. }) => match spec.fanout {
                 Fanout::EveryShardSum | Fanout::EveryShardJoin | Fanout::EveryShardDraw => false,
+                Fanout::Lookups if self.core.looks_elsewhere(args) => false,
                 Fanout::Cursor => self.held.has(self.core.shard_of_cursor(args)),
                 _ if spec.keys == KeySpec::ONE => self.held.has(self.core.owner_of(args.get(1))),
                 _ => {
