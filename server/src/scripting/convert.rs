@@ -17,12 +17,14 @@
 //! Tables are read raw: no metamethod of a script runs after the script.
 
 use super::stack::{Kind, Stack};
-use quire_engine::command::Reply;
+use quire_engine::command::{Reply, quoted};
 use std::ffi::c_int;
 
 /// Pushes an error as scripts see it: a table with the text in `err`. A text that starts with `-`
 /// has its code in front; others are given the code `ERR`.
 pub fn push_error(stack: &mut Stack, text: &[u8]) {
+    // Errors are C strings in Redis: they end at their first zero.
+    let text = quoted(text, usize::MAX);
     let (code, message) = match text.strip_prefix(b"-") {
         None => (&b"ERR"[..], text),
         Some(rest) => match memchr::memchr(b' ', rest) {
@@ -197,7 +199,8 @@ pub fn failure(stack: &mut Stack) -> Failure {
     let (source, _) = field(b"source");
     let (line, _) = field(b"line");
     let (_, is_counted) = field(b"ignore_error_stats_update");
-    Failure { text: text.unwrap_or_default(), place: source.zip(line), is_counted }
+    let text = quoted(&text.unwrap_or_default(), usize::MAX).to_vec();
+    Failure { text, place: source.zip(line), is_counted }
 }
 
 /// Writes the value on top as a reply and takes it off. `is_new` after `setresp(3)`. An error that is
@@ -297,12 +300,10 @@ impl Writer<'_> {
                 let failure = failure(stack);
                 stack.pop(1);
                 (self.failed)(&failure);
-                // As in Redis, whose errors are C strings.
-                let end = failure.text.iter().position(|byte| *byte == 0);
-                self.reply().error(&failure.text[..end.unwrap_or(failure.text.len())]);
+                self.reply().error(&failure.text);
             }
             b"ok" => {
-                let text = one_line(stack.bytes(-1).unwrap_or_default());
+                let text = one_line(quoted(stack.bytes(-1).unwrap_or_default(), usize::MAX));
                 self.out.push(b'+');
                 self.out.extend_from_slice(&text);
                 self.out.extend_from_slice(b"\r\n");
