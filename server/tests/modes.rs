@@ -23,7 +23,15 @@ struct Mode {
     keep: fn(&mut Client),
 }
 
-const MODES: [Mode; 4] = [
+/// A base of everything so far, and a log behind it.
+fn base_and_tail(client: &mut Client) {
+    let rewrites = info(client, "aof_rewrites");
+    assert!(!matches!(client.ask(&["BGREWRITEAOF"]), Reply::Error(_)));
+    until("the rewrite", || info(client, "aof_rewrites") != rewrites);
+    assert!(!matches!(client.ask(&["INCR", "tail"]), Reply::Error(_)));
+}
+
+const MODES: [Mode; 5] = [
     Mode {
         name: "none",
         directives: &["--appendonly", "no", "--save", ""],
@@ -47,13 +55,15 @@ const MODES: [Mode; 4] = [
         directives: &["--appendonly", "yes", "--save", "3600 1"],
         logs: true,
         keep: |client| {
-            let rewrites = info(client, "aof_rewrites");
-            assert!(!matches!(client.ask(&["BGREWRITEAOF"]), Reply::Error(_)));
-            until("the rewrite", || info(client, "aof_rewrites") != rewrites);
-            // The base and a tail.
-            assert!(!matches!(client.ask(&["INCR", "tail"]), Reply::Error(_)));
+            base_and_tail(client);
             assert!(client.ask(&["SAVE"]).is_ok());
         },
+    },
+    Mode {
+        name: "commands as base",
+        directives: &["--appendonly", "yes", "--aof-use-rdb-preamble", "no"],
+        logs: true,
+        keep: base_and_tail,
     },
 ];
 
@@ -140,6 +150,11 @@ fn with_rdb_files_alone_what_was_saved_is_kept() {
 #[test]
 fn with_a_log_alone_everything_is_kept() {
     whole_life(&MODES[2]);
+}
+
+#[test]
+fn with_a_base_of_commands_and_a_log_everything_is_kept() {
+    whole_life(&MODES[4]);
 }
 
 #[test]

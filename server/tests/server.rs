@@ -5,6 +5,7 @@
 
 mod support; // processes, a client, the model of what was acknowledged
 
+mod backups; // BACKUP: all keys at one moment, or nothing
 mod blocking; // clients that wait for keys, beside stock Redis
 mod check; // quire-check: damage made by hand, what it says, what its repair makes of it
 mod clients; // programs people use: redis-cli, redis-benchmark, redis-py

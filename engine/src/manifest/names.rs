@@ -121,6 +121,16 @@ impl Names {
         format!("{}.delta.quire-new", self.stem)
     }
 
+    /// A base of commands (`aof-use-rdb-preamble no`).
+    pub fn command_base(&self, number: u64) -> String {
+        format!("{}.{number}.all.base.aof", self.stem)
+    }
+
+    /// A base of commands while it is written.
+    pub fn command_draft(&self) -> String {
+        format!("{}.base.aof.quire-new", self.stem)
+    }
+
     /// A base while it is written.
     pub fn draft(&self) -> String {
         format!("{}.base.quire-new", self.stem)
@@ -131,13 +141,16 @@ impl Names {
         if name == self.new_manifest() {
             return Some(OurFile::NewManifest);
         }
-        if name == self.draft() || name == self.delta_draft() {
+        if [self.draft(), self.delta_draft(), self.command_draft()]
+            .iter()
+            .any(|draft| draft == name)
+        {
             return Some(OurFile::Draft);
         }
         let rest = name.strip_prefix(self.stem.as_str())?.strip_prefix('.')?;
         let (number, rest) = rest.split_once('.')?;
         let number = canonical(number).filter(|n| (1..=NUMBER_MAX).contains(n))?;
-        if rest == "all.base.rdb" {
+        if rest == "all.base.rdb" || rest == "all.base.aof" {
             return Some(OurFile::Base { number });
         }
         let owner = rest.strip_suffix(".incr.aof")?;
@@ -189,9 +202,11 @@ mod tests {
         assert_eq!(names.recognise(&global), Some(OurFile::Global { number: 8 }));
         assert_eq!(names.recognise(&names.new_manifest()), Some(OurFile::NewManifest));
         assert_eq!(names.recognise(&names.base(9)), Some(OurFile::Base { number: 9 }));
+        assert_eq!(names.recognise(&names.command_base(9)), Some(OurFile::Base { number: 9 }));
         assert_eq!(names.recognise(&names.draft()), Some(OurFile::Draft));
         assert_eq!(names.recognise(&names.delta(10)), Some(OurFile::Delta { number: 10 }));
         assert_eq!(names.recognise(&names.delta_draft()), Some(OurFile::Draft));
+        assert_eq!(names.recognise(&names.command_draft()), Some(OurFile::Draft));
         for other in [
             "appendonly.aof.manifest",
             "appendonly.aof.1.incr.aof",

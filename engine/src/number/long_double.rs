@@ -87,10 +87,15 @@ impl LongDouble {
         if self.mantissa == 0 {
             return Some(0);
         }
-        let product = Self::rounded(u128::from(self.mantissa) * 1000, self.exponent, false);
-        let magnitude = if !self.is_finite() || !product.is_finite() {
-            None
-        } else if let Ok(shift) = u32::try_from(product.exponent) {
+        // Infinity has no exponent to reckon with.
+        let finite = self.is_finite().then_some(self);
+        let product =
+            finite.map(|n| Self::rounded(u128::from(n.mantissa) * 1000, n.exponent, false));
+        let product = product.filter(|product| product.is_finite());
+        let Some(product) = product else {
+            return self.negative.then_some(i64::MIN);
+        };
+        let magnitude = if let Ok(shift) = u32::try_from(product.exponent) {
             let shifted = u128::from(product.mantissa).checked_shl(shift);
             shifted
                 .filter(|whole| shift < 64 && *whole <= i64::MAX as u128)

@@ -45,7 +45,7 @@ mod start;
 mod summary;
 mod transactions;
 
-pub use again::{draft_base, read_log, read_snapshot};
+pub use again::{draft_base, publish_base, read_log, read_snapshot, verify_snapshot};
 pub use begin::{Begun, begin};
 pub use chain::Cut;
 pub use error::{Proof, RecoveryError, Refusal};

@@ -9,11 +9,13 @@
 //! * [`write_whole`]: all keys of a data set that stands still.
 //! * [`Draft`]: the file that chunks of all shards are put into; [`replace`] gives it its name.
 //! * [`DeltaDraft`]: the log file that chunks of what has changed are put into.
+//! * [`CommandDraft`]: the same as commands instead of an RDB.
 //! * [`Index`]: where its chunks are, for whoever reads them in parallel.
 //!
 //! Knows neither when a snapshot is due nor what it is for.
 
 mod chunk;
+mod command_draft;
 mod commands;
 mod copies;
 mod delta;
@@ -26,6 +28,7 @@ mod walk;
 mod whole;
 
 pub use chunk::{Chunk, ChunkOptions, ChunkWriter, Count, Record, Usage};
+pub use command_draft::CommandDraft;
 pub use delta::{DELTA_NUMBER, DeltaDraft};
 pub use draft::{Draft, DraftOptions, Written, replace};
 pub use file::{Facts, header_bytes, padded_bytes};

@@ -75,7 +75,6 @@ pub(super) static TABLE: &[Foreign] = &[
     only("rdb-del-sync-files", &["no"], NO_REPLICATION),
     only("sanitize-dump-payload", &["no"], "payloads are always checked whole"),
     // Log
-    only("aof-use-rdb-preamble", &["yes"], "a base is always an RDB"),
     only("aof-disable-auto-gc", &["no"], "files that a checkpoint has replaced go at once"),
     only("aof-load-truncated", &["yes"], "an unsynced tail is always cut, and said to be"),
     only("aof-timestamp-enabled", &["no"], "Quire's log carries no timestamps"),

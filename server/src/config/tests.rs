@@ -144,8 +144,9 @@ fn errors_name_the_place_the_directive_and_what_is_allowed() {
         ),
         ("save 900", "standard input:1: save: Invalid save parameters"),
         (
-            "aof-use-rdb-preamble no",
-            "standard input:1: aof-use-rdb-preamble: only yes is accepted: a base is always an RDB",
+            "aof-load-truncated no",
+            "standard input:1: aof-load-truncated: only yes is accepted: an unsynced tail is always \
+            cut, and said to be",
         ),
         (
             "replicaof h 1",

@@ -16,7 +16,7 @@ use super::{saving_rules, switching::Switching};
 use crate::{
     config::CheckpointDelta,
     families::REDIS_VERSION,
-    observe::{account, saving::Kind},
+    observe::{account, backup::State, saving::Kind},
     runtime::{
         control::{Control, CutOrder, CutReport, Origin, Purpose, Wish},
         core::Core,
@@ -41,7 +41,7 @@ pub struct Checkpoints {
     last_id: u64,
     running: Option<Running>,
     /// SAVE and SHUTDOWN that wait for their turn.
-    waiting: VecDeque<(Wish, Option<Origin>)>,
+    pub(super) waiting: VecDeque<(Wish, Option<Origin>)>,
     /// Files are being loaded into the running server, or its log begins or ends: no snapshot
     /// begins but theirs.
     pub(super) is_reserved: bool,
@@ -60,6 +60,8 @@ pub struct Checkpoints {
 struct Running {
     id: u64,
     purpose: Purpose,
+    /// The name it is written under.
+    draft: String,
     /// Who waits for the end.
     origin: Option<Origin>,
     /// What comes when it is written.
@@ -122,6 +124,14 @@ impl Core {
             (Wish::Save | Wish::BgSave { .. }, Some(Purpose::Dump)) => {
                 b"-ERR Background save already in progress\r\n"
             }
+            (Wish::Backup, _) => {
+                self.backup_wished(origin);
+                return;
+            }
+            (Wish::AbortBackup, _) => {
+                self.abort_backup(origin);
+                return;
+            }
             (Wish::BgSave { schedule: true }, Some(_)) => {
                 saving.dumps.scheduled.store(true, Relaxed);
                 b"+Background saving scheduled\r\n"
@@ -134,7 +144,7 @@ impl Core {
                 self.start_or_schedule(Purpose::Dump);
                 b"+Background saving started\r\n"
             }
-            (Wish::BgRewriteAof, Some(Purpose::Dump)) => {
+            (Wish::BgRewriteAof, Some(Purpose::Dump | Purpose::Backup)) => {
                 saving.bases.scheduled.store(true, Relaxed);
                 b"+Background append only file rewriting scheduled\r\n"
             }
@@ -165,6 +175,7 @@ impl Core {
         match purpose {
             Purpose::Dump => &self.shared.saving.dumps,
             Purpose::Base | Purpose::Delta => &self.shared.saving.bases,
+            Purpose::Backup => &self.shared.saving.backups,
         }
     }
 
@@ -182,6 +193,10 @@ impl Core {
         if let Some((wish, origin)) = self.checkpoints.waiting.pop_front() {
             match wish {
                 Wish::Leave { save, force } => self.save_and_leave(save, force, origin),
+                Wish::Backup => {
+                    self.shared.backup.lock().state = State::Writing;
+                    self.start_checkpoint(Purpose::Backup, None, Then::GoOn);
+                }
                 Wish::Log(on) => {
                     let Some(origin) = origin else { return };
                     self.switch_log(on, origin);
@@ -202,28 +217,6 @@ impl Core {
         }
     }
 
-    /// Saves, if that is wanted, and ends the server.
-    fn save_and_leave(&mut self, save: Option<bool>, force: bool, origin: Option<Origin>) {
-        let by_points = !self.live.save_points().is_empty();
-        if save.unwrap_or(by_points) {
-            tracing::info!("Saving the final RDB snapshot before exiting.");
-            self.start_checkpoint(Purpose::Dump, origin, Then::Leave { force });
-        } else {
-            self.leave_now(force);
-        }
-    }
-
-    fn leave_now(&mut self, force: bool) {
-        let has_failed = self.shared.cores.iter().any(|core| core.failed.load(Acquire));
-        // After a failed log the process ends with a code that is not 0, unless told otherwise.
-        if has_failed && force {
-            self.shared.forced.store(true, Release);
-        }
-        crate::process::notify::stopping();
-        self.shared.stopping.store(true, Release);
-        self.shared.shut_down();
-    }
-
     pub(super) fn start_checkpoint(
         &mut self,
         purpose: Purpose,
@@ -235,6 +228,8 @@ impl Core {
         let id = self.checkpoints.last_id;
         let now = Some(self.now);
         let live = &self.live;
+        let mut made = Vec::new();
+        let commands = purpose == Purpose::Base && !live.aof_use_rdb_preamble;
         let (directory, draft, name, sync) = match purpose {
             Purpose::Dump => {
                 self.checkpoints.dump_tried = now;
@@ -243,14 +238,19 @@ impl Core {
                 let sync = live.rdb_save_incremental_fsync;
                 (live.dir.clone(), temporary_name(salt), name, sync)
             }
+            Purpose::Backup => {
+                let (directory, names, base) = self.backup_place();
+                made.clone_from(&self.shared.backup.lock().made);
+                (directory, names.draft(), Some(base), live.rdb_save_incremental_fsync)
+            }
             Purpose::Base | Purpose::Delta => {
                 self.checkpoints.base_tried = now;
                 let sync = live.aof_rewrite_incremental_fsync;
-                (self.shared.log_dir(), self.draft_name(purpose), None, sync)
+                (self.shared.log_dir(), self.draft_name(purpose, commands), None, sync)
             }
         };
         let delta_of = match purpose {
-            Purpose::Dump | Purpose::Base => None,
+            Purpose::Dump | Purpose::Base | Purpose::Backup => None,
             Purpose::Delta => self.shard.as_ref().map(|shard| shard.staging.run()),
         };
         let options = DraftOptions {
@@ -265,10 +265,12 @@ impl Core {
             Purpose::Delta => tracing::info!(
                 "Background append only file rewriting started, of what has changed since the base"
             ),
+            Purpose::Backup => tracing::info!("Backup started"),
         }
         self.checkpoints.running = Some(Running {
             id,
             purpose,
+            draft: draft.clone(),
             origin,
             then,
             has_turn: false,
@@ -292,16 +294,29 @@ impl Core {
         for figure in [&saving.keys_total, &saving.bytes_written, &saving.last_cut_us] {
             figure.store(0, Relaxed);
         }
-        self.scribe.tell(Note::Begin(Order { id, directory, draft, name, delta_of, options }));
+        self.scribe.tell(Note::Begin(Order {
+            id,
+            directory,
+            draft,
+            name,
+            delta_of,
+            made,
+            commands,
+            options,
+        }));
         if then == Then::Load || self.shared.desk.ask(Turn::Cut) {
             self.begin_cut();
         }
     }
 
     /// The name that a checkpoint of the log is written under.
-    fn draft_name(&self, purpose: Purpose) -> String {
+    fn draft_name(&self, purpose: Purpose, commands: bool) -> String {
         let names = Names::new(&self.shared.options.append_file).unwrap_or_default();
-        if purpose == Purpose::Delta { names.delta_draft() } else { names.draft() }
+        match purpose {
+            Purpose::Delta => names.delta_draft(),
+            _ if commands => names.command_draft(),
+            _ => names.draft(),
+        }
     }
 
     /// Core 0 has the desk's turn: every core cuts.
@@ -432,18 +447,29 @@ impl Core {
 
     /// Core 0: the scribe is done.
     pub fn scribed(&mut self, id: u64, result: Result<Written, StorageError>) {
-        let Some(purpose) = self.running(id).map(|running| running.purpose) else { return };
-        let draft = self.draft_name(purpose);
         let Some(running) = self.running(id) else { return };
         match result {
             Err(error) => self.give_up_checkpoint(Some(&error.to_string())),
             Ok(written) => {
-                running.written = Some(written);
-                if running.purpose == Purpose::Dump {
-                    self.dump_written();
-                    return;
+                match running.purpose {
+                    Purpose::Backup => {
+                        let copied = running.stats.copied_bytes;
+                        self.checkpoints.running = None;
+                        let saving = &self.shared.saving;
+                        saving.backups.end(self.since_start_ms(), Some(true), copied);
+                        self.verify_backup(&written);
+                        self.next_checkpoint();
+                        return;
+                    }
+                    Purpose::Dump => {
+                        running.written = Some(written);
+                        self.dump_written();
+                        return;
+                    }
+                    Purpose::Base | Purpose::Delta => running.written = Some(written),
                 }
                 let positions = std::mem::take(&mut running.positions);
+                let draft = running.draft.clone();
                 let epoch = running.epoch;
                 self.librarian.send(Request::Checkpoint { draft, positions, epoch });
             }
@@ -522,11 +548,15 @@ impl Core {
             let what = match running.purpose {
                 Purpose::Dump => "Background saving error",
                 Purpose::Base | Purpose::Delta => "Background AOF rewrite terminated with error",
+                Purpose::Backup => "Backup error",
             };
             tracing::warn!("{what}: {reason}. No data is lost, and the old files stay");
         }
         let kind = self.kind(running.purpose);
         kind.end(self.since_start_ms(), reason.map(|_| false), running.stats.copied_bytes);
+        if running.purpose == Purpose::Backup {
+            self.backup_given_up(reason);
+        }
         self.scribe.tell(Note::GiveUp(id));
         self.shared.broadcast(|| Control::GiveUpWalk(id));
         let has_turn = running.has_turn;

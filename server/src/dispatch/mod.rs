@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod attend;
+pub mod backup;
 pub mod blocking;
 mod busy;
 pub mod checkpoint;
@@ -16,6 +17,7 @@ pub mod foresight;
 pub mod gather;
 pub mod global;
 pub mod hop;
+mod leaving;
 pub mod parcels;
 mod reads;
 pub mod redact;

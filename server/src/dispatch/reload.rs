@@ -222,7 +222,10 @@ impl Reading {
         let (log, threads) = (shared.log_dir(), loading_threads(shared));
         let of_log = || read_log(&log, threads, options).map_err(|error| error.to_string());
         let GlobalOp::Reload(Reload { flush, merge, .. }) = self.op else {
-            return of_log().map(|keyspaces| (keyspaces, None));
+            let mut keyspaces = of_log()?;
+            // What the log's base has and they have not is not known here.
+            keyspaces.iter_mut().for_each(Keyspace::lose_changes);
+            return Ok((keyspaces, None));
         };
         let config = shared.config.load();
         let mut read = read_snapshot(&config.dir, &config.dbfilename, threads, options)
@@ -240,6 +243,8 @@ impl Reading {
             }
             read = others;
         }
+        // With a log all of it is its base.
+        read.iter_mut().for_each(Keyspace::is_base);
         let Some(facts) = &self.base else { return Ok((read, None)) };
         let draft = DraftOptions {
             shards: options.shards,

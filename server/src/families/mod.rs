@@ -128,6 +128,7 @@ fn allows(config: Allowed, conn: &Connection) -> bool {
 
 /// One line per family.
 const FAMILIES: &[&[ServerSpec]] = &[
+    backup::SPECS,
     client::SPECS,
     command::SPECS,
     config::SPECS,
@@ -146,6 +147,7 @@ const FAMILIES: &[&[ServerSpec]] = &[
     snapshot::SPECS,
 ];
 
+mod backup;
 mod catalog;
 pub mod client;
 mod client_filter;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod allocator;
+pub mod backup;
 pub mod breakdown;
 pub mod doctor;
 pub mod graph;

@@ -79,6 +79,8 @@ pub struct Saving {
     pub dumps: Kind,
     /// Bases and deltas of the log (BGREWRITEAOF, growth).
     pub bases: Kind,
+    /// Backups.
+    pub backups: Kind,
     /// Changes of keys there had been when the last RDB file was begun.
     pub changes_saved: AtomicU64,
     /// Bytes of the log's files when the base was written, or at start.

@@ -62,12 +62,14 @@ pub enum Purpose {
     Base,
     /// What has changed since the base of the log.
     Delta,
+    /// A directory of its own.
+    Backup,
 }
 
 impl Purpose {
     /// The log goes on behind it.
     pub fn is_of_log(self) -> bool {
-        self != Purpose::Dump
+        matches!(self, Purpose::Base | Purpose::Delta)
     }
 }
 
@@ -111,6 +113,10 @@ pub enum Wish {
     BgRewriteAof,
     /// DEBUG RELOAD, DEBUG LOADAOF: a [`GlobalOp`] that no snapshot may run beside.
     Load(GlobalOp),
+    /// BACKUP START; where to is in the shared state.
+    Backup,
+    /// BACKUP ABORT.
+    AbortBackup,
     /// CONFIG SET appendonly: log every change from now on, or nothing.
     Log(bool),
     /// SHUTDOWN, or a signal.
@@ -235,6 +241,8 @@ pub enum Control {
     BaseInForce,
     /// To every core: nobody wants the snapshot of this number any more.
     GiveUpWalk(u64),
+    /// To core 0: a backup is whole, or is not; an empty text: nobody wants it.
+    BackedUp(Result<(), String>),
     /// To core 0: the directory of a log that begins is open, or could not be.
     LogBegun(Result<Vec<Segments>, String>),
     /// To every core: with these segments your log begins at the next cut.

@@ -66,6 +66,7 @@ impl Core {
             Control::Checkpointed(result) => self.checkpointed(result),
             Control::BaseInForce => self.base_in_force(),
             Control::GiveUpWalk(id) => self.give_up_walk(id),
+            Control::BackedUp(result) => self.backed_up(result),
             Control::LogBegun(result) => self.log_begun(result),
             Control::LogSegments(segments) => self.switch = LogSwitch::Begins(segments),
             Control::LogLost(error) => self.log_lost(&error),

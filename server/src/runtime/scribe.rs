@@ -5,12 +5,13 @@
 //! snapshot at a time. What came of it is told to core 0. Knows neither walks nor the manifest.
 
 use super::{control::Control, shared::Shared};
+use crate::dispatch::backup::remove_directories;
 use crate::process::kernel;
 use quire_engine::{
     error::StorageError,
     io::{Storage, glommio::GlommioStorage},
     manifest::storage_executor,
-    snapshot::{Chunk, DeltaDraft, Draft, DraftOptions, Facts, Written, replace},
+    snapshot::{Chunk, CommandDraft, DeltaDraft, Draft, DraftOptions, Facts, Written, replace},
 };
 use std::{
     fs, io,
@@ -41,6 +42,10 @@ pub struct Order {
     pub name: Option<String>,
     /// It is a delta, of this run's log.
     pub delta_of: Option<u64>,
+    /// Directories that were made for it and go with it if it is not finished, innermost first.
+    pub made: Vec<PathBuf>,
+    /// As commands instead of an RDB.
+    pub commands: bool,
     /// How it is written.
     pub options: DraftOptions,
 }
@@ -106,8 +111,12 @@ async fn serve(shared: &Shared, first: Note, inbox: &Receiver<Note>) {
     loop {
         match note {
             Note::Begin(order) => {
-                let id = order.id;
-                if let Some(result) = write(shared, order, inbox).await {
+                let (id, made) = (order.id, order.made.clone());
+                let result = write(shared, order, inbox).await;
+                if !matches!(result, Some(Ok(_))) {
+                    remove_directories(&made);
+                }
+                if let Some(result) = result {
                     shared.cores[0].mailbox.post(Control::Scribed(id, result));
                 }
             }
@@ -147,11 +156,16 @@ fn thrown_away(shared: &Shared, chunk: &Chunk) {
 enum Sheet<'s, S: Storage> {
     Snapshot(Draft<'s, S>),
     Delta(DeltaDraft<'s, S>),
+    Commands(Box<CommandDraft<'s, S>>),
 }
 
 impl<'s, S: Storage> Sheet<'s, S> {
     async fn begin(storage: &'s S, order: &Order) -> Result<Self, StorageError> {
         let (draft, options) = (order.draft.clone(), order.options);
+        if order.commands {
+            let draft = CommandDraft::begin(storage, draft, options).await?;
+            return Ok(Sheet::Commands(Box::new(draft)));
+        }
         Ok(match order.delta_of {
             None => Sheet::Snapshot(Draft::begin(storage, draft, options).await?),
             Some(run) => {
@@ -165,6 +179,7 @@ impl<'s, S: Storage> Sheet<'s, S> {
         match self {
             Sheet::Snapshot(draft) => draft.awaits(),
             Sheet::Delta(_) => None,
+            Sheet::Commands(draft) => draft.awaits(),
         }
     }
 
@@ -172,6 +187,7 @@ impl<'s, S: Storage> Sheet<'s, S> {
         match self {
             Sheet::Snapshot(draft) => draft.bytes(),
             Sheet::Delta(draft) => draft.bytes(),
+            Sheet::Commands(draft) => draft.bytes(),
         }
     }
 
@@ -179,6 +195,7 @@ impl<'s, S: Storage> Sheet<'s, S> {
         match self {
             Sheet::Snapshot(draft) => draft.put(chunk).await,
             Sheet::Delta(draft) => draft.put(chunk).await,
+            Sheet::Commands(draft) => draft.put(chunk).await,
         }
     }
 
@@ -186,6 +203,7 @@ impl<'s, S: Storage> Sheet<'s, S> {
         match self {
             Sheet::Snapshot(draft) => draft.finish(facts).await,
             Sheet::Delta(draft) => draft.finish().await,
+            Sheet::Commands(draft) => draft.finish(facts).await,
         }
     }
 
@@ -193,6 +211,7 @@ impl<'s, S: Storage> Sheet<'s, S> {
         match self {
             Sheet::Snapshot(draft) => draft.abandon().await,
             Sheet::Delta(draft) => draft.abandon().await,
+            Sheet::Commands(draft) => draft.abandon().await,
         }
     }
 }

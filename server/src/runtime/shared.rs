@@ -13,8 +13,8 @@ use crate::{
     config::{Config, LiveConfig},
     net::listener::Listener,
     observe::{
-        latency::Monitor, over_limit::OverLimit, rates::Rates, saving::Saving, slowlog::SlowLog,
-        timings,
+        backup, latency::Monitor, over_limit::OverLimit, rates::Rates, saving::Saving,
+        slowlog::SlowLog, timings,
     },
     options::Options,
     scripting::{Libraries, limits::BusyScripts, registry::Scripts},
@@ -364,6 +364,8 @@ pub struct Shared {
     pub libraries: Libraries,
     /// Scripts that have run too long.
     pub busy: BusyScripts,
+    /// The backup.
+    pub backup: backup::Shared,
     /// Snapshots and the log's bases.
     pub saving: Saving,
     /// When the data set was last saved to an RDB file (or the process started), Unix time, s.
@@ -446,6 +448,7 @@ impl Shared {
             scripts: Scripts::default(),
             libraries: Libraries::default(),
             busy: BusyScripts::new(n),
+            backup: backup::Shared::default(),
             saving: Saving::default(),
             last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),
             baseline: [const { AtomicU64::new(0) }; Counted::ALL.len()],

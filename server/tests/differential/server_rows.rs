@@ -116,6 +116,11 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("client|caching", "of no use without CLIENT TRACKING"),
     ("monitor", "the connection shows other clients' commands from then on; tested beside Redis"),
     ("script|debug", "refused: there is no debugger"),
+    ("backup", "Redis 7.0 has no such command"),
+    ("backup|start", "Redis 7.0 has no such command"),
+    ("backup|status", "Redis 7.0 has no such command"),
+    ("backup|abort", "Redis 7.0 has no such command"),
+    ("backup|help", "Redis 7.0 has no such command"),
     ("waitaof", "newer than Redis 7.0, which has no answer to compare with"),
 ];
 

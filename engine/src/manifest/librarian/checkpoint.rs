@@ -42,7 +42,13 @@ impl<S: Storage> Librarian<S> {
             return Err(SwitchError::Before(self.no_base(draft)));
         }
         let number = self.take_number();
-        let name = if is_delta { self.names.delta(number) } else { self.names.base(number) };
+        let name = if is_delta {
+            self.names.delta(number)
+        } else if draft == self.names.command_draft() {
+            self.names.command_base(number)
+        } else {
+            self.names.base(number)
+        };
         if let Err(error) = self.storage.rename(draft, &name).await {
             let _ = self.storage.remove(draft).await;
             return Err(SwitchError::Before(error));
@@ -87,7 +93,7 @@ impl<S: Storage> Librarian<S> {
             let made = std::mem::replace(&mut self.manifest, before);
             // Numbers are never used twice.
             self.manifest.next_number = made.next_number;
-            doomed.push(self.names.draft());
+            doomed.extend([self.names.draft(), self.names.command_draft()]);
             let made = made.files.into_iter().map(|entry| entry.name);
             doomed.extend(made.filter(|name| !self.manifest.lists(name)));
             if self.manifest.files.is_empty() {

@@ -53,6 +53,13 @@ pub(super) static SNAPSHOTS: &[Directive] = &[
         "Checksums in snapshots: one of the file, and one of each of its chunks."
     ),
     bool!(
+        "aof-use-rdb-preamble",
+        Anytime,
+        aof_use_rdb_preamble,
+        "Write the log's base as an RDB. With no it is commands: larger, loaded more slowly and by one \
+         thread, without checksums, and readable."
+    ),
+    bool!(
         "stop-writes-on-bgsave-error",
         Anytime,
         stop_writes_on_bgsave_error,

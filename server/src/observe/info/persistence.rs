@@ -15,7 +15,7 @@ fn snapshots(fields: &mut Fields, shared: &Shared) {
     let saving = &shared.saving;
     let now_ms = shared.started.elapsed().as_millis() as i64;
     let (dumps, bases) = (&saving.dumps, &saving.bases);
-    let running = [dumps, bases].into_iter().find(|kind| kind.is_running());
+    let running = [dumps, bases, &saving.backups].into_iter().find(|kind| kind.is_running());
     let status = |kind: &Kind| if kind.failed.load(Relaxed) { "err" } else { "ok" };
     let seconds = |kind: &Kind| {
         let since_ms = kind.since_ms.load(Relaxed);
