@@ -8,7 +8,7 @@
 
 use super::{
     Lsn, Transaction, TransactionLine, buffer::AlignedBuf, encode, frontier::Mark, gate::ReadGate,
-    header::HEADER_BYTES,
+    header::HEADER_BYTES, stamp::stamp_line,
 };
 use crate::{command::CommandError, effect::Effect, limits::LOG_BLOCK_BYTES};
 use std::collections::VecDeque;
@@ -67,6 +67,10 @@ pub struct Staging {
     last_transaction: u64,
     /// All of them below this id are stable on all their shards.
     stable_below: u64,
+    /// The second to be said by commits that begin now (`aof-timestamp-enabled`), and the last one
+    /// that was.
+    second: Option<u32>,
+    said_second: Option<u32>,
     in_batch: bool,
     /// The batch goes on until `end_transaction`, whatever commands it consists of.
     in_transaction: bool,
@@ -138,6 +142,8 @@ impl Staging {
             marks: Vec::new(),
             last_transaction: 0,
             stable_below: 0,
+            second: None,
+            said_second: None,
             in_batch: false,
             in_transaction: false,
             marked: false,
@@ -221,6 +227,22 @@ impl Staging {
     fn open_commit(&mut self) {
         if self.buf.is_empty() {
             self.buf.extend_from_slice(&[b'#'; HEADER_BYTES]);
+            self.say_second();
+        }
+    }
+
+    /// From now on commits say when they were gathered: this second (Unix time), or nothing.
+    pub fn set_second(&mut self, second: Option<u32>) {
+        self.second = second;
+    }
+
+    #[inline]
+    fn say_second(&mut self) {
+        if self.second != self.said_second {
+            self.said_second = self.second;
+            if let Some(second) = self.second {
+                self.buf.extend_from_slice(&stamp_line(second));
+            }
         }
     }
 
@@ -229,10 +251,9 @@ impl Staging {
     fn open_own_commit(&mut self) {
         if !self.buf.is_empty() {
             self.starts.push(Start { at: self.buf.len(), first_lsn: self.next_lsn });
-            self.buf.extend_from_slice(&[b'#'; HEADER_BYTES]);
             self.db = NO_DB;
         }
-        self.open_commit();
+        self.buf.extend_from_slice(&[b'#'; HEADER_BYTES]);
     }
 
     #[inline]
@@ -287,6 +308,7 @@ impl Staging {
             self.open_own_commit();
             let line = TransactionLine { transaction, stable_below: self.stable_below };
             self.buf.extend_from_slice(&line.encode());
+            self.say_second();
             self.marks.push(Mark { lsn: self.next_lsn, id });
             // ORDER: the reply waits for this shard's part even if it has no effect here: without
             // the marker recovery would not find the transaction whole.

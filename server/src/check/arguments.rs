@@ -39,6 +39,10 @@ pub struct Arguments {
     /// With --fix: also end logs before damage to stable data. Acknowledged writes are lost
     #[arg(long, requires = "fix")]
     pub accept_loss: bool,
+    /// With --fix: back to this second (Unix time): every log ends before what is later, transactions
+    /// whole. Needs aof-timestamp-enabled, and a base that is older
+    #[arg(long, value_name = "SECONDS", requires = "fix", conflicts_with_all = ["accept_loss", "load"])]
+    pub truncate_to_timestamp: Option<u32>,
     /// With --fix: do not ask
     #[arg(long, requires = "fix")]
     pub yes: bool,

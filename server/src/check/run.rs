@@ -140,6 +140,11 @@ fn run(arguments: &Arguments) -> Result<u8, String> {
         refusal: None,
     };
     let mut checked = checked;
+    if let Some(second) = arguments.truncate_to_timestamp {
+        let (storage, names) = (place.storage(), &place.target.names);
+        checked = run_ready(checked.until(&storage, names, second)).map_err(|e| e.to_string())?;
+        outcome.report = checked.report.clone();
+    }
     if arguments.fix {
         match place.fix(arguments, &checked, &outcome)? {
             Fixed::Done(done) => {
@@ -242,7 +247,8 @@ impl Place {
     ) -> Result<Fixed, String> {
         let Target { directory, names, .. } = &self.target;
         let found = self.storage();
-        let repair = match run_ready(checked.repair(&found, names, arguments.accept_loss)) {
+        let accepts = arguments.accept_loss || arguments.truncate_to_timestamp.is_some();
+        let repair = match run_ready(checked.repair(&found, names, accepts)) {
             Ok(repair) if repair.is_empty() => {
                 return Ok(Fixed::Refused("nothing to repair".to_owned()));
             }
@@ -278,7 +284,7 @@ impl Place {
 fn refusal(refused: &Refused) -> String {
     let more = match refused {
         Refused::Loss(_) => "\nTo end the logs before it and lose what is behind: --accept-loss",
-        Refused::Hopeless(_) | Refused::Storage(_) => "",
+        Refused::Hopeless(_) | Refused::Storage(_) | Refused::NotInTime(_) => "",
     };
     format!("not repaired: {refused}{more}")
 }

@@ -77,7 +77,6 @@ pub(super) static TABLE: &[Foreign] = &[
     // Log
     only("aof-disable-auto-gc", &["no"], "files that a checkpoint has replaced go at once"),
     only("aof-load-truncated", &["yes"], "an unsynced tail is always cut, and said to be"),
-    only("aof-timestamp-enabled", &["no"], "Quire's log carries no timestamps"),
     // Process
     fixed("daemonize", &["no"], FOREGROUND),
     only(

@@ -16,6 +16,7 @@ use crate::{
     },
 };
 use quire_engine::{
+    aof::stamp_line,
     command::Reply,
     error::StorageError,
     manifest::{Position, Request},
@@ -181,6 +182,9 @@ impl Core {
             self.thaw_all();
             return;
         }
+        let second = self.live.aof_timestamp_enabled.then_some((self.now_ms / 1000) as u32);
+        let stamped =
+            |commands: Vec<u8>| [second.map(stamp_line).unwrap_or_default(), commands].concat();
         let request = match running.op {
             GlobalOp::FlushAll { .. } if self.shared.libraries.shelf().counts().0 > 0 => {
                 // ORDER: functions survive FLUSHALL, so the files that hold them stay; a new
@@ -194,11 +198,11 @@ impl Core {
             GlobalOp::FlushAll { .. } => Request::NewGeneration { positions },
             GlobalOp::FlushDb { db, .. } => {
                 let db = db.to_string();
-                let commands = resp(&[&["SELECT", &db], &["FLUSHDB"]]);
+                let commands = stamped(resp(&[&["SELECT", &db], &["FLUSHDB"]]));
                 Request::Global { commands, positions }
             }
             GlobalOp::SwapDb(a, b) => {
-                let commands = resp(&[&["SWAPDB", &a.to_string(), &b.to_string()]]);
+                let commands = stamped(resp(&[&["SWAPDB", &a.to_string(), &b.to_string()]]));
                 Request::Global { commands, positions }
             }
             GlobalOp::Reload(_) | GlobalOp::LoadLog | GlobalOp::EndLog => return,

@@ -56,6 +56,10 @@ impl Core {
             self.cell().stats.expire_us.add(time.as_micros() as u64);
             self.note_latency(Event::ExpireCycle, time);
         }
+        let second = self.live.aof_timestamp_enabled.then_some((self.now_ms / 1000) as u32);
+        if let Some(shard) = self.shard.as_mut() {
+            shard.staging.set_second(second);
+        }
         self.check_clients();
         self.publish_figures();
         self.check_saving();

@@ -6,6 +6,7 @@ mod builder;
 
 mod damage; // stable data is gone or has changed
 mod directory; // manifests, missing and strange files
+mod in_time; // back to a second
 mod redis_parts; // what stock Redis wrote
 mod snapshots; // RDB files, and what is exported
 mod torn; // ends that a crash left behind

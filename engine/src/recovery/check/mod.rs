@@ -5,6 +5,7 @@
 //! listing, manifest -> plan::survey -> scan_file -> judge::judge -> findings.rs -> report.rs
 //!                                                                -> load.rs (keys, digest)
 //!                                                                -> repair.rs (cut, seal)
+//!                                                   until.rs (a second) -> repair.rs
 //! ```
 //! No second opinion: what is damage, a torn tail or whole is said by the code that recovery
 //! runs, which stops at the first thing to be refused where this goes on. Reading changes nothing.
@@ -18,6 +19,7 @@ mod load;
 mod repair;
 mod report;
 mod statistics;
+mod until;
 
 pub use dump::{Seen, dump};
 pub use export::export;
@@ -50,6 +52,8 @@ pub struct Checked {
     judged: Judged,
     /// What had to be refused before the logs were judged.
     refusals: Vec<RecoveryError>,
+    /// Whole files that are later than what is wanted.
+    removed: Vec<Removal>,
 }
 
 /// Looks at everything. Takes as long as reading all listed files does.
@@ -95,7 +99,7 @@ pub async fn check<S: Storage, R: Readers>(
     let found = findings::Found { names, listing: &listing, plan: &plan, scanned: &scanned };
     let report = findings::report(&found, &judged, &refusals);
     progress.enter(Phase::Done);
-    Ok(Checked { report, plan, scanned, judged, refusals })
+    Ok(Checked { report, plan, scanned, judged, refusals, removed: Vec::new() })
 }
 
 fn scan_all<R: Readers>(

@@ -73,6 +73,8 @@ pub enum Refused {
     Loss(Vec<Finding>),
     /// No cut makes these right.
     Hopeless(Vec<Finding>),
+    /// There is no way back to that second.
+    NotInTime(String),
     /// The directory cannot be read.
     Storage(StorageError),
 }
@@ -99,6 +101,7 @@ impl fmt::Display for Refused {
                 f.write_str("cutting logs does not repair this")?;
                 list(f, findings)
             }
+            Refused::NotInTime(why) => f.write_str(why),
             Refused::Storage(error) => error.fmt(f),
         }
     }
@@ -173,7 +176,8 @@ impl Checked {
         if !(lossy.is_empty() || accept_loss) {
             return Err(Refused::Loss(lossy));
         }
-        let mut repair = Repair { unlisted: self.missing(names), files: Vec::new() };
+        let mut repair = Repair { unlisted: self.missing(names), files: self.removed.clone() };
+        repair.unlisted.extend(self.removed.iter().map(|removal| removal.file.clone()));
         for (scanned, verdict) in self.scanned.iter().zip(self.judged.files.iter().flatten()) {
             let bytes = scanned.file.bytes;
             if verdict.keep < bytes || verdict.seal.is_some() {
@@ -288,6 +292,12 @@ pub async fn carry_out<S: Storage>(
     let Checked { plan, scanned, judged, .. } = checked;
     let verdicts: Vec<Verdict> = judged.files.iter().copied().flatten().collect();
     assert_eq!(verdicts.len(), scanned.len(), "a repair exists only when all is judged");
+    if !checked.removed.is_empty() {
+        // ORDER: what is later is listed no more before anything earlier is cut: the other way round a
+        // crash leaves a log that ends, and files that go on behind its end.
+        let switched = switch(storage, names, &plan.manifest).await;
+        switched.map_err(|error| RecoveryError::from(error.storage().clone()))?;
+    }
     seal_files(storage, scanned, &verdicts).await?;
     if !plan.ours && repair.unlisted.is_empty() {
         // A Redis server's list stays its own.
@@ -304,5 +314,10 @@ pub async fn carry_out<S: Storage>(
     // ORDER: behind the cuts. It says where the logs begin and that nothing is prefilled any
     // more, which is true of sealed files only.
     let switched = switch(storage, names, &manifest).await;
-    switched.map_err(|error| RecoveryError::from(error.storage().clone()))
+    switched.map_err(|error| RecoveryError::from(error.storage().clone()))?;
+    for Removal { file, .. } in &checked.removed {
+        // They are set aside and listed nowhere.
+        storage.remove(file).await?;
+    }
+    Ok(())
 }

@@ -53,6 +53,13 @@ pub(super) static SNAPSHOTS: &[Directive] = &[
         "Checksums in snapshots: one of the file, and one of each of its chunks."
     ),
     bool!(
+        "aof-timestamp-enabled",
+        Anytime,
+        aof_timestamp_enabled,
+        "Say in the log when each second begins (#TS: lines, as Redis'), so that quire-check can take it \
+         back to one."
+    ),
+    bool!(
         "aof-use-rdb-preamble",
         Anytime,
         aof_use_rdb_preamble,
