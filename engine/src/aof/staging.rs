@@ -476,6 +476,8 @@ impl Staging {
 
     /// What has been gathered so far is committed apart from what follows.
     pub(super) fn cut(&mut self) {
+        // What said the second may go with the segments before the cut.
+        self.said_second = None;
         if self.buf.is_empty() {
             return;
         }

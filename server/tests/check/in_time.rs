@@ -59,7 +59,7 @@ fn a_directory_goes_back_to_a_second_with_transactions_whole() {
         .find(|name| name.starts_with("removed-"));
     let copies = fs::read_dir(log.join(aside.expect("what was cut is set aside")));
     assert!(copies.expect("a directory").count() > 3, "manifest, report, and what was cut");
-    let server = launch.clone().with(&["--shards", "2"]).start();
+    let server = launch.with(&["--shards", "2"]).start();
     let mut client = server.client();
     assert_eq!(digest(&mut client), ours);
     assert_eq!(client.ask(&["GET", "pair:a"]).text(), "199");

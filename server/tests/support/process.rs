@@ -80,9 +80,13 @@ impl Launch {
 
     /// Starts it, and waits until it answers PING with PONG (so it has loaded its data).
     pub fn start(&self) -> ServerProcess {
-        let mut process = self.spawn(|command| command);
-        process.wait_ready();
-        process
+        loop {
+            let mut process = self.spawn(|command| command);
+            if process.is_ready() {
+                return process;
+            }
+            // Somebody else has got the port between its choice and its use.
+        }
     }
 
     /// Starts it inside `wrap`, which may put another program in front; does not wait.
@@ -138,13 +142,30 @@ impl ServerProcess {
         Client::connect(self.port).expect("a running server accepts connections")
     }
 
-    /// Waits until it answers; panics, with what it said, when it ends or takes half a minute.
+    /// Waits until it answers; panics, with what it said, when it ends or takes half a minute, or
+    /// when another server answers in its place.
     pub fn wait_ready(&mut self) {
+        assert!(self.is_ready(), "another server has got port {}", self.port);
+    }
+
+    /// Waits like [`ServerProcess::wait_ready`]; false when another server answers in its place.
+    fn is_ready(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let answer = Client::connect(self.port).and_then(|mut c| c.try_ask(&["PING"]));
-            if answer.is_ok_and(|reply| reply == super::client::Reply::Simple("PONG".to_owned())) {
-                return;
+            let client = Client::connect(self.port);
+            let answer = client.and_then(|mut c| Ok((c.try_ask(&["PING"])?, c)));
+            if let Ok((super::client::Reply::Simple(text), mut client)) = answer
+                && text == "PONG"
+            {
+                let info = client.try_ask(&["INFO", "server"]);
+                let own = format!("process_id:{}\r\n", self.pid());
+                return match info {
+                    Ok(super::client::Reply::Bulk(text)) => {
+                        String::from_utf8_lossy(&text).contains(&own)
+                    }
+                    // It asks for a password first.
+                    _ => true,
+                };
             }
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("the server ended ({status}):\n{}", self.said());
