@@ -92,7 +92,7 @@ impl Core {
         if let Some(shard) = self.shard.as_mut() {
             (total, changes) = (shard.keyspace.len() as u64, shard.keyspace.changes());
             let scope = match order.purpose {
-                Purpose::Dump => Scope::All,
+                Purpose::Dump | Purpose::Backup => Scope::All,
                 Purpose::Base => Scope::Base,
                 Purpose::Delta => Scope::Changes,
             };

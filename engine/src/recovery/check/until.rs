@@ -5,8 +5,9 @@
 //! left is judged as after a crash that lost the rest, so transactions stay whole over all shards.
 //! Nothing is changed here: the repair that comes of it copies aside what it cuts.
 //!
-//! Refused: a directory without timestamps, one whose base was written later, one that a stock server has
-//! written to.
+//! Refused: a directory without timestamps, one whose base or delta was written later, one that a stock
+//! server has written to. A delta does not say when it was written, but a commit that stands behind it and
+//! is early enough shows that it is, too: the first one behind a cut always says its second.
 
 use super::{Checked, Refused, Removal, findings};
 use crate::{
@@ -33,6 +34,8 @@ struct Stamps {
     later: Option<u64>,
     /// It says any.
     says: bool,
+    /// It says one that is not later.
+    early: bool,
 }
 
 impl Checked {
@@ -53,12 +56,18 @@ impl Checked {
         // By shard and run: its log has ended.
         let mut ended: HashMap<(u16, u64), ()> = HashMap::new();
         let mut global_ended = false;
+        // The delta, as long as nothing behind its cut is known to be early enough.
+        let mut delta = None;
         let mut kept = Vec::with_capacity(self.scanned.len());
         for mut scanned in std::mem::take(&mut self.scanned) {
             let name = scanned.file.entry.name.clone();
             let goes = match scanned.file.role {
                 Role::Base => {
                     base_is_early(storage, &name, second).await?;
+                    false
+                }
+                Role::Delta { .. } => {
+                    delta = Some(name.clone());
                     false
                 }
                 Role::Foreign => return Err(stock(&name)),
@@ -75,6 +84,9 @@ impl Checked {
                     let log = (shard, scanned.run());
                     let stamps = stamps(storage, names, &name, second).await?;
                     says |= stamps.says;
+                    if stamps.early {
+                        delta = None;
+                    }
                     let goes = global_ended || ended.contains_key(&log);
                     if let (false, Some(offset)) = (goes, stamps.later) {
                         ended.insert(log, ());
@@ -100,6 +112,12 @@ impl Checked {
         if !says {
             let text = "no commit says when it was made: aof-timestamp-enabled was no";
             return Err(Refused::NotInTime(text.to_owned()));
+        }
+        if let Some(name) = delta {
+            return Err(Refused::NotInTime(format!(
+                "the delta {name} may be later, and what it holds cannot be undone: no commit behind it is \
+                 from before. Start from an older backup"
+            )));
         }
         self.scanned = kept;
         self.judged = judge::judge(&self.plan, &self.scanned);
@@ -150,6 +168,7 @@ async fn stamps<S: Storage>(
             && let Some(said) = stamp_of(body)
         {
             found.says = true;
+            found.early |= said <= second;
             if said > second {
                 found.later = Some(offset);
                 return false;
