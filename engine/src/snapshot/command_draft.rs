@@ -130,8 +130,11 @@ impl<'s, S: Storage> CommandDraft<'s, S> {
     ///
     /// # Errors
     /// The storage's: the file is worth nothing.
-    pub async fn finish(&mut self, _: &Facts) -> Result<Written, StorageError> {
+    pub async fn finish(&mut self, facts: &Facts) -> Result<Written, StorageError> {
         assert!(self.reader.is_none(), "a value has been left in the middle");
+        for source in &facts.functions {
+            command(&mut self.out, &[b"FUNCTION", b"LOAD", source]);
+        }
         self.write().await?;
         // ORDER: the bytes before any name that says they are a base.
         self.storage.sync(&self.file).await?;

@@ -81,7 +81,7 @@ pub(super) fn is_worth_it(changed: u64, keys: u64, gone_bytes: u64, full_bytes: 
     let values = u128::from(changed) * u128::from(full_bytes) / u128::from(keys);
     // A name becomes a DEL.
     let names = 2 * u128::from(gone_bytes);
-    (values + names) * 100 <= u128::from(full_bytes) * u128::from(DELTA_SHARE_PERCENT)
+    (values + names).saturating_mul(100) <= u128::from(full_bytes) * u128::from(DELTA_SHARE_PERCENT)
 }
 
 /// `auto-aof-rewrite-percentage` and `auto-aof-rewrite-min-size`.

@@ -289,6 +289,7 @@ impl Core {
             shard.lazy = self.live.lazyfree;
         }
         self.timings.set(self.slow_from(), self.live.latency_tracking);
+        self.tell_second();
     }
 
     /// Brings what connections keep of the settings in line with new ones.

@@ -105,6 +105,7 @@ impl Core {
         shard.share_claims(std::sync::Arc::clone(&self.shared.claims));
         shard.share_cuts(self.shared.cuts.clone());
         self.shard = Some(shard);
+        self.tell_second();
         self.limit_shard();
         self.publish_key_counts();
         self.execute_deferred();

@@ -43,6 +43,14 @@ impl Core {
         effective_hz(self.live.hz, self.live.dynamic_hz, clients)
     }
 
+    /// Has the log say when commits are made, or not.
+    pub fn tell_second(&mut self) {
+        let second = self.live.aof_timestamp_enabled.then_some((self.now_ms / 1000) as u32);
+        if let Some(shard) = self.shard.as_mut() {
+            shard.staging.set_second(second);
+        }
+    }
+
     /// One tick.
     pub fn tick(&mut self) {
         if let Some(shard) = self.shard.as_mut()
@@ -56,10 +64,7 @@ impl Core {
             self.cell().stats.expire_us.add(time.as_micros() as u64);
             self.note_latency(Event::ExpireCycle, time);
         }
-        let second = self.live.aof_timestamp_enabled.then_some((self.now_ms / 1000) as u32);
-        if let Some(shard) = self.shard.as_mut() {
-            shard.staging.set_second(second);
-        }
+        self.tell_second();
         self.check_clients();
         self.publish_figures();
         self.check_saving();
