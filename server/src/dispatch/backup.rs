@@ -60,9 +60,16 @@ impl Core {
         }
     }
 
-    /// Core 0: it is written. A thread of its own reads all of it, then makes it one that a server
+    /// Core 0: it is written.
+    pub(super) fn backup_written(&mut self, written: &Written, copied_bytes: u64) {
+        self.shared.saving.backups.end(self.since_start_ms(), Some(true), copied_bytes);
+        self.verify_backup(written);
+        self.next_checkpoint();
+    }
+
+    /// A thread of its own reads all of it, then makes it one that a server
     /// starts on.
-    pub(super) fn verify_backup(&mut self, written: &Written) {
+    fn verify_backup(&mut self, written: &Written) {
         let (directory, names, base) = self.backup_place();
         let progress = Arc::new(Progress::new());
         {

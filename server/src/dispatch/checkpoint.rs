@@ -124,14 +124,8 @@ impl Core {
             (Wish::Save | Wish::BgSave { .. }, Some(Purpose::Dump)) => {
                 b"-ERR Background save already in progress\r\n"
             }
-            (Wish::Backup, _) => {
-                self.backup_wished(origin);
-                return;
-            }
-            (Wish::AbortBackup, _) => {
-                self.abort_backup(origin);
-                return;
-            }
+            (Wish::Backup, _) => return self.backup_wished(origin),
+            (Wish::AbortBackup, _) => return self.abort_backup(origin),
             (Wish::BgSave { schedule: true }, Some(_)) => {
                 saving.dumps.scheduled.store(true, Relaxed);
                 b"+Background saving scheduled\r\n"
@@ -341,7 +335,7 @@ impl Core {
         self.shared.broadcast(|| Control::Cut(order));
     }
 
-    fn since_start_ms(&self) -> i64 {
+    pub(super) fn since_start_ms(&self) -> i64 {
         self.shared.started.elapsed().as_millis() as i64
     }
 
@@ -455,10 +449,7 @@ impl Core {
                     Purpose::Backup => {
                         let copied = running.stats.copied_bytes;
                         self.checkpoints.running = None;
-                        let saving = &self.shared.saving;
-                        saving.backups.end(self.since_start_ms(), Some(true), copied);
-                        self.verify_backup(&written);
-                        self.next_checkpoint();
+                        self.backup_written(&written, copied);
                         return;
                     }
                     Purpose::Dump => {
