@@ -65,13 +65,8 @@ fn scan_nonsense(w: &mut Words, line: &mut Line, kind: &[&str]) {
 }
 
 /// A line whose effect is random, then those that show how much there is, and then the key goes.
-fn random(w: &mut Words, line: Line, how: super::relation::Relation, counts: &str) -> Action {
+fn random(line: Line, how: super::relation::Relation, counts: &str) -> Action {
     let key = line[1].clone();
     let count = vec![counts.as_bytes().to_vec(), key.clone()];
-    let mut lines = vec![(line, how), (count, Exact)];
-    if w.chance(2) {
-        lines.push((vec![b"OBJECT".to_vec(), b"ENCODING".to_vec(), key.clone()], Exact));
-    }
-    lines.push((vec![b"DEL".to_vec(), key], Exact));
-    Action::Lines(lines)
+    Action::Lines(vec![(line, how), (count, Exact), (vec![b"DEL".to_vec(), key], Exact)])
 }

@@ -84,7 +84,7 @@ fn pop(w: &mut Words) -> Action {
     if w.chance(2) {
         line.push(w.pick(&["1", "3", "10", "500", "9223372036854775807"]));
     }
-    random(w, line, Size, "SCARD")
+    random(line, Size, "SCARD")
 }
 
 fn no_pop(w: &mut Words, line: &mut Line) {

@@ -123,7 +123,7 @@ fn add(w: &mut Words, line: &mut Line) {
 fn add_now(w: &mut Words) -> Action {
     let mut line = vec![w.in_some_case("xadd"), w.key_of(&STREAMS), b"*".to_vec()];
     pairs(w, &mut line);
-    random(w, line, Kind, "XLEN")
+    random(line, Kind, "XLEN")
 }
 
 fn range(w: &mut Words, line: &mut Line) {
