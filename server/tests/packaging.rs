@@ -97,9 +97,12 @@ fn every_system_call_of_the_server_is_in_the_filter_for_containers() {
         for n in 0..500 {
             assert!(client.ask(&["SET", &format!("key:{n}"), "value"]).is_ok());
         }
-        for command in
-            [&["CONFIG", "REWRITE"][..], &["CONFIG", "SET", "maxclients", "10100"], &["FLUSHALL"]]
-        {
+        for command in [
+            &["CONFIG", "REWRITE"][..],
+            &["CONFIG", "SET", "maxclients", "10100"],
+            &["SAVE"],
+            &["FLUSHALL"],
+        ] {
             assert!(client.ask(command).is_ok(), "{command:?}");
         }
         let pid = fs::read_to_string(data.join("q.pid")).expect("the pidfile is written");

@@ -158,10 +158,16 @@ impl ServerProcess {
                 && text == "PONG"
             {
                 let info = client.try_ask(&["INFO", "server"]);
-                let own = format!("process_id:{}\r\n", self.pid());
+                // Ours, or what runs in front of it has started it.
+                let pid = self.pid();
+                let children = format!("/proc/{pid}/task/{pid}/children");
+                let children = fs::read_to_string(children).unwrap_or_default();
+                let pid = pid.to_string();
+                let mut own = children.split_ascii_whitespace().chain([pid.as_str()]);
                 return match info {
                     Ok(super::client::Reply::Bulk(text)) => {
-                        String::from_utf8_lossy(&text).contains(&own)
+                        let text = String::from_utf8_lossy(&text);
+                        own.any(|pid| text.contains(&format!("process_id:{pid}\r\n")))
                     }
                     // It asks for a password first.
                     _ => true,
