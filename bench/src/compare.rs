@@ -13,7 +13,7 @@ use crate::{
     measure::{self, Sample, Settings},
     report::{self, Bound, RowResult},
     rounds::{self, Rounds},
-    scenario::{self, Row, Subject, Work},
+    scenario::{Row, Subject, Work},
     server::{Persistence, Program, Server},
     target::Target,
 };
@@ -53,17 +53,19 @@ impl Plan {
         let program = self.program(subject);
         let server = Server::start(program, Self::persistence(row, subject), &self.dir)?;
         let target = Target::started(server);
-        if let Work::Load(roles) = &row.work
-            && let Some(role) = roles.first()
-        {
-            measure::fill(&target, role, &scenario::filling(), &self.settings)?;
+        if let Work::Load { fill, .. } = &row.work {
+            for role in fill {
+                measure::fill(&target, role, &role.mix, &self.settings)?;
+            }
         }
         Ok(target)
     }
 
     fn measure(&self, row: &Row, subject: Subject, target: Option<&Target>) -> io::Result<Sample> {
         match (&row.work, target) {
-            (Work::Load(roles), Some(target)) => measure::under_load(target, roles, &self.settings),
+            (Work::Load { roles, .. }, Some(target)) => {
+                measure::under_load(target, roles, &self.settings)
+            }
             (Work::Idle { connections }, Some(target)) => {
                 measure::idleness(target, *connections, &self.settings)
             }
@@ -71,10 +73,10 @@ impl Plan {
                 self.program(subject),
                 Self::persistence(row, subject),
                 &self.dir,
-                (role, &scenario::filling()),
+                role,
                 &self.settings,
             ),
-            (Work::Load(_) | Work::Idle { .. }, None) => {
+            (Work::Load { .. } | Work::Idle { .. }, None) => {
                 Err(io::Error::other("no server runs for this row"))
             }
         }

@@ -69,6 +69,9 @@ impl LoadTool {
         match self {
             Self::Memtier if ratio(role).is_none() => refuse("drives mixes of get and set only"),
             Self::RedisBenchmark if role.mix.parts().len() != 1 => refuse("drives one verb only"),
+            Self::RedisBenchmark if role.mix.parts()[0].0.is_ours() => {
+                refuse("has one kind of random numbers only")
+            }
             Self::RedisBenchmark if role.keys.order != Order::Uniform => {
                 refuse("chooses keys uniformly only")
             }

@@ -6,6 +6,7 @@
 //! quire-bench compare                                         Quire and Redis, goals at the end
 //! quire-bench shards --target 127.0.0.1:6379                  fsync policies of shards
 //! quire-bench checkpoint                                      what a snapshot costs
+//! quire-bench stalls                                          what freeing much at once costs
 //! quire-bench recovery                                        how long a start takes
 //! quire-bench hit-rate                                        what a full cache keeps
 //! ```
@@ -31,6 +32,7 @@ mod saver;
 mod scenario;
 mod server;
 mod shards;
+mod stalls;
 mod system;
 mod target;
 mod usage;

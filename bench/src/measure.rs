@@ -187,7 +187,7 @@ fn under_foreign_load(
     Ok(sample)
 }
 
-/// Measures how resident memory grows while a fresh server takes every key of `role` by `mix`.
+/// Measures how resident memory grows while a fresh server takes every key of `role`.
 ///
 /// # Errors
 /// Of the server and the load.
@@ -195,7 +195,7 @@ pub fn growth(
     program: &Program,
     persistence: Persistence,
     base: &Path,
-    (role, mix): (&Role, &Mix),
+    role: &Role,
     settings: &Settings,
 ) -> io::Result<Sample> {
     let target = Target::started(Server::start(program, persistence, base)?);
@@ -203,9 +203,9 @@ pub fn growth(
     // Touch what the first command touches; then only keys are new.
     let mut one = role.clone();
     one.keys.count = 1;
-    fill(&target, &one, mix, settings)?;
+    fill(&target, &one, &role.mix, settings)?;
     let (from, empty) = (reading(&target)?, target.rss().ok_or_else(gone)?);
-    fill(&target, role, mix, settings)?;
+    fill(&target, role, &role.mix, settings)?;
     let (to, full) = (reading(&target)?, target.rss().ok_or_else(gone)?);
     let used = usage::between(&from, &to, 0.0, 0.0);
     let values = BTreeMap::from([

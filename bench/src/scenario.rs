@@ -1,6 +1,8 @@
 //! What `compare` compares: rows, each a load on the same setup of Quire and stock Redis, and the
 //! project's goals that are read off them. One line here adds a row.
 
+mod types;
+
 use clap::ValueEnum;
 
 use crate::{
@@ -24,6 +26,10 @@ pub enum Scenario {
     Memory,
     /// CPU of a server with connections and nothing to do.
     Idle,
+    /// CPU per operation of the collections, without persistence.
+    TypesCpu,
+    /// Memory of the collections.
+    TypesMemory,
 }
 
 /// One of the servers of a row.
@@ -51,10 +57,14 @@ impl Subject {
 /// What is done to a server in a row.
 #[derive(Debug, Clone)]
 pub enum Work {
-    /// Load for a while on the keys of the first role, which are set before; its percentiles are
-    /// reported.
-    Load(Vec<Role>),
-    /// Growth of resident memory while the keys of the role are set on a fresh server.
+    /// Load for a while; percentiles are the first role's.
+    Load {
+        /// Whose keys are made before, each once and in order.
+        fill: Vec<Role>,
+        /// The load.
+        roles: Vec<Role>,
+    },
+    /// Growth of resident memory while a fresh server takes every key of the role once.
     Grow(Role),
     /// Connections, and silence.
     Idle {
@@ -104,14 +114,15 @@ fn only(verb: &str) -> Mix {
     mix.unwrap_or_else(|e| unreachable!("{e}"))
 }
 
-/// What fills the keys of every row.
-pub fn filling() -> Mix {
-    only("set")
-}
-
 fn role(connections: usize, pipeline: usize, verb: &str) -> Role {
     let keys = Keys::new(KEYS, Order::Uniform);
     Role { connections, pipeline, mix: only(verb), keys, value_bytes: VALUE_BYTES, rate: None }
+}
+
+/// A load on strings, which are set before.
+fn strings(roles: Vec<Role>) -> Work {
+    let fill = roles.iter().take(1).map(|role| Role { mix: only("set"), ..role.clone() });
+    Work::Load { fill: fill.collect(), roles }
 }
 
 fn goal(metric: Metric, of: Subject, to: Subject, bound: f64) -> Goal {
@@ -125,7 +136,7 @@ fn cpu_off(clients: usize, pipeline: usize, verb: &str) -> Row {
         name: format!("no persistence, {}, P{pipeline}", verb.to_uppercase()),
         persistence: Persistence::Off,
         subjects: vec![Subject::Quire, Subject::Redis],
-        work: Work::Load(vec![role(clients, pipeline, verb)]),
+        work: strings(vec![role(clients, pipeline, verb)]),
         goals: vec![goal(Metric::CpuPerOp, Subject::Quire, Subject::Redis, bound)],
     }
 }
@@ -137,7 +148,7 @@ fn everysec(clients: usize, pipeline: usize) -> Row {
         name: format!("everysec, SET, P{pipeline}"),
         persistence: Persistence::Everysec,
         subjects: vec![Subject::Quire, Subject::QuireOff, Subject::Redis],
-        work: Work::Load(vec![role(clients, pipeline, "set")]),
+        work: strings(vec![role(clients, pipeline, "set")]),
         goals: vec![goal(Metric::CpuPerOp, Subject::Quire, Subject::QuireOff, bound)],
     }
 }
@@ -157,7 +168,7 @@ fn always(clients: usize, pipeline: usize) -> Row {
         name: format!("always, SET, P{pipeline}"),
         persistence: Persistence::Always,
         subjects: vec![Subject::Quire, Subject::Redis],
-        work: Work::Load(vec![role(clients, pipeline, "set")]),
+        work: strings(vec![role(clients, pipeline, "set")]),
         goals,
     }
 }
@@ -168,7 +179,7 @@ fn readers(clients: usize) -> Row {
         name: format!("always, {clients} readers beside 8 writers"),
         persistence: Persistence::Always,
         subjects: vec![Subject::Quire, Subject::Redis],
-        work: Work::Load(vec![role(clients, 1, "get"), role(8, 1, "set")]),
+        work: strings(vec![role(clients, 1, "get"), role(8, 1, "set")]),
         goals: vec![goal(Metric::P99, Subject::Quire, Subject::Redis, 1.0 / 3.0)],
     }
 }
@@ -205,6 +216,7 @@ pub fn rows(wanted: Scenario, clients: usize) -> Vec<Row> {
     rows.extend([1, 16].map(|pipeline| everysec(clients, pipeline)));
     rows.extend([1, 16].map(|pipeline| always(clients, pipeline)));
     rows.extend([readers(clients), memory(), idle(clients)]);
+    rows.extend(types::rows(clients));
     rows.retain(|row| wanted == Scenario::All || row.scenario == wanted);
     rows
 }
@@ -216,7 +228,7 @@ mod tests {
     #[test]
     fn every_row_can_be_built_and_belongs_to_a_scenario() {
         let all = rows(Scenario::All, 50);
-        assert_eq!(all.len(), 11);
+        assert_eq!(all.len(), 11 + types::rows(50).len());
         for row in &all {
             assert!(rows(row.scenario, 50).iter().any(|r| r.name == row.name), "{}", row.name);
             for goal in &row.goals {

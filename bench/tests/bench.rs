@@ -243,6 +243,32 @@ for s in (a, b):
 }
 
 #[test]
+fn stalls_are_looked_for_while_everything_is_freed() {
+    let (_dir, dir) = folder();
+    let quire = quire().display().to_string();
+    let arguments = [
+        "stalls",
+        "--elements",
+        "20000",
+        "--seconds",
+        "0.3",
+        "--runs",
+        "1",
+        // Whatever the machine does meanwhile.
+        "--bound-ms",
+        "10000",
+        "--quire",
+        &quire,
+        "--dir",
+        &dir,
+    ];
+    let table = ends_with(0, &arguments);
+    for part in ["UNLINK of a set of 20000 members", "FLUSHALL ASYNC of 20000 keys", "within"] {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+}
+
+#[test]
 fn snapshots_and_starts_of_both_servers_are_measured() {
     let (_dir, dir) = folder();
     let quire = quire().display().to_string();

@@ -6,6 +6,7 @@ mod hit_rate;
 mod recovery;
 mod run;
 mod shards;
+mod stalls;
 
 use std::{io, time::Duration};
 
@@ -34,7 +35,7 @@ pub enum Verdict {
 #[command(
     version,
     about = "Measures Quire and any other server that speaks RESP.",
-    after_help = "Exit codes: 0 fine; 1 could not be done; 2 a goal of `compare` was missed; \
+    after_help = "Exit codes: 0 fine; 1 could not be done; 2 a goal of `compare` or `stalls` was missed; \
                   3 a server answered with errors; 64 wrong arguments."
 )]
 pub struct Cli {
@@ -54,6 +55,8 @@ enum Action {
     Checkpoint(checkpoint::Arguments),
     /// How long Quire and stock Redis take to start with a base and a log tail.
     Recovery(recovery::Arguments),
+    /// Whether freeing ten million elements holds up other clients, on Quire and stock Redis.
+    Stalls(stalls::Arguments),
     /// Load every shard of a running Quire for itself, to compare their fsync policies.
     Shards(shards::Arguments),
     /// Fill a cache on Quire and stock Redis with the same requests and compare their hit rates.
@@ -75,6 +78,7 @@ impl Cli {
             Action::Compare(arguments) => arguments.act(),
             Action::Checkpoint(arguments) => arguments.act(),
             Action::Recovery(arguments) => arguments.act(),
+            Action::Stalls(arguments) => arguments.act(),
             Action::Shards(arguments) => arguments.act(),
             Action::HitRate(arguments) => arguments.act(),
         }

@@ -28,6 +28,8 @@ fn good_arguments_are_taken() {
         "run --start redis --command 'SET {key:} {value}' --distribution zipf:1.1 --threads 2",
         "run --start 'a=/bin/x --y z' --load auto --requests 10 --load-cpu 0,1",
         "compare --scenario always --load memtier --json",
+        "compare --scenario types-cpu --row zset",
+        "stalls --elements 1000 --seconds 0.5",
         "shards --target 127.0.0.1:1 --shard 0,2 --seconds 0.5",
         "hit-rate --maxmemory 10mb --policy allkeys-lfu --zipf 0",
     ] {

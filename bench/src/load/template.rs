@@ -2,7 +2,9 @@
 //!
 //! `SET {key:} {value}` is a template: `{key:}` becomes a key of 16 bytes, the text in the braces
 //! and digits behind it; `{value}` the value; `{number}` a random number below the number of
-//! keys. Everything else is sent as it stands. Rendering copies bytes and writes digits.
+//! keys, `{number:20}` one below 20; `{index}` the number of a key without the key. Text may stand in
+//! front of numbers, as in `field:{number:20}`. Everything else is sent as it stands. Rendering
+//! copies bytes and writes digits.
 
 use std::{fmt, io::Write as _, sync::Arc};
 
@@ -79,7 +81,10 @@ enum Piece {
     /// Head and prefix of a key, then so many digits.
     Key(Vec<u8>, usize),
     Value,
-    Number,
+    /// Text, then a random number below this, or below the number of keys.
+    Number(String, Option<u64>),
+    /// Text, then a key's number.
+    Index(String),
 }
 
 /// Bytes of every key.
@@ -108,31 +113,49 @@ impl Template {
         let mut pieces = Vec::new();
         let mut literal = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
-            let hole = word.strip_prefix('{').and_then(|w| w.strip_suffix('}'));
-            let piece = match hole {
-                None => {
-                    let _ = write!(literal, "${}\r\n{word}\r\n", word.len());
-                    continue;
-                }
-                Some("value") => Piece::Value,
-                Some("number") => Piece::Number,
-                Some(prefix) if prefix.ends_with(':') && prefix.len() <= PREFIX_BYTES_MAX => {
-                    let head = format!("${KEY_BYTES}\r\n{prefix}").into_bytes();
-                    Piece::Key(head, KEY_BYTES - prefix.len())
-                }
-                Some(_) => {
-                    return Err(format!(
-                        "{word} is none of {{value}}, {{number}} and {{PREFIX:}} \
-                         with a prefix of at most {PREFIX_BYTES_MAX} bytes"
-                    ));
-                }
+            let hole = word.strip_suffix('}').and_then(|w| w.split_once('{'));
+            let Some((before, hole)) = hole else {
+                let _ = write!(literal, "${}\r\n{word}\r\n", word.len());
+                continue;
             };
+            let piece = Self::hole(before, hole).ok_or_else(|| {
+                format!(
+                    "{word} is none of {{value}}, {{number}}, {{number:BELOW}}, {{index}} and \
+                     {{PREFIX:}} with a prefix of at most {PREFIX_BYTES_MAX} bytes"
+                )
+            })?;
             pieces.push(Piece::Literal(std::mem::take(&mut literal)));
             pieces.push(piece);
         }
         pieces.push(Piece::Literal(literal));
         pieces.retain(|p| *p != Piece::Literal(Vec::new()));
         Ok(Self { text: text.to_owned(), pieces })
+    }
+
+    /// What a hole with text before it is.
+    fn hole(before: &str, hole: &str) -> Option<Piece> {
+        match hole {
+            "value" if before.is_empty() => Some(Piece::Value),
+            "number" => Some(Piece::Number(before.to_owned(), None)),
+            "index" => Some(Piece::Index(before.to_owned())),
+            prefix if prefix.ends_with(':') && prefix.len() <= PREFIX_BYTES_MAX => {
+                let head = format!("${KEY_BYTES}\r\n{prefix}").into_bytes();
+                before.is_empty().then(|| Piece::Key(head, KEY_BYTES - prefix.len()))
+            }
+            _ => {
+                let below = hole.strip_prefix("number:")?.parse().ok().filter(|&n| n > 0)?;
+                Some(Piece::Number(before.to_owned(), Some(below)))
+            }
+        }
+    }
+
+    /// True when only our own generator can fill its holes.
+    pub fn is_ours(&self) -> bool {
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Number(before, below) => !before.is_empty() || below.is_some(),
+            Piece::Index(_) => true,
+            Piece::Literal(_) | Piece::Key(..) | Piece::Value => false,
+        })
     }
 
     /// Appends one request.
@@ -151,10 +174,14 @@ impl Template {
                     out.extend_from_slice(value);
                     out.extend_from_slice(b"\r\n");
                 }
-                Piece::Number => {
-                    let text = keys.number().to_string();
-                    let _ = write!(out, "${}\r\n{text}\r\n", text.len());
+                Piece::Number(before, below) => {
+                    let number = match below {
+                        Some(below) => keys.random().below(*below),
+                        None => keys.number(),
+                    };
+                    push_number(before, number, out);
                 }
+                Piece::Index(before) => push_number(before, keys.next(), out),
             }
         }
     }
@@ -169,6 +196,13 @@ impl Template {
         };
         self.text.split_ascii_whitespace().map(word).collect()
     }
+}
+
+/// A bulk string of a text and a number.
+fn push_number(before: &str, number: u64, out: &mut Vec<u8>) {
+    let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+    // Writing to memory does not fail.
+    let _ = write!(out, "${}\r\n{before}{number}\r\n", before.len() + digits);
 }
 
 /// `number` in decimal with leading zeros.
@@ -271,6 +305,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_have_their_bounds_and_text_before_them() {
+        let (mut keys, mut out) = (source(), Vec::new());
+        let template = Template::parse("X a:{index} b{number:1} {index}").expect("a template");
+        template.render(&mut keys, b"", &mut out);
+        let wanted = "*4\r\n$1\r\nX\r\n$3\r\na:0\r\n$2\r\nb0\r\n$1\r\n1\r\n";
+        assert_eq!(String::from_utf8_lossy(&out), wanted);
+        assert!(template.is_ours() && !Template::parse("X {number}").expect("one").is_ours());
+    }
+
+    #[test]
     fn every_verb_is_a_template_and_is_filled_by_a_verb() {
         for verb in VERBS {
             let mut out = Vec::new();
@@ -283,9 +327,13 @@ mod tests {
 
     #[test]
     fn what_is_no_template_is_refused_by_name() {
-        for (text, part) in
-            [("", "one word"), ("GET {kee}", "{kee}"), ("GET {toolongprefix:}", "8")]
-        {
+        for (text, part) in [
+            ("", "one word"),
+            ("GET {kee}", "{kee}"),
+            ("GET {toolongprefix:}", "8"),
+            ("GET a{key:}", "a{key:}"),
+            ("GET {number:0}", "{number:0}"),
+        ] {
             let error = Template::parse(text).expect_err(text);
             assert!(error.contains(part), "{error}");
         }
