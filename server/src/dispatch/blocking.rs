@@ -12,10 +12,12 @@
 //! waits elsewhere then is called off; until that arrives it cannot take the claim.
 //!
 //! A wait begins after everything before it in the pipeline has executed, and what comes behind it
-//! is looked at when it is over.
+//! is looked at when it is over. Then, too, the command is counted, and noted if it was slow:
+//! behind the command that has served it, as in Redis.
 
 use super::{
     Taken,
+    account::Call,
     everywhere::Task,
     hop::{Kind, ReplyHead, RequestHead, Return, Written, put_reply},
     is_write,
@@ -56,8 +58,6 @@ pub struct Blocked {
     shards: Vec<u16>,
     /// What must have survived before anybody may say that there is nothing.
     gates: Vec<(u16, Lsn)>,
-    /// It has been counted as a call.
-    is_counted: bool,
 }
 
 impl Blocked {
@@ -111,9 +111,10 @@ impl Core {
             self.stalled.push(conn.index);
             return Taken::NotYet;
         }
-        let seq = self.open_own_slot(conn);
-        let owned = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
-        self.start_wait(conn, id, seq, VecDeque::from([(first, owned)]), false);
+        let call = Call::new(id, spec.flags, args);
+        let owned = call.args.clone();
+        let seq = self.open_own_slot(conn, Some(call));
+        self.start_wait(conn, id, seq, VecDeque::from([(first, owned)]));
         conn.parked = Parked::Order(None);
         Taken::Waits
     }
@@ -136,9 +137,9 @@ impl Core {
         if spec.fanout != Fanout::FirstOf {
             return self.reject(conn, id, CROSS_SHARD);
         }
-        let seq = self.open_own_slot(conn);
+        let seq = self.open_own_slot(conn, Some(Call::new(id, spec.flags, args)));
         let steps = self.steps_of(spec, args);
-        self.start_wait(conn, id, seq, steps, false);
+        self.start_wait(conn, id, seq, steps);
         self.after_start(conn)
     }
 
@@ -171,28 +172,28 @@ impl Core {
         steps.into_iter().map(narrow).collect()
     }
 
-    fn open_own_slot(&mut self, conn: &mut Connection) -> u32 {
+    fn open_own_slot(&mut self, conn: &mut Connection, call: Option<Box<Call>>) -> u32 {
         let seq = conn.open_slot(self.id);
         let silent = Self::muted(conn);
         if let Some(slot) = conn.slot(seq) {
             slot.silent = silent;
+            slot.call = call;
         }
         seq
     }
 
-    /// Begins to ask shards.
+    /// Begins to ask shards. The slot has the call.
     pub(super) fn start_wait(
         &mut self,
         conn: &mut Connection,
         id: u16,
         seq: u32,
         left: VecDeque<(u16, OwnedArgs)>,
-        is_counted: bool,
     ) {
         let waiter = self.shared.claims.open(self.id, conn.index);
         let (deadline, shards, gates) = (None, Vec::new(), Vec::new());
         let since = self.now;
-        let blocked = Blocked { waiter, seq, id, since, deadline, left, shards, gates, is_counted };
+        let blocked = Blocked { waiter, seq, id, since, deadline, left, shards, gates };
         conn.blocked = Some(Box::new(blocked));
         self.next_attempt(conn);
     }
@@ -213,6 +214,7 @@ impl Core {
         let mut reply = std::mem::take(&mut self.scratch);
         reply.clear();
         let attempt = shard.attempt(request, self.now_ms, &mut reply);
+        let ticks = self.timings.lap();
         let mut taken = Taken::Yes;
         match attempt {
             Attempt::Done(gate) => {
@@ -225,25 +227,18 @@ impl Core {
                     }
                     conn.out.buf.extend_from_slice(&reply);
                 } else {
-                    let seq = self.open_own_slot(conn);
+                    let seq = self.open_own_slot(conn, None);
                     conn.fill_slot(seq, (self.id, gate), &reply, self.turn);
                 }
+                self.account(conn, id, spec.flags, args, ticks);
             }
             Attempt::Waits { gate, timeout_ms } => {
-                let seq = self.open_own_slot(conn);
+                let mut call = Call::new(id, spec.flags, args);
+                call.ticks = ticks;
+                let seq = self.open_own_slot(conn, Some(call));
                 let (since, left) = (self.now, VecDeque::new());
                 let (deadline, shards, gates) = (None, Vec::new(), Vec::new());
-                let blocked = Blocked {
-                    waiter,
-                    seq,
-                    id,
-                    since,
-                    deadline,
-                    left,
-                    shards,
-                    gates,
-                    is_counted: true,
-                };
+                let blocked = Blocked { waiter, seq, id, since, deadline, left, shards, gates };
                 conn.blocked = Some(Box::new(blocked));
                 self.waits_at(conn, self.id, gate, timeout_ms);
                 taken = Taken::Waits;
@@ -252,8 +247,6 @@ impl Core {
             Attempt::Lost => {}
         }
         self.scratch = reply;
-        let ticks = self.timings.lap();
-        self.account(conn, id, spec.flags, args, ticks);
         taken
     }
 
@@ -263,9 +256,8 @@ impl Core {
         let Some((shard, args)) = blocked.left.pop_front() else { return };
         let (id, waiter, seq) = (blocked.id, blocked.waiter, blocked.seq);
         let is_contested = !blocked.shards.is_empty();
-        let counts = !std::mem::replace(&mut blocked.is_counted, true);
         if shard != self.id {
-            let head = Attempting { ticket: waiter.ticket, id, is_contested, counts };
+            let head = Attempting { ticket: waiter.ticket, id, is_contested };
             let to = Return { seq, ..self.return_to(conn) };
             conn.sent_out(shard);
             let what = Task::Attempt.number();
@@ -288,9 +280,7 @@ impl Core {
         let mut reply = Vec::new();
         let attempt = own.attempt(request, self.now_ms, &mut reply);
         let ticks = self.timings.lap();
-        if counts {
-            self.account(conn, id, spec.flags, args.as_args(), ticks);
-        }
+        self.charge(conn, seq, ticks);
         match attempt {
             Attempt::Done(gate) => self.finish_wait(conn, (shard, gate), &reply),
             Attempt::Waits { gate, timeout_ms } => self.waits_at(conn, shard, gate, timeout_ms),
@@ -316,21 +306,23 @@ impl Core {
         let now_ms = self.now_ms;
         let Some(shard) = self.shard.as_mut() else { return };
         shard.keeps_access = head.no_touch;
-        put_reply(replies, head.to, |out| match shard.attempt(request, now_ms, out) {
-            Attempt::Done(gate) => {
-                Written { gate, wrote: gate != 0 && is_write(spec), ..Written::default() }
+        let timings = &mut self.timings;
+        put_reply(replies, head.to, |out| {
+            let attempt = shard.attempt(request, now_ms, out);
+            let ticks = timings.lap();
+            match attempt {
+                Attempt::Done(gate) => {
+                    let wrote = gate != 0 && is_write(spec);
+                    Written { gate, wrote, ticks, ..Written::default() }
+                }
+                Attempt::Waits { gate, timeout_ms } => {
+                    out.extend_from_slice(&asked.ticket.to_ne_bytes());
+                    out.extend_from_slice(&timeout_ms.to_ne_bytes());
+                    Written { gate, ticks, kind: Kind::Waits, ..Written::default() }
+                }
+                Attempt::Lost => Written { ticks, kind: Kind::Lost, ..Written::default() },
             }
-            Attempt::Waits { gate, timeout_ms } => {
-                out.extend_from_slice(&asked.ticket.to_ne_bytes());
-                out.extend_from_slice(&timeout_ms.to_ne_bytes());
-                Written { gate, kind: Kind::Waits, ..Written::default() }
-            }
-            Attempt::Lost => Written { kind: Kind::Lost, ..Written::default() },
         });
-        let ticks = self.timings.lap();
-        if asked.counts {
-            self.account_for(head.to, asked.id, args, ticks, replies);
-        }
     }
 
     /// Another shard's answer to an attempt; false when it is none.
@@ -406,6 +398,7 @@ impl Core {
         if gate.1 != 0 && is_write(blocked.spec()) {
             conn.wrote(gate.0, gate.1);
         }
+        self.account_split(conn, blocked.seq);
         conn.fill_slot(blocked.seq, gate, reply, self.turn);
         self.wake(conn);
     }
@@ -482,6 +475,7 @@ impl Core {
                 slot.more_gates = blocked.gates;
             }
         }
+        self.account_split(conn, blocked.seq);
         conn.fill_slot(blocked.seq, (0, 0), &bytes, self.turn);
         self.wake(conn);
         true
@@ -549,26 +543,24 @@ struct Attempting {
     ticket: u64,
     id: u16,
     is_contested: bool,
-    counts: bool,
 }
 
 impl Attempting {
-    fn to_bytes(&self) -> [u8; 12] {
-        let mut bytes = [0; 12];
+    fn to_bytes(&self) -> [u8; 11] {
+        let mut bytes = [0; 11];
         bytes[..8].copy_from_slice(&self.ticket.to_ne_bytes());
         bytes[8..10].copy_from_slice(&self.id.to_ne_bytes());
-        bytes[10..].copy_from_slice(&[u8::from(self.is_contested), u8::from(self.counts)]);
+        bytes[10] = u8::from(self.is_contested);
         bytes
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let (ticket, rest) = bytes.split_first_chunk()?;
-        let &[low, high, is_contested, counts] = rest else { return None };
+        let &[low, high, is_contested] = rest else { return None };
         Some(Self {
             ticket: u64::from_ne_bytes(*ticket),
             id: u16::from_ne_bytes([low, high]),
             is_contested: is_contested != 0,
-            counts: counts != 0,
         })
     }
 }

@@ -174,12 +174,12 @@ impl Core {
         if head.kind == Kind::Again {
             return self.script_again(conn, seq);
         }
+        self.charge(conn, seq, head.ticks);
         if (conn.blocked.is_some() || head.kind != Kind::Answer)
             && self.attempt_answered(conn, from, head, reply)
         {
             return self.go_on(conn);
         }
-        self.charge(conn, seq, head.ticks);
         match conn.slot(seq).and_then(|s| s.gather.take()) {
             Some(mut gather) => {
                 gather.is_torn |= head.is_torn;

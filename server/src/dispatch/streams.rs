@@ -112,11 +112,10 @@ impl Core {
         }
         let is_transaction = self.executing && !self.session.is_rereading;
         if found.is_empty() && may_wait(args) && !is_transaction {
-            self.account_split(conn, seq);
             let steps = self.steps_of(spec, args);
             // To wait is not part of a session.
             let executing = std::mem::take(&mut self.executing);
-            self.start_wait(conn, id, seq, steps, true);
+            self.start_wait(conn, id, seq, steps);
             self.executing = executing;
             return None;
         }
