@@ -8,6 +8,7 @@ use crate::{
     dispatch::everywhere::Task,
     net::connection::Connection,
     observe::{
+        account,
         info::{Facts, Sections},
         timings,
     },
@@ -54,6 +55,7 @@ pub fn publish_here(core: &mut Core, args: Args<'_>) {
 
 /// INFO's reply, once every core has published its figures.
 pub fn join_figures(core: &Core, conn: &Connection, args: Args<'_>, out: &mut Vec<u8>) {
+    let used = account::allocated();
     let sections = Sections::of(args.iter_from(1));
     let mut errors = ErrorCounts::default();
     let mut commands: Vec<timings::Report> = Vec::with_capacity(core.shards());
@@ -72,6 +74,7 @@ pub fn join_figures(core: &Core, conn: &Connection, args: Args<'_>, out: &mut Ve
         config: &core.live,
         errors: &errors,
         totals: &totals,
+        used,
         histograms: &histograms,
     };
     let text = crate::observe::info::text(facts, &sections);

@@ -9,7 +9,7 @@ use crate::{
     dispatch::everywhere::Task,
     net::connection::Connection,
     observe::{
-        allocator,
+        account, allocator,
         breakdown::{Breakdown, ratio},
     },
     runtime::core::Core,
@@ -83,7 +83,7 @@ pub fn join_purge(out: &mut Vec<u8>) {
 
 /// DOCTOR's reply.
 pub fn join_diagnosis(core: &Core, conn: &Connection, out: &mut Vec<u8>) {
-    let text = Breakdown::of(&core.shared).diagnosis();
+    let text = Breakdown::of(&core.shared, account::allocated()).diagnosis();
     Reply::new(out, conn.session.resp3).verbatim("txt", text.as_bytes());
 }
 
@@ -98,7 +98,7 @@ enum Figure {
 /// STATS' reply.
 pub fn join_stats(core: &Core, conn: &Connection, out: &mut Vec<u8>) {
     use Figure::{Bytes, Difference, Ratio};
-    let parts = Breakdown::of(&core.shared);
+    let parts = Breakdown::of(&core.shared, account::allocated());
     let memory = &parts.memory;
     let difference = |a: u64, b: u64| Difference(a as i64 - b as i64);
     let above_start = memory.used.saturating_sub(memory.startup);

@@ -51,8 +51,9 @@ pub fn ratio(a: u64, b: u64) -> f64 {
 }
 
 impl Breakdown {
-    /// Samples the allocator and sums what the cores have published.
-    pub fn of(shared: &Shared) -> Self {
+    /// Samples the allocator and sums what the cores have published; `used` as in
+    /// [`Memory::sample`].
+    pub fn of(shared: &Shared, used: u64) -> Self {
         let keys = |db: usize| shared.sum(|s| &s.keys[db]);
         let databases = (0..shared.options.databases)
             .filter(|&db| keys(db) > 0)
@@ -63,7 +64,7 @@ impl Breakdown {
             })
             .collect();
         Self {
-            memory: Memory::sample(),
+            memory: Memory::sample(used),
             clients: shared.sum(|s| &s.client_bytes),
             client_count: shared.sum(|s| &s.clients),
             log: aof::buffer_bytes() as u64,

@@ -37,15 +37,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Bytes handed out now, and the highest figure so far.
-    fn used_now() -> (u64, u64) {
-        let used = account::allocated();
-        (used, PEAK.fetch_max(used, Ordering::Relaxed).max(used))
-    }
-
-    /// Measures now.
-    pub fn sample() -> Self {
-        let (used, peak) = Self::used_now();
+    /// Measures now; `used` bytes were allocated before whoever asks began to: what a report
+    /// takes itself is not what it is about.
+    pub fn sample(used: u64) -> Self {
+        let peak = PEAK.fetch_max(used, Ordering::Relaxed).max(used);
         // The allocator's figures are those of the last epoch. Errors mean another allocator.
         let _ = epoch::advance();
         let read = |figure: Result<usize, _>| figure.unwrap_or(0) as u64;
@@ -64,7 +59,7 @@ impl Memory {
 
 /// Remembers the allocator's figure if it is the highest so far. Called a few times a second.
 pub fn note_peak() {
-    Memory::used_now();
+    PEAK.fetch_max(account::allocated(), Ordering::Relaxed);
 }
 
 /// The second figure of statm: resident pages.
@@ -112,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_process_takes_some_of_the_machines_memory() {
-        let memory = Memory::sample();
+        let memory = Memory::sample(1 << 20);
         assert!(memory.rss > 1 << 20 && memory.total > memory.rss);
         assert!(memory.peak >= memory.used);
     }

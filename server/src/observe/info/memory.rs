@@ -8,7 +8,7 @@ use crate::{
 
 pub(super) fn memory(fields: &mut Fields, facts: Facts<'_>) {
     let shared = facts.shared;
-    let parts = Breakdown::of(shared);
+    let parts = Breakdown::of(shared, facts.used);
     let memory = &parts.memory;
     let percent = |share: f64| format!("{share:.2}%");
     let difference = |a: u64, b: u64| a as i64 - b as i64;

@@ -28,6 +28,8 @@ pub struct Facts<'a> {
     pub errors: &'a ErrorCounts,
     /// Calls of commands, by number of the command.
     pub totals: &'a [Totals],
+    /// Bytes allocated before any of this was gathered.
+    pub used: u64,
     /// Their durations.
     pub histograms: &'a [(u16, Histogram<u64>)],
 }

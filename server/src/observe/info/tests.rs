@@ -40,6 +40,7 @@ fn every_line_is_a_title_a_field_or_empty() {
         config: &config,
         errors: &errors,
         totals: &report.totals,
+        used: 4711,
         histograms: &report.histograms,
     };
     let text = text(facts, &Sections::of(std::iter::once(&b"all"[..])));
@@ -54,6 +55,7 @@ fn every_line_is_a_title_a_field_or_empty() {
     }
     for expected in [
         "redis_version:7.0.15",
+        "used_memory:4711",
         "shards:2",
         "loading:1",
         "errorstat_WRONGTYPE:count=2",
