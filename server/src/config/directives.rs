@@ -98,7 +98,10 @@ macro_rules! choice {
 mod latency;
 mod memory;
 mod process;
+mod replication;
 mod snapshot;
+
+pub use replication::ReplicaFeed;
 
 fn any_text(_: &str) -> Result<(), &'static str> {
     Ok(())
@@ -169,6 +172,7 @@ pub(super) static GROUPS: &[(&str, &[Directive])] = &[
     ("Protected commands and directives", process::ACCESS),
     ("Cores", CORES),
     ("Memory", memory::MEMORY),
+    ("Replication", replication::REPLICATION),
     ("Persistence", PERSISTENCE),
     ("Snapshots", snapshot::SNAPSHOTS),
     ("Latency", latency::LATENCY),

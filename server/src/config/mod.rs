@@ -32,6 +32,7 @@ pub use checkpoint::CheckpointDelta;
 pub use cli::{Invocation, parse_arguments};
 pub use clients_limit::ClientsLimit;
 pub use directive::{Directive, Kind, When, find, groups, table};
+pub use directives::ReplicaFeed;
 pub use error::{ConfigError, Origin};
 pub use file::{Line, read_file, read_text};
 pub use live::{LiveConfig, SetError};
@@ -107,6 +108,7 @@ pub struct Config {
     pub lfu_decay_time: u32,
     pub maxmemory_clients: ClientsLimit,
     pub lazyfree: LazyFree,
+    pub replica_feed: ReplicaFeed,
     pub loglevel: LogLevel,
     pub logfile: String,
     pub log_format: LogFormat,
@@ -244,6 +246,7 @@ impl Default for Config {
             lfu_decay_time: 1,
             maxmemory_clients: ClientsLimit::default(),
             lazyfree: LazyFree::default(),
+            replica_feed: ReplicaFeed::default(),
             loglevel: LogLevel::Notice,
             logfile: String::new(),
             log_format: LogFormat::Text,
