@@ -56,6 +56,30 @@ fn what_is_loaded_again_is_what_there_was_with_and_without_a_log() {
 }
 
 #[test]
+fn values_that_are_loaded_again_have_the_form_that_the_settings_ask_for() {
+    let dir = fresh_dir();
+    let launch = Launch::quire(dir.path()).with(&["--save", "", "--shards", "2"]);
+    let server = launch.start();
+    let mut client = server.client();
+    for (name, fill, big) in [
+        ("zset-max-listpack-entries", "ZADD k 1 a 2 b", "skiplist"),
+        ("hash-max-listpack-entries", "HSET k a 1 b 2", "hashtable"),
+        ("set-max-intset-entries", "SADD k 1 2 3", "hashtable"),
+    ] {
+        let was = client.ask(&["CONFIG", "GET", name]);
+        ok(&mut client, &format!("CONFIG SET {name} 1"));
+        client.ask(&["DEL", "k"]);
+        client.ask(&fill.split(' ').collect::<Vec<_>>());
+        for command in ["DEBUG RELOAD", "DEBUG LOADAOF"] {
+            ok(&mut client, command);
+            assert_eq!(client.ask(&["OBJECT", "ENCODING", "k"]).text(), big, "{command}");
+        }
+        let Reply::Array(was) = was else { panic!("{was:?}") };
+        ok(&mut client, &format!("CONFIG SET {name} {}", was[1].text()));
+    }
+}
+
+#[test]
 fn what_an_rdb_file_brings_back_is_in_the_log() {
     let dir = fresh_dir();
     let data = dir.path().join("data");

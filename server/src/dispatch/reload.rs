@@ -104,7 +104,7 @@ impl Core {
             op: reloading.op,
             lent,
             base: self.facts_of_base(&reloading.positions),
-            options: Options { hasher, ..options },
+            options: Options { hasher, limits: self.shared.config.load().limits, ..options },
             shared: Arc::clone(&self.shared),
         };
         self.librarian.run(Box::new(move || {

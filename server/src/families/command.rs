@@ -417,7 +417,7 @@ fn keys_of(line: Args<'_>) -> Result<(Entry, Vec<usize>), CommandError> {
     if !entry.accepts(line.len()) {
         return Err(CommandError::new("ERR Invalid number of arguments specified for command"));
     }
-    let keys: Vec<usize> = entry.keys.positions(line).collect();
+    let mut keys: Vec<usize> = entry.keys.positions(line).collect();
     let all_there = match entry.keys {
         KeySpec::Counted { count } | KeySpec::TargetCounted { count } => {
             let targets = usize::from(matches!(entry.keys, KeySpec::TargetCounted { .. }));
@@ -432,6 +432,10 @@ fn keys_of(line: Args<'_>) -> Result<(Entry, Vec<usize>), CommandError> {
         _ => true,
     };
     if keys.is_empty() || !all_there {
+        if entry.flags.has(Flags::NO_MANDATORY_KEYS) {
+            keys.clear();
+            return Ok((entry, keys));
+        }
         return Err(CommandError::new("ERR Invalid arguments specified for command"));
     }
     Ok((entry, keys))
