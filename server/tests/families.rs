@@ -43,6 +43,8 @@ command getkeysandflags mset a 1 b 2; command getkeysandflags rename a b; comman
 command getkeysandflags del a b; command getkeysandflags get a; command getkeysandflags ping a
 command getkeysandflags object encoding x; command getkeysandflags append a b
 command getkeys object encoding x; command getkeys config get x
+command getkeys eval x 0; command getkeys eval x y a; command getkeys fcall f 2 a; command getkeys eval x 1 a b
+command getkeysandflags eval x 0; command getkeys zunion 0 a
 command list filterby foo; command list filterby foo bar; command list filterby pattern xge*
 command list filterby pattern GETRAN*; command list filterby pattern config|get
 command list filterby aclcat nope; command list filterby module nope
@@ -273,13 +275,19 @@ fn info_counts_what_this_client_did_a_moment_ago() {
     assert!(client.ask(&["set", "text", "x"]).is_ok());
     assert!(client.ask(&["incr", "text"]).is_error("ERR"));
     assert_eq!(client.ask(&["del", "text"]), Reply::Int(1));
+    // EXEC fails by itself without MULTI, and for a command that could not be queued.
+    assert!(client.ask(&["exec"]).is_error("ERR"));
+    assert!(client.ask(&["multi"]).is_ok());
+    assert!(client.ask(&["set"]).is_error("ERR"));
+    assert!(client.ask(&["exec"]).is_error("EXECABORT"));
     let info = client.ask(&["info", "everything"]).text();
     for expected in [
         "redis_version:7.0.15",
         "aof_enabled:0",
         "rdb_changes_since_last_save:8",
         "shards:2",
-        "errorstat_ERR:count=2",
+        "errorstat_ERR:count=4",
+        "errorstat_EXECABORT:count=1",
     ] {
         assert!(info.lines().any(|line| line == expected), "{expected} is not in {info}");
     }
@@ -291,9 +299,12 @@ fn info_counts_what_this_client_did_a_moment_ago() {
     ] {
         assert!(info.lines().any(|line| line.starts_with(beginning)), "{beginning} in {info}");
     }
-    let incr = info.lines().find(|line| line.starts_with("cmdstat_incr:")).expect("it was called");
+    let line = |beginning| info.lines().find(|line| line.starts_with(beginning));
+    let incr = line("cmdstat_incr:").expect("it was called");
     assert!(incr.ends_with("rejected_calls=0,failed_calls=1"), "{incr}");
-    assert_eq!(errors(&info), before + 2);
+    let exec = line("cmdstat_exec:calls=2,").expect("it was called twice");
+    assert!(exec.ends_with("rejected_calls=0,failed_calls=2"), "{exec}");
+    assert_eq!(errors(&info), before + 5);
     let field = |name: &str| -> u64 {
         let line = info.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} in {info}"))

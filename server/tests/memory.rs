@@ -127,6 +127,40 @@ fn a_lower_limit_is_reached_without_any_write() {
     assert_eq!(info(&mut client, "current_eviction_exceeded_time"), 0);
 }
 
+#[test]
+fn what_is_told_of_memory_is_without_what_telling_takes() {
+    let dir = fresh_dir();
+    let server = quire(dir.path(), &["--shards", "1", "--appendonly", "no"]);
+    let mut client = server.client();
+    // One after the other the connection's buffers come to hold such a reply.
+    (0..8).for_each(|_| _ = info(&mut client, "used_memory"));
+    let before = info(&mut client, "used_memory");
+    let reply = client.ask(&["INFO", "everything"]).text();
+    assert!(reply.len() > 4096);
+    assert_eq!(info(&mut client, "used_memory"), before);
+    // A short one takes as much as a long one.
+    let text = client.ask(&["INFO", "memory"]).text();
+    let used = text.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    assert_eq!(used, Some(before.to_string().as_str()));
+}
+
+#[test]
+fn a_huge_command_leaves_no_memory_behind() {
+    let dir = fresh_dir();
+    let server = quire(dir.path(), &["--shards", "1", "--appendonly", "no"]);
+    let mut client = server.client();
+    let members: Vec<String> = (0..100_000).map(|n| n.to_string()).collect();
+    let mut command = vec!["SADD", "set"];
+    command.extend(members.iter().map(String::as_str));
+    let before = info(&mut client, "used_memory");
+    assert_eq!(client.ask(&command), Reply::Int(100_000));
+    assert!(info(&mut client, "used_memory") > before + 1_000_000);
+    assert_eq!(client.ask(&["UNLINK", "set"]), Reply::Int(1));
+    while info(&mut client, "lazyfree_pending_objects") > 0 {}
+    let after = info(&mut client, "used_memory");
+    assert!(after < before + 200_000, "{before} bytes before, {after} after");
+}
+
 /// Sets `fields` fields of a hash.
 fn fill_hash(client: &mut Client, key: &str, fields: usize) {
     for first in (0..fields).step_by(1000) {
@@ -262,6 +296,62 @@ fn the_largest_clients_are_closed_when_all_take_too_much() {
     assert_eq!(info(&mut observer, "evicted_clients"), 2);
     assert!(observer.ask(&["CONFIG", "SET", "maxmemory-clients", "5%"]).is_ok());
     assert_eq!(elements(observer.ask(&["CONFIG", "GET", "maxmemory-clients"]))[1].text(), "5%");
+}
+
+#[test]
+fn what_clients_gather_counts_against_their_limit() {
+    let dir = fresh_dir();
+    let args = ["--shards", "1", "--appendonly", "no", "--maxmemory-clients", "1mb"];
+    let server = quire(dir.path(), &args);
+    let mut observer = server.client();
+    assert!(observer.ask(&["CLIENT", "NO-EVICT", "ON"]).is_ok());
+    let value = "v".repeat(100_000);
+    let gather = |words: &dyn Fn(usize) -> [String; 3], begin: &[&str]| {
+        let mut client = server.client();
+        assert!(client.ask(begin).is_ok());
+        let count = (0..20_000).find(|&n| {
+            let words = words(n);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            client.try_ask(&words).is_err()
+        });
+        count.expect("it is closed in the end")
+    };
+    let queued = gather(&|n| ["SET".to_owned(), n.to_string(), value.clone()], &["MULTI"]);
+    assert!((8..12).contains(&queued), "{queued} values of 100 KB");
+    let key = |n: usize| format!("{n:01000}");
+    let watched = gather(&|n| ["WATCH".to_owned(), key(n), key(n)], &["CLIENT", "SETNAME", "w"]);
+    assert!((700..1100).contains(&watched), "{watched} keys of 1 KB");
+    assert_eq!(info(&mut observer, "evicted_clients"), 2);
+    // Arguments too large are not executed, even if they come at once.
+    let huge = "v".repeat(1 << 20);
+    assert!(server.client().try_ask(&["SET", "huge", &huge]).is_err());
+    assert_eq!(observer.ask(&["EXISTS", "huge"]), Reply::Int(0));
+    assert_eq!(info(&mut observer, "evicted_clients"), 3);
+    // What was executed or discarded counts no more.
+    let mut client = server.client();
+    for end in ["EXEC", "DISCARD", "UNWATCH"].repeat(3) {
+        if end == "UNWATCH" {
+            (0..500).for_each(|n| assert!(client.ask(&["WATCH", &key(n)]).is_ok()));
+        } else {
+            assert!(client.ask(&["MULTI"]).is_ok());
+            (0..6).for_each(|_| _ = client.ask(&["SET", "k", &value]));
+        }
+        assert!(!matches!(client.ask(&[end]), Reply::Error(_)));
+    }
+    // A setting may be changed by somebody who takes less than before.
+    assert!(observer.ask(&["SET", "k", &value]).is_ok());
+    assert_eq!(observer.ask(&["GET", "k"]).text().len(), value.len());
+    assert!(observer.ask(&["CONFIG", "SET", "slowlog-max-len", "100"]).is_ok());
+    assert_eq!(info(&mut observer, "evicted_clients"), 3);
+    // Whoever asks next does not see those that have had to go.
+    let mut others: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    for other in &mut others {
+        assert!(other.ask(&["MULTI"]).is_ok());
+        (0..2).for_each(|_| _ = other.ask(&["SET", "k", &value]));
+    }
+    assert_eq!(observer.ask(&["CLIENT", "LIST"]).text().lines().count(), 6);
+    assert!(observer.ask(&["CONFIG", "SET", "maxmemory-clients", "500kb"]).is_ok());
+    assert_eq!(observer.ask(&["CLIENT", "LIST"]).text().lines().count(), 4);
 }
 
 #[test]

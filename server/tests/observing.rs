@@ -1,7 +1,7 @@
 //! What an operator sees and does over all shards: slow log, MONITOR, pauses, waits, counts.
 
 use crate::support::{
-    client::{Client, Reply},
+    client::{Client, Reply, push_command},
     process::{Launch, ServerProcess, fresh_dir},
 };
 use std::time::{Duration, Instant};
@@ -63,6 +63,40 @@ fn slow_commands_of_all_shards_are_in_one_log_with_their_client() {
     for pair in ids.windows(2) {
         let [Reply::Int(newer), Reply::Int(older)] = pair else { panic!("{pair:?}") };
         assert_eq!(*newer, older + 1);
+    }
+}
+
+/// The texts of the slow log's entries, newest first.
+fn logged(client: &mut Client) -> Vec<String> {
+    let words = |entry: Reply| array(array(entry)[3].clone());
+    let entries = array(client.ask(&["slowlog", "get", "-1"])).into_iter();
+    entries
+        .map(|entry| words(entry).iter().map(Reply::text).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+#[test]
+fn a_command_that_waits_is_counted_and_logged_when_its_wait_is_over() {
+    let dir = fresh_dir();
+    let server = start(dir.path());
+    let mut client = server.client();
+    assert!(client.ask(&["config", "set", "slowlog-log-slower-than", "0"]).is_ok());
+    // Keys here and there, and on both at once.
+    for wait in [["blpop", "a", "a", "0"], ["blpop", "b", "b", "0"], ["blpop", "a", "b", "0"]] {
+        let mut waiter = server.client();
+        let mut request = Vec::new();
+        push_command(&mut request, &wait.map(str::as_bytes));
+        waiter.send(&request).expect("the server reads");
+        while field(&client.ask(&["info", "clients"]).text(), "blocked_clients:") == 0 {}
+        assert!(client.ask(&["config", "resetstat"]).is_ok());
+        for words in [&["multi"][..], &["rpush", wait[1], "x"], &["slowlog", "reset"]] {
+            assert!(!matches!(client.ask(words), Reply::Error(_)));
+        }
+        assert_eq!(array(client.ask(&["exec"])).len(), 2);
+        assert_eq!(array(waiter.receive().expect("it is served")).len(), 2);
+        assert_eq!(logged(&mut client)[0], wait.join(" "));
+        let stats = client.ask(&["info", "commandstats"]).text();
+        assert_eq!(stats.matches("cmdstat_blpop:calls=1,").count(), 1, "{stats}");
     }
 }
 
@@ -141,6 +175,49 @@ fn a_pause_holds_writes_or_everything_until_it_ends() {
         assert_eq!(client.ask(&["get", "a"]).text(), "v");
     }
     assert!(began.elapsed() >= Duration::from_millis(55), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_pause_of_writes_holds_what_may_write_and_nothing_else() {
+    const READER: &str = "#!lua flags=no-writes\nreturn 1";
+    let dir = fresh_dir();
+    let server = start(dir.path());
+    let mut admin = server.client();
+    let library = "#!lua name=l\nredis.register_function{function_name='reads', \
+                   callback=function() return 1 end, flags={'no-writes'}}";
+    assert_eq!(admin.ask(&["function", "load", library]).text(), "l");
+    let mut held: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    for (client, words) in held.iter_mut().zip([&["set", "a", "1"][..], &["eval", "return 2", "0"]])
+    {
+        assert!(client.ask(&["multi"]).is_ok());
+        assert_eq!(client.ask(words).text(), "QUEUED");
+    }
+    assert!(held[2].ask(&["multi"]).is_ok());
+    assert!(admin.ask(&["client", "pause", "100000", "write"]).is_ok());
+    let lines = [&["exec"][..], &["exec"], &["set", "b", "1"], &["eval", "#!lua\nreturn 3", "0"]];
+    for (client, words) in held.iter_mut().zip(lines) {
+        let mut request = Vec::new();
+        push_command(&mut request, words);
+        client.send(&request).expect("it is connected");
+    }
+    while field(&admin.ask(&["info", "clients"]).text(), "blocked_clients:") < 4 {}
+    let mut reader = server.client();
+    assert_eq!(reader.ask(&["eval", READER, "0"]), Reply::Int(1));
+    let sha = admin.ask(&["script", "load", READER]).text();
+    assert_eq!(reader.ask(&["evalsha", &sha, "0"]), Reply::Int(1));
+    assert_eq!(reader.ask(&["FCALL", "READS", "0"]), Reply::Int(1));
+    assert!(reader.ask(&["multi"]).is_ok());
+    for words in [&["get", "a"][..], &["eval", READER, "0"]] {
+        assert_eq!(reader.ask(words).text(), "QUEUED");
+    }
+    assert_eq!(array(reader.ask(&["exec"])), [Reply::Null, Reply::Int(1)]);
+    assert!(admin.ask(&["client", "unpause"]).is_ok());
+    let replies = held.iter_mut().map(|client| client.receive().expect("an answer"));
+    let replies: Vec<Reply> = replies.collect();
+    assert_eq!(array(replies[0].clone()), [Reply::Simple("OK".to_owned())]);
+    assert_eq!(array(replies[1].clone()), [Reply::Int(2)]);
+    assert_eq!(replies[2].text(), "QUEUED");
+    assert_eq!(replies[3], Reply::Int(3));
 }
 
 #[test]
@@ -259,12 +336,8 @@ fn transactions_are_shown_and_logged_command_by_command_whichever_shard_runs_the
         let quoted = commands.map(|words| words.map(|word| format!("\"{word}\"")).join(" "));
         let expected = [&["\"multi\"".to_owned()], &quoted[..], &["\"Exec\"".to_owned()]].concat();
         assert_eq!(shown(&mut monitor, "\"Exec\""), expected);
-        let logged: Vec<String> = array(client.ask(&["slowlog", "get", "-1"]))
-            .into_iter()
-            .map(|entry| array(array(entry)[3].clone()).iter().map(Reply::text).collect())
-            .map(|words: Vec<String>| words.join(" "))
-            .filter(|line| line.starts_with("set "))
-            .collect();
+        let mut logged = logged(&mut client);
+        logged.retain(|line| line.starts_with("set "));
         let newest_first = commands.map(|words| words.join(" "));
         assert_eq!(logged, newest_first.into_iter().rev().collect::<Vec<_>>());
     }

@@ -9,6 +9,7 @@ use super::{
     table::{self, Target},
 };
 use crate::{
+    families::ServerSpec,
     net::connection::{Connection, Parked},
     observe::slowlog::REDACTED,
     runtime::{
@@ -16,6 +17,7 @@ use crate::{
         control::Control,
         core::Core,
     },
+    scripting::known_flags,
     session::Peer,
 };
 use quire_engine::command::{Args, CommandSpec, Flags, OwnedArgs};
@@ -45,6 +47,18 @@ impl Core {
             self.show_monitors(conn, spec.flags, args);
         }
         taken
+    }
+
+    /// What a command of the server may do, as far as that is known before: EXEC what was queued, a
+    /// script what it says of itself.
+    pub fn flags_of(&self, conn: &Connection, spec: &ServerSpec, args: Args<'_>) -> Flags {
+        match &conn.multi {
+            Some(multi) if spec.name == "exec" => spec.flags.with(multi.flags),
+            _ => match known_flags(&self.shared, spec.name, args) {
+                Some(script) => script.of_command(spec.flags),
+                None => spec.flags,
+            },
+        }
     }
 
     /// Parks the connection if its command has to wait for the end of a pause.

@@ -66,7 +66,9 @@ impl Core {
                 conn.input.reserve(conn.input_need.min(1 << 20));
             }
             conn.input.extend_from_slice(data);
-            self.process_input(conn);
+            if !self.is_crowded(conn) {
+                self.process_input(conn);
+            }
         }
         let held = conn.input.len() + conn.out.buf.len();
         if held > BIG_BUFFERS
@@ -144,7 +146,7 @@ impl Core {
                 break;
             }
             at += consumed;
-            if taken == Taken::Waits {
+            if taken == Taken::Waits || self.is_crowded(conn) {
                 break;
             }
             if at >= foreseen && at < data.len() {
@@ -232,6 +234,10 @@ impl Core {
     ) -> Taken {
         // What commands have done for clients that waited is done, to everybody's eyes.
         self.deliver_served();
+        // So is what a limit asks for: clients that are closed are not seen any more.
+        if !self.executing {
+            self.keep_clients_limit();
+        }
         // Barriers: they see, and are seen by, everything before and after them.
         if conn.outstanding > 0 || !conn.slots.is_empty() {
             conn.parked = Parked::Order(None);
@@ -256,7 +262,8 @@ impl Core {
             return self.reject(conn, id, LOADING);
         }
         if self.is_attentive {
-            if self.waits_for_pause(conn, spec.flags) {
+            let flags = self.flags_of(conn, spec, args);
+            if self.waits_for_pause(conn, flags) {
                 return Taken::NotYet;
             }
             // EXEC is seen behind what it executes.
@@ -312,7 +319,7 @@ impl Core {
                 taken = Taken::Waits;
             }
             Step::RewriteConfig { all } => self.start_rewrite(conn, all),
-            Step::Exec => taken = self.exec(conn, args),
+            Step::Exec => taken = self.exec(conn, id, args),
             Step::Watch => self.watch_keys(conn, args),
             Step::Functions => self.change_functions(conn, args),
             Step::Script => {

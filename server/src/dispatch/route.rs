@@ -66,7 +66,10 @@ impl Core {
             };
             if waits {
                 self.stalled.push(index);
-            } else if matches!(conn.parked, Parked::BackPressure(_) | Parked::LogFull) {
+            } else if matches!(
+                conn.parked,
+                Parked::BackPressure(_) | Parked::LogFull | Parked::Crowded
+            ) {
                 self.unpark(&mut conn);
             }
             self.conns[index as usize] = Some(conn);

@@ -304,7 +304,6 @@ fn describe(core: &Core, conn: &Connection, request: Option<Args<'_>>, line: &mu
         (conn.multi.as_ref().is_some_and(|multi| multi.is_open), 'x'),
         (matches!(conn.parked, Parked::Blocked | Parked::Paused), 'b'),
         (conn.close_after_reply, 'c'),
-        (conn.closing, 'A'),
         (matches!(session.peer, Peer::Unix(_)), 'U'),
         (session.no_evict, 'e'),
         (session.no_touch, 'T'),
@@ -373,7 +372,7 @@ pub fn list_here(core: &Core, current: Option<&Connection>, args: Args<'_>, out:
     if let Ok(filter) = Filter::of_list(args) {
         let others = core.conns.iter().flatten().map(|conn| (conn.as_ref(), None));
         for (conn, request) in others.chain(current.map(|conn| (conn, Some(args)))) {
-            if filter.matches(&conn.session) {
+            if !conn.closing && filter.matches(&conn.session) {
                 describe(core, conn, request, &mut text);
             }
         }

@@ -97,7 +97,7 @@ fn unwatch(
     out: &mut Vec<u8>,
 ) -> Result<Step, CommandError> {
     if let Some(multi) = conn.multi.as_mut() {
-        let watched = std::mem::take(&mut multi.watched);
+        let watched = multi.take_watched();
         if !multi.is_open {
             conn.multi = None;
         }

@@ -29,6 +29,8 @@ pub enum Parked {
     BackPressure(u16),
     /// More is staged for the log than it has room for.
     LogFull,
+    /// All clients together take too much: it goes on when those that must have gone.
+    Crowded,
     /// A command of this connection is being carried out elsewhere (global, WAITAOF, BLPOP ..).
     Blocked,
     /// Nothing executes until a global operation is published.

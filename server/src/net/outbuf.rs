@@ -124,7 +124,7 @@ impl OutBuf {
 
     /// Forgets everything not in flight (the connection is being closed).
     pub fn discard(&mut self) {
-        self.buf.clear();
+        self.buf = Vec::new();
         self.marks.clear();
     }
 

@@ -1,13 +1,14 @@
 //! `maxmemory-clients` on a core: what its clients take, and closing the largest when all
 //! clients of the process take too much.
 //!
-//! While there is a limit, a connection is counted anew whenever it was worked on. A core that
+//! While there is a limit, a connection is counted anew whenever it was worked on, and after each
+//! command of a pipeline. A core that
 //! sees the sum above the limit publishes its largest client and closes it if no other core has
 //! a larger one; else it wakes the others to do the same. What idle cores published last may be
 //! old: they look again before they act.
 
 use super::core::Core;
-use crate::net::connection::Connection;
+use crate::net::connection::{Connection, Parked};
 use quire_engine::keyspace::size_class;
 
 /// One core's clients and the limit of all.
@@ -28,25 +29,44 @@ impl ClientsAccount {
 }
 
 impl Core {
-    /// Goes by another limit: counts all connections, or none.
+    /// Goes by another limit: counts all connections, or none. Who asks for it is out of the table
+    /// and stays counted as it was until it comes back.
     pub fn clients_limit_changed(&mut self) {
         self.clients.limit = self.live.maxmemory_clients.bytes(self.live.maxmemory);
-        let is_kept = self.clients.is_kept();
-        self.clients.bytes = 0;
-        for conn in self.conns.iter_mut().flatten() {
-            conn.counted = if is_kept { conn.memory_bytes() as u64 } else { 0 };
-            self.clients.bytes += conn.counted;
+        for index in 0..self.conns.len() {
+            let Some(mut conn) = self.conns[index].take() else { continue };
+            self.count_client(&mut conn);
+            self.conns[index] = Some(conn);
         }
-        self.cell().stats.clients_counted.set(self.clients.bytes);
     }
 
-    /// Counts a connection that has been worked on; one that is being closed is nothing.
+    /// Counts a connection that has been worked on, if any is; one that is being closed is nothing.
     #[cold]
     pub fn count_client(&mut self, conn: &mut Connection) {
-        let now = if conn.closing { 0 } else { conn.memory_bytes() as u64 };
+        let is_counted = self.clients.is_kept() && !conn.closing;
+        let now = if is_counted { conn.memory_bytes() as u64 } else { 0 };
         self.clients.bytes = self.clients.bytes + now - conn.counted;
         conn.counted = now;
         self.cell().stats.clients_counted.set(self.clients.bytes);
+    }
+
+    /// Between two commands of a pipeline, and before what has been buffered is executed: true when
+    /// that has brought all clients above their limit. It goes on after the end of the turn, if it is still there then.
+    #[inline]
+    pub fn is_crowded(&mut self, conn: &mut Connection) -> bool {
+        self.clients.is_kept() && self.parks_crowded(conn)
+    }
+
+    #[cold]
+    fn parks_crowded(&mut self, conn: &mut Connection) -> bool {
+        self.count_client(conn);
+        let stays = conn.parked != Parked::No || conn.closing || conn.session.no_evict;
+        if stays || !self.is_over_clients_limit() {
+            return false;
+        }
+        conn.parked = Parked::Crowded;
+        self.stalled.push(conn.index);
+        true
     }
 
     /// Adds the connection that asks to the published figures: it is out of the table meanwhile.
@@ -122,6 +142,7 @@ impl Connection {
             + heap(self.held.capacity())
             + heap(self.slots.capacity() * size_of::<crate::net::connection::Slot>())
             + heap(self.last_writes.capacity() * size_of::<(u16, u64)>())
+            + self.multi.as_ref().map_or(0, |multi| multi.memory_bytes())
             + heap(session.name.capacity())
             + heap(session.lib_name.capacity())
             + heap(session.lib_ver.capacity())

@@ -47,6 +47,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+/// Scratch above this is given back at the end of a turn.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
 /// Everything one shard thread owns.
 pub struct Core {
     /// Index of core and shard.
@@ -346,8 +349,11 @@ impl Core {
         self.resume_parked();
         self.end_waits();
         self.deliver_served();
+        // ORDER: no key goes for what clients take that have to go themselves, as in Redis.
+        self.keep_clients_limit();
         self.keep_limit();
         self.free_trash();
+        self.trim_scratch();
         self.pump_log();
         self.after_pump();
         self.send_monitor_lines();
@@ -356,6 +362,17 @@ impl Core {
         self.send_parcels();
         self.unstall();
         self.walk_on();
+    }
+
+    /// One huge command must not pin the memory that it took here.
+    #[inline]
+    fn trim_scratch(&mut self) {
+        if self.spans.capacity() * size_of::<Span>() > SCRATCH_BYTES_MAX {
+            self.spans = Vec::new();
+        }
+        if self.scratch.capacity() > SCRATCH_BYTES_MAX {
+            self.scratch = Vec::new();
+        }
     }
 
     /// Takes what has happened on the ring; where what is yet to be worked on begins.

@@ -206,6 +206,7 @@ impl Core {
             Parked::Order(_)
             | Parked::BackPressure(_)
             | Parked::LogFull
+            | Parked::Crowded
             | Parked::Frozen
             | Parked::Lending
             | Parked::Paused => {}
@@ -238,7 +239,7 @@ impl Core {
     /// Puts a connection back; frees it when it is closed and none of its operations is left.
     fn restore(&mut self, mut conn: Box<Connection>) {
         let index = conn.index;
-        if self.clients.is_kept() {
+        if self.clients.is_kept() || conn.counted > 0 {
             self.count_client(&mut conn);
         }
         if conn.closing && !conn.receiving && !conn.out.is_sending() {

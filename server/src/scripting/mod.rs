@@ -28,6 +28,7 @@ mod context;
 mod convert;
 mod functions;
 pub mod header;
+mod known;
 mod libraries;
 pub mod limits;
 pub mod registry;
@@ -38,6 +39,7 @@ mod stack;
 mod state;
 
 pub use context::Held;
+pub use known::known_flags;
 pub use run::{Invocation, Ran, Scripting, Subject};
 pub use shelf::{Libraries, Library, Shelf};
 pub use state::Interpreter;

@@ -51,12 +51,31 @@ pub struct Multi {
     pub flags: Flags,
     /// Watched keys.
     pub watched: Vec<WatchedKey>,
+    /// Bytes of the commands and of the watched keys.
+    bytes: usize,
 }
 
 impl Multi {
-    /// Bytes of memory that the queue takes.
+    /// Bytes of memory that commands and watched keys take.
     pub fn memory_bytes(&self) -> usize {
-        self.commands.iter().map(|args| args.as_args().bytes() + size_of::<OwnedArgs>()).sum()
+        self.bytes
+    }
+
+    fn queue(&mut self, args: Args<'_>) {
+        let args = OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>());
+        self.bytes += args.as_args().bytes() + size_of::<OwnedArgs>();
+        self.commands.push(args);
+    }
+
+    fn watch(&mut self, key: WatchedKey) {
+        self.bytes += key.memory_bytes();
+        self.watched.push(key);
+    }
+
+    /// The watched keys; none is any more.
+    pub fn take_watched(&mut self) -> Vec<WatchedKey> {
+        self.bytes -= self.watched.iter().map(WatchedKey::memory_bytes).sum::<usize>();
+        std::mem::take(&mut self.watched)
     }
 }
 
@@ -88,7 +107,7 @@ impl Core {
                     let error = "ERR Command not allowed inside a transaction";
                     return Some(self.reject(conn, id + offset, CommandError::new(error)));
                 }
-                Ok((spec, _)) => spec.flags,
+                Ok((spec, _)) => self.flags_of(conn, spec, args),
                 Err((error, offset)) => {
                     fail(conn);
                     return Some(self.reject(conn, id + offset.unwrap_or(0), error));
@@ -102,9 +121,12 @@ impl Core {
                 spec.flags
             }
         };
+        if self.is_attentive && self.waits_for_pause(conn, flags) {
+            return Some(Taken::NotYet);
+        }
         let multi = conn.multi.get_or_insert_default();
         multi.flags = multi.flags.with(flags);
-        multi.commands.push(OwnedArgs::from_slices(&args.iter_from(0).collect::<Vec<_>>()));
+        multi.queue(args);
         if !Self::muted(conn) {
             self.append_reply(conn, b"+QUEUED\r\n");
         }
@@ -131,8 +153,8 @@ impl Core {
     }
 
     /// EXEC: everything before it in the pipeline has been executed.
-    pub fn exec(&mut self, conn: &mut Connection, args: Args<'_>) -> Taken {
-        let taken = self.start_work(conn, args);
+    pub fn exec(&mut self, conn: &mut Connection, id: u16, args: Args<'_>) -> Taken {
+        let taken = self.start_work(conn, id, args);
         // In a session it is seen when that is over.
         if taken == Taken::Yes && self.is_attentive {
             self.show_monitors(conn, Flags::default(), args);
@@ -140,8 +162,9 @@ impl Core {
         taken
     }
 
-    fn start_work(&mut self, conn: &mut Connection, args: Args<'_>) -> Taken {
+    fn start_work(&mut self, conn: &mut Connection, id: u16, args: Args<'_>) -> Taken {
         let Some(multi) = conn.multi.as_mut().filter(|multi| multi.is_open) else {
+            self.timings.failed(id);
             return self.refuse(conn, |_, _| CommandError::new("ERR EXEC without MULTI"));
         };
         let may_write = multi.flags.has(Flags::WRITE);
@@ -152,6 +175,7 @@ impl Core {
         }
         if multi.failed {
             self.discard(conn);
+            self.timings.failed(id);
             return self.refuse(conn, |_, _| EXECABORT);
         }
         if may_write && self.is_log_full() {

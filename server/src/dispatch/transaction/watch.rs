@@ -28,6 +28,11 @@ pub struct WatchedKey {
 }
 
 impl WatchedKey {
+    /// Bytes of memory that the connection keeps of it.
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.key.len()
+    }
+
     /// True when the shard that owns it finds it as it was seen.
     pub fn holds(&self, shard: &Shard, now_ms: i64) -> bool {
         let db = usize::from(self.db);
@@ -63,7 +68,7 @@ impl Core {
                 continue;
             }
             let shard = self.owner_of(key);
-            multi.watched.push(WatchedKey { db, key: key.to_vec(), shard, seen: None });
+            multi.watch(WatchedKey { db, key: key.to_vec(), shard, seen: None });
             fresh.push((shard, key));
         }
         if fresh.is_empty() {
