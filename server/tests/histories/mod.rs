@@ -64,7 +64,9 @@ fn record(server: &ServerProcess, world: u64, seed: u64, scripts: bool) -> Vec<E
                 let value = fresh.fetch_add(1000, Ordering::Relaxed);
                 let operation = Operation::random(&mut dice, first, value, scripts);
                 let begin_ns = clock.elapsed().as_nanos() as u64;
-                let answer = operation.ask(&mut client, world).expect("the server answers");
+                let answer = operation
+                    .ask(&mut client, world)
+                    .unwrap_or_else(|error| panic!("{operation:?} of world {world}: {error}"));
                 let end_ns = clock.elapsed().as_nanos() as u64;
                 events.push(Event { begin_ns, end_ns, connection: number, operation, answer });
             }
