@@ -88,6 +88,8 @@ pub struct Ctx<'a> {
     pub keeps_access: bool,
     /// Keys that have expired are hidden, not removed.
     pub keeps_expired: bool,
+    /// A script asks: what has no order of its own gets one.
+    pub is_scripted: bool,
     /// The command may wait when it finds nothing.
     pub wait: Option<&'a mut Wait>,
 }

@@ -100,6 +100,8 @@ pub struct Shard {
     pub keeps_access: bool,
     /// Keys that have expired are hidden, not removed.
     pub keeps_expired: bool,
+    /// A script asks.
+    pub is_scripted: bool,
     /// The command is part of one whose memory has been looked at as a whole: it is not refused
     /// for want of memory.
     pub is_part: bool,
@@ -139,6 +141,7 @@ impl Shard {
             lazy: LazyFree::default(),
             keeps_access: false,
             keeps_expired: false,
+            is_scripted: false,
             is_part: false,
             watches: Watches::default(),
             clock_until_ms: 0,
@@ -265,6 +268,7 @@ impl Shard {
             lazy: self.lazy,
             keeps_access: self.keeps_access,
             keeps_expired: self.keeps_expired,
+            is_scripted: self.is_scripted,
             wait: None,
         }
     }

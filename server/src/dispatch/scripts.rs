@@ -15,6 +15,7 @@ use super::{
     everywhere::Task,
     gather::{Gather, Join},
     hop::{Kind, RequestHead, Return, Written, put_reply},
+    table::{self, Target},
     transaction::Work,
 };
 use crate::{
@@ -89,6 +90,9 @@ impl Core {
             // ORDER: before the reply: it waits for the library to be as safe as a write.
             self.gate_by_libraries(conn);
         }
+        if self.shards() > 1 && self.is_known_to_go_far(&invocation) {
+            return self.run_script_in_session(conn, args, self.every_shard());
+        }
         let mut owners = invocation.keys().map(|key| self.owner_of(key));
         let first = owners.next().unwrap_or(self.id);
         if self.shards() > 1 && !owners.all(|owner| owner == first) {
@@ -122,6 +126,19 @@ impl Core {
             conn.wrote(self.id, gate);
         }
         Taken::Yes
+    }
+
+    /// Whether a script needs all shards, as far as that costs little to say; otherwise it says so
+    /// where it begins to run.
+    fn is_known_to_go_far(&self, invocation: &Invocation<'_>) -> bool {
+        let reaches = &self.shared.reaches;
+        match invocation.subject {
+            Subject::Sha(sha) => sha.is_some_and(|sha| reaches.of_script(&sha).is_far()),
+            Subject::Function(name) => {
+                reaches.of_function(name, self.shared.libraries.generation()).is_far()
+            }
+            Subject::Text(_) => false,
+        }
     }
 
     /// What a function's reply waits for because of its library.
@@ -218,8 +235,10 @@ impl Core {
                     let (ran, gate, wrote) =
                         self.run_script_alone(&invocation, db, head.resp3, head.no_touch, out);
                     written = Written { gate, wrote, ..written };
-                    if ran == Ran::NeedsAll {
-                        written.kind = Kind::Again;
+                    match ran {
+                        Ran::NeedsAll => written.kind = Kind::Again,
+                        Ran::Done(true) => self.count_failed_script(args),
+                        Ran::Done(false) => {}
                     }
                 }
                 // It has been read before it was sent.
@@ -227,6 +246,14 @@ impl Core {
             }
             Written { ticks: self.timings.since(start), ..written }
         });
+    }
+
+    /// A script of another core's client has ended in an error.
+    #[cold]
+    fn count_failed_script(&mut self, args: Args<'_>) {
+        if let Some(Target::Server { id, .. }) = table::lookup(args) {
+            self.timings.failed(id);
+        }
     }
 
     /// The script that was sent needs all shards: it runs here, in a session.

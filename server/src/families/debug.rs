@@ -16,7 +16,7 @@ use quire_engine::{
     digest::Digest,
     keyspace::canonical_int,
 };
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 pub(super) const SPECS: &[ServerSpec] = &[ServerSpec {
     complexity: "Depends on subcommand.",
@@ -52,6 +52,12 @@ fn debug(
     match (name.to_ascii_lowercase().as_slice(), args.len()) {
         (b"object", 3..=4) => Ok(Step::Everywhere(Task::Object)),
         (b"set-active-expire", 3) => Ok(Step::Everywhere(Task::ActiveExpire)),
+        (b"set-disable-deny-scripts", 3) => {
+            let is_on = args.get(2) != b"0";
+            core.shared.scripts_debug.store(is_on, Ordering::Relaxed);
+            Reply::new(out, conn.session.resp3).ok();
+            Ok(Step::Reply)
+        }
         (b"error", 3) => {
             // The very text, as Redis gives it back: what its code is is up to the client.
             let text = String::from_utf8_lossy(args.get(2)).into_owned();
@@ -136,6 +142,8 @@ fn debug_help(conn: &Connection, out: &mut Vec<u8>) {
         "    Setting it to 0 disables expiring keys in background when they are not",
         "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
         "    default.",
+        "SET-DISABLE-DENY-SCRIPTS <0|1>",
+        "    Whether scripts may use DEBUG: ERROR, LOG, PROTOCOL, SLEEP.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
     ];

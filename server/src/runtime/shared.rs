@@ -17,7 +17,7 @@ use crate::{
         slowlog::SlowLog, timings,
     },
     options::Options,
-    scripting::{Libraries, limits::BusyScripts, registry::Scripts},
+    scripting::{Libraries, limits::BusyScripts, reach::Reaches, registry::Scripts},
 };
 use quire_engine::{
     aof::{Durations, Frontier, Lsn},
@@ -364,6 +364,10 @@ pub struct Shared {
     pub libraries: Libraries,
     /// Scripts that have run too long.
     pub busy: BusyScripts,
+    /// How far scripts reach.
+    pub reaches: Reaches,
+    /// Scripts may use DEBUG.
+    pub scripts_debug: AtomicBool,
     /// The backup.
     pub backup: backup::Shared,
     /// Snapshots and the log's bases.
@@ -448,6 +452,8 @@ impl Shared {
             scripts: Scripts::default(),
             libraries: Libraries::default(),
             busy: BusyScripts::new(n),
+            reaches: Reaches::default(),
+            scripts_debug: AtomicBool::new(false),
             backup: backup::Shared::default(),
             saving: Saving::default(),
             last_save_s: AtomicI64::new(super::core::unix_ms() / 1000),

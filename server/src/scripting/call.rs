@@ -5,7 +5,7 @@
 //! such a command, may scripts use it, may this one write, is there memory, are its keys here.
 
 use super::{
-    context::{self, Run, Stop, with_run},
+    context::{self, Held, Run, Stop, with_run},
     convert::{mark_counted, push_error, push_reply},
     stack::{Kind, Outcome, Stack},
 };
@@ -14,6 +14,7 @@ use crate::{
     runtime::core::Core,
 };
 use quire_engine::command::{Args, Fanout, Flags, KeySpec};
+use std::sync::atomic::Ordering;
 
 /// Why a command was not executed: the text a script gets.
 type Refusal = &'static [u8];
@@ -137,7 +138,7 @@ impl Run<'_> {
                 Err((_, Some(offset))) => return Err(self.refuse(Some(id + offset), WRONG_COUNT)),
             },
         };
-        if flags.has(Flags::NOSCRIPT) {
+        if flags.has(Flags::NOSCRIPT) && !self.may_debug(args) {
             return Err(self.refuse(Some(id), FORBIDDEN));
         }
         if flags.has(Flags::BLOCKING) && blocks(args) {
@@ -148,14 +149,20 @@ impl Run<'_> {
         self.may_write(id, flags)?;
         let writes = flags.has(Flags::WRITE);
         if !self.reaches(&target, args) {
+            self.lesson.goes_far();
             if self.has_written {
                 return Err(self.refuse(Some(id), TOO_LATE));
             }
-            self.stop = Some(Stop::NeedsAll);
-            context::stop();
-            return Err(b"the script is run again with all shards".to_vec());
+            return Err(self.run_again());
+        }
+        if self.lesson.is_open() {
+            self.look_at(&target, args);
         }
         if writes && !self.has_written {
+            // ORDER: now it can still be begun again.
+            if self.held != Held::All && self.lesson.may_go_far() {
+                return Err(self.run_again());
+            }
             if !self.may_begin_to_write() {
                 context::stop();
                 return Err(b"Script killed by user with SCRIPT KILL...".to_vec());
@@ -179,6 +186,44 @@ impl Run<'_> {
             None => {}
         }
         Ok(())
+    }
+
+    /// Ends the script, which has done nothing yet: it begins again with all shards.
+    #[cold]
+    fn run_again(&mut self) -> Vec<u8> {
+        self.stop = Some(Stop::NeedsAll);
+        context::stop();
+        b"the script is run again with all shards".to_vec()
+    }
+
+    /// Learns from a command whether the script keeps to its keys.
+    fn look_at(&mut self, target: &Option<Target>, args: Args<'_>) {
+        match target {
+            Some(Target::Shard { spec, .. }) => match spec.fanout {
+                Fanout::EveryShardSum
+                | Fanout::EveryShardJoin
+                | Fanout::EveryShardDraw
+                | Fanout::Cursor => self.lesson.goes_far(),
+                Fanout::Lookups if self.core.looks_elsewhere(args) => self.lesson.goes_far(),
+                _ => self.lesson.touches(spec.keys.positions(args).map(|at| args.get(at))),
+            },
+            Some(Target::Server { spec, .. }) if Core::concerns_all_shards(spec) => {
+                self.lesson.goes_far();
+            }
+            Some(Target::Server { .. }) | None => {}
+        }
+    }
+
+    /// Whether it is DEBUG, and somebody has opened that to scripts: what needs nothing but the
+    /// core that the script runs on.
+    #[cold]
+    fn may_debug(&self, args: Args<'_>) -> bool {
+        let is = |at: usize, word: &str| {
+            args.try_get(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        self.core.shared.scripts_debug.load(Ordering::Relaxed)
+            && is(0, "debug")
+            && ["error", "log", "protocol", "sleep"].iter().any(|word| is(1, word))
     }
 
     /// Refuses a command; it is counted as such.
@@ -214,7 +259,7 @@ impl Run<'_> {
 
     /// True when everything that the command touches is at hand.
     fn reaches(&self, target: &Option<Target>, args: Args<'_>) -> bool {
-        if self.held == super::context::Held::All {
+        if self.held == Held::All {
             return true;
         }
         match target {

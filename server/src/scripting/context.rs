@@ -6,6 +6,7 @@
 
 use super::{
     functions::Loading,
+    reach::Lesson,
     registry::{Sha, to_hex},
 };
 use crate::{net::connection::Connection, runtime::core::Core};
@@ -67,7 +68,7 @@ impl fmt::Display for Name<'_> {
 pub enum Stop {
     /// Somebody wanted it to.
     Killed,
-    /// It needs a shard that is not at hand, and has written nothing: it is run again.
+    /// It needs, or may need, a shard that is not at hand, and has written nothing: it is run again.
     NeedsAll,
 }
 
@@ -101,6 +102,8 @@ pub struct Run<'a> {
     pub is_busy: bool,
     /// It is being stopped.
     pub stop: Option<Stop>,
+    /// What is learned of it.
+    pub lesson: Lesson,
 }
 
 thread_local! {

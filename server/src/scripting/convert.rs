@@ -109,6 +109,16 @@ fn push_next(stack: &mut Stack, reader: &mut Reader<'_>) -> bool {
                 }
             }
         },
+        b'|' => {
+            // An attribute stands before a reply; scripts do not see it.
+            for _ in 0..2 * number(rest) {
+                if !push_next(stack, reader) {
+                    return false;
+                }
+                stack.pop(1);
+            }
+            return push_next(stack, reader);
+        }
         b'%' | b'~' => return push_fields(stack, reader, *kind, number(rest)),
         b',' => {
             stack.push_table(0, 1);

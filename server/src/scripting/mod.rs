@@ -8,7 +8,7 @@
 //! * A running script has the core it runs on (`context`): `redis.call` (`call`) executes a command
 //!   where the shards are at hand. Which shards those are is decided before it starts
 //!   (`dispatch/scripts.rs`): its keys say so. One that needs another shard before it has written is
-//!   run again with all of them.
+//!   run again with all of them, one that is known to need them ([`reach`]) has them from the start.
 //!
 //! What it does is logged, not that it ran: a script's writes are one batch of its shard's log, or
 //! one transaction over several. Time stands still for a script: all its commands see the core's
@@ -31,6 +31,7 @@ pub mod header;
 mod known;
 mod libraries;
 pub mod limits;
+pub mod reach;
 pub mod registry;
 mod run;
 mod sandbox;

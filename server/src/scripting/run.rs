@@ -4,6 +4,7 @@ use super::{
     context::{Held, Name, Run, Stop},
     convert::{Failure, write_value},
     header::ScriptFlags,
+    reach::Lesson,
     registry::{Script, Scripts, Sha, from_hex, sha1},
     shelf::Libraries,
     state::{Called, Interpreter},
@@ -87,7 +88,7 @@ impl<'a> Invocation<'a> {
 /// What became of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ran {
-    /// Its reply is written; true when that is an error that counts as a failure.
+    /// Its reply is written; true when that is an error.
     Done(bool),
     /// It needs shards that are not at hand; nothing has been done.
     NeedsAll,
@@ -117,6 +118,8 @@ pub struct Scripting {
     client: Option<Box<Connection>>,
     /// Memory of command lines.
     args: OwnedArgs,
+    /// Memory of lessons.
+    slots: Vec<u16>,
 }
 
 impl Scripting {
@@ -269,6 +272,14 @@ impl Core {
                 (Name::Function(name), scripting.find_function(&shared.libraries, name)?)
             }
         };
+        let reach = match name {
+            Name::Script(sha) => shared.reaches.of_script(&sha),
+            Name::Function(name) => shared.reaches.of_function(name, shared.libraries.generation()),
+        };
+        let is_split = self.shards() > 1;
+        if is_split && reach.is_far() && *held != Held::All {
+            return Ok(Ran::NeedsAll);
+        }
         let flags = compiled.flags;
         let was_full = self.admit_script(flags, invocation.read_only)?;
         let mut client = match scripting.client.take() {
@@ -299,6 +310,13 @@ impl Core {
             began: Instant::now(),
             is_busy: false,
             stop: None,
+            lesson: Lesson::new(
+                reach,
+                is_split,
+                *held == Held::All,
+                invocation.keys(),
+                std::mem::take(&mut scripting.slots),
+            ),
         };
         // What has begun to write is not stopped for want of memory: that was looked at before.
         run.core.mark_parts(held, true);
@@ -310,8 +328,10 @@ impl Core {
         );
         run.end();
         run.core.mark_parts(held, false);
-        let stop = run.stop;
-        scripting.args = std::mem::take(&mut run.args);
+        let Run { stop, lesson, has_written, args, .. } = run;
+        scripting.args = args;
+        let is_whole = stop.is_none() && matches!(called, Called::Done);
+        scripting.slots = lesson.learn(&shared.reaches, is_whole, has_written);
         self.executing = outer;
         let ran = if stop == Some(Stop::NeedsAll) {
             interpreter.stack().set_top(0);
@@ -328,6 +348,7 @@ impl Core {
         for id in (0..self.shards() as u16).filter(|&id| held.has(id)) {
             if let Some(shard) = self.shard_at(id) {
                 shard.is_part = are_parts;
+                shard.is_scripted = are_parts;
             }
         }
     }
@@ -351,7 +372,7 @@ impl Core {
         Ok(is_full)
     }
 
-    /// Writes a script's reply; true when that is an error that has not been counted.
+    /// Writes a script's reply; true when that is an error.
     fn write_result(
         &mut self,
         interpreter: &mut Interpreter,
@@ -361,12 +382,15 @@ impl Core {
         resp3: bool,
         out: &mut Vec<u8>,
     ) -> bool {
-        let mut has_failed = false;
+        // The script has failed whatever it was; the error is counted only once.
+        let mut is_new_error = true;
         let error = match called {
             Called::Done => {
+                let mut has_failed = false;
                 let mut stack = interpreter.stack();
                 let mut errors = Vec::new();
                 let mut failed = |failure: &Failure| {
+                    has_failed = true;
                     if !failure.is_counted {
                         errors.push(failure.text.clone());
                     }
@@ -374,13 +398,12 @@ impl Core {
                 write_value(&mut stack, out, resp3, is_new, &mut failed);
                 stack.set_top(0);
                 for text in errors {
-                    has_failed = true;
                     self.count_error(&CommandError::of_bytes(text));
                 }
                 return has_failed;
             }
             Called::Failed(Failure { text, place, is_counted }) => {
-                has_failed = !is_counted;
+                is_new_error = !is_counted;
                 match place {
                     None => text,
                     Some((source, line)) => {
@@ -391,16 +414,15 @@ impl Core {
                 }
             }
             Called::Broken(text) => {
-                has_failed = true;
                 let text = &text[..text.len().min(100)];
                 [format!("ERR Error running script {name}, ").as_bytes(), text].concat()
             }
         };
         let error = CommandError::of_bytes(error);
-        if has_failed {
+        if is_new_error {
             self.count_error(&error);
         }
         Reply::new(out, resp3).error(error.text());
-        has_failed
+        true
     }
 }

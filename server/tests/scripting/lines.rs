@@ -55,6 +55,8 @@ pub const LINES: &[&[&str]] = &[
     &["EVAL", "redis.call('zadd',KEYS[1],1.5,'a') redis.setresp(3) return redis.call('zscore',KEYS[1],'a')", "1", "z"],
     &["EVAL", "redis.setresp(3) return redis.call('sadd',KEYS[1],'a')", "1", "s"],
     &["EVAL", "redis.setresp(3) return redis.call('smembers',KEYS[1])", "1", "s"],
+    &["EVAL", "redis.call('sadd',KEYS[1],'c','b','a','d') return redis.call('sort',KEYS[1],'by','_')", "1", "so"],
+    &["EVAL", "return redis.call('sort_ro',KEYS[1],'by','_','desc','get','#')", "1", "so"],
     &["EVAL", "return foo", "0"],
     &["EVAL", "foo=1", "0"],
     &["EVAL", "return redis.foo", "0"],

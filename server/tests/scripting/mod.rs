@@ -192,14 +192,77 @@ fn a_killed_server_has_every_script_whole_or_not_at_all_under_always() {
 }
 
 #[test]
-fn a_script_that_reaches_for_another_shard_too_late_is_told_and_cannot_hide_it() {
+fn scripts_use_debug_only_where_that_is_allowed() {
+    let dir = fresh_dir();
+    let server = Launch::quire(dir.path()).with(&["--enable-debug-command", "yes"]).start();
+    let mut client = server.client();
+    let attribute = "redis.setresp(3) return redis.call('DEBUG', 'PROTOCOL', 'attrib')";
+    let line = ["EVAL", attribute, "0"];
+    assert!(client.ask(&line).is_error("ERR This Redis command is not allowed from script"));
+    assert!(client.ask(&["DEBUG", "SET-DISABLE-DENY-SCRIPTS", "1"]).is_ok());
+    assert_eq!(client.ask(&line).text(), "Some real reply following the attribute");
+    let line = ["EVAL", "return redis.call('DEBUG', 'RELOAD')", "0"];
+    assert!(client.ask(&line).is_error("ERR This Redis command is not allowed from script"));
+    assert!(client.ask(&["DEBUG", "SET-DISABLE-DENY-SCRIPTS", "0"]).is_ok());
+    let line = ["EVAL", "return redis.call('DEBUG', 'SLEEP', '0')", "0"];
+    assert!(client.ask(&line).is_error("ERR This Redis command is not allowed from script"));
+}
+
+#[test]
+fn a_script_that_ends_in_an_error_counts_as_failed_wherever_it_ran() {
+    let dir = fresh_dir();
+    let server = Launch::quire(dir.path()).with(&["--shards", "4"]).start();
+    let mut client = server.client();
+    // On this core and on others.
+    for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        client.ask(&["EVAL", "return redis.call('LPOP')", "1", key]);
+        client.ask(&["EVAL", "return redis.pcall('LPOP')", "1", key]);
+        client.ask(&["EVAL", "local e = redis.pcall('LPOP') return 1", "1", key]);
+    }
+    let said = client.ask(&["INFO", "commandstats"]).text();
+    let line = said.lines().find(|line| line.starts_with("cmdstat_eval:")).expect("it has run");
+    assert!(
+        line.starts_with("cmdstat_eval:calls=24,") && line.ends_with(",failed_calls=16"),
+        "{line}"
+    );
+    let said = client.ask(&["INFO", "errorstats"]).text();
+    assert!(said.contains("errorstat_ERR:count=24"), "each error once: {said}");
+}
+
+#[test]
+fn scripts_that_write_before_they_reach_for_other_shards_never_notice() {
+    let dir = fresh_dir();
+    let server = Launch::quire(dir.path()).with(&["--shards", "4"]).start();
+    let mut client = server.client();
+    let script = "redis.call('INCR', KEYS[1]) \
+                  for i = 1, 20 do redis.call('INCR', 'other' .. i .. ARGV[1]) end return 'done'";
+    for n in ["1", "2", "3"] {
+        assert_eq!(client.ask(&["EVAL", script, "1", "k", ""]).text(), "done");
+        assert_eq!(client.ask(&["GET", "k"]).text(), n, "once each time");
+    }
+    assert_eq!(client.ask(&["GET", "other20"]).text(), "3");
+    let library = "#!lua name=l\n redis.register_function('work', function(keys, args) \
+                   redis.call('INCR', keys[1]) redis.call('INCR', args[1]) \
+                   redis.call('INCR', args[2]) return redis.call('INCR', args[3]) end)";
+    client.ask(&["FUNCTION", "LOAD", library]);
+    for n in 1..4 {
+        let line = ["FCALL", "Work", "1", "f0", "f1", "f2", "f3"];
+        assert_eq!(client.ask(&line), Reply::Int(n));
+    }
+}
+
+#[test]
+fn a_script_that_reaches_for_another_shard_too_late_is_told_once_and_cannot_hide_it() {
     let dir = fresh_dir();
     let server = Launch::quire(dir.path()).with(&["--shards", "4"]).start();
     let mut client = server.client();
     let script = "redis.call('SET', KEYS[1], 'v') \
-                  for i = 1, 20 do local r = redis.pcall('GET', 'other' .. i) \
+                  for i = 1, ARGV[1] do local r = redis.pcall('GET', 'other' .. i) \
                   if type(r) == 'table' and r.err then return r end end return 'none'";
-    assert!(client.ask(&["EVAL", script, "1", "k"]).is_error("CROSSSHARD"));
+    // It keeps to its key, and is believed to; then it does not.
+    assert_eq!(client.ask(&["EVAL", script, "1", "k", "0"]).text(), "none");
+    assert!(client.ask(&["EVAL", script, "1", "k", "20"]).is_error("CROSSSHARD"));
+    assert_eq!(client.ask(&["EVAL", script, "1", "k", "20"]).text(), "none");
     assert_eq!(client.ask(&["GET", "k"]).text(), "v", "what it had done stays, as in Redis");
     // Before it has written it is run again, whatever it catches.
     let script = "local ok = pcall(redis.call, 'MGET', 'o1', 'o2', 'o3', 'o4', 'o5', 'o6') \

@@ -272,8 +272,8 @@ fn run(cx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> Result<(), CommandE
     let mut wish = Wish::parse(args, may_store)?;
     let backwards = wish.as_it_is && wish.descending;
     let (mut found, kind) = elements(cx, args.get(1), backwards)?;
-    if kind == Some(ValueType::Set) && wish.as_it_is && wish.store.is_some() {
-        // The order of a set is none: what is stored must not depend on it.
+    if kind == Some(ValueType::Set) && wish.as_it_is && (wish.store.is_some() || cx.is_scripted) {
+        // The order of a set is none: what is stored, or what a script does, must not depend on it.
         (wish.as_it_is, wish.alpha, wish.by) = (false, true, None);
     }
     if !wish.as_it_is {

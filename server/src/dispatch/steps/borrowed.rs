@@ -104,6 +104,7 @@ impl Borrowed {
         let hasher = own.keyspace.hasher().clone();
         let mut shard = Shard::new(0, 1, 1, hasher, Staging::disabled(), 0);
         shard.limits = own.limits;
+        shard.is_scripted = own.is_scripted;
         for (key, part) in self.sources.iter().zip(parts) {
             // Whoever gave the value has looked at the deadline.
             if let [payload, deadline, encoding] = elements(part)[..] {
