@@ -100,3 +100,51 @@ pub fn stream_goes_both_ways(oracle: &mut Oracle, driver: &mut Driver, key: &str
     let (theirs, mine) = (oracle.line("DEL copy"), driver.line("DEL copy"));
     theirs == mine
 }
+
+/// Lines, and the limits under which what DUMP then gives is restored: entries, length of one.
+const RESTORED: &[(&str, usize, usize)] = &[
+    ("HSET k field a-value-of-some-length", 4, 3),
+    ("HSET k a 1 b 2 c 3", 2, 64),
+    ("ZADD k 1 a-member-of-some-length", 4, 3),
+    ("ZADD k 1 a 2 b 3 c", 2, 64),
+    ("SADD k 1 2 3", 2, 64),
+    ("SADD k a b c", 2, 64),
+];
+
+#[test]
+fn packed_payloads_stay_small_unless_they_have_too_many_elements() {
+    let mut oracle = Oracle::start();
+    let entries = ["hash-max-listpack-entries", "zset-max-listpack-entries"];
+    let values = ["hash-max-listpack-value", "zset-max-listpack-value"];
+    for &(line, most, longest) in RESTORED {
+        // What is small becomes big or not; what is big becomes small or not.
+        for begins_small in [true, false] {
+            let mut driver = Driver::new(false);
+            let limit = |oracle: &mut Oracle, driver: &mut Driver, most: usize, longest: usize| {
+                for name in entries.into_iter().chain(["set-max-intset-entries"]) {
+                    oracle.line(&format!("CONFIG SET {name} {most}"));
+                }
+                for name in values {
+                    oracle.line(&format!("CONFIG SET {name} {longest}"));
+                }
+                let limits = &mut driver.shard.limits;
+                (limits.hash_entries, limits.zset_entries, limits.set_ints) = (most, most, most);
+                (limits.hash_value, limits.zset_value) = (longest, longest);
+            };
+            let (n, length) = if begins_small { (128, 64) } else { (0, 0) };
+            limit(&mut oracle, &mut driver, n, length);
+            assert_eq!(driver.line(line), oracle.line(line), "{line}");
+            oracle.send(&["DUMP", "k"]);
+            let (theirs, ours) = (oracle.receive(), driver.execute(&["DUMP", "k"]));
+            limit(&mut oracle, &mut driver, most, longest);
+            for payload in [bulk(&theirs), bulk(&ours)] {
+                let restore: [&[u8]; 5] = [b"RESTORE", b"copy", b"0", &payload, b"REPLACE"];
+                oracle.send(&restore);
+                assert_eq!(driver.execute(&restore), oracle.receive(), "{line}");
+                let encoding = driver.line("OBJECT ENCODING copy");
+                assert_eq!(encoding, oracle.line("OBJECT ENCODING copy"), "{line} {begins_small}");
+            }
+            oracle.line("FLUSHALL");
+        }
+    }
+}

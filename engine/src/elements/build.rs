@@ -72,6 +72,8 @@ impl fmt::Display for Refused {
 #[derive(Default)]
 pub struct Builder {
     value: Option<Building>,
+    /// It stays small as long as it has not too many elements, as in Redis.
+    packed: bool,
     log_bytes: usize,
 }
 
@@ -93,9 +95,10 @@ impl Builder {
         Self::default()
     }
 
-    /// Begins a value; what was begun before is dropped.
-    pub fn begin(&mut self, kind: Kind) {
+    /// Begins a value, which comes packed or not; what was begun before is dropped.
+    pub fn begin(&mut self, kind: Kind, packed: bool) {
         self.log_bytes = 0;
+        self.packed = packed;
         self.value = Some(match kind {
             Kind::String => Building::Text(Vec::new()),
             Kind::List => Building::List(List::empty(Vec::new())),
@@ -123,6 +126,13 @@ impl Builder {
     ) -> Result<(), Refused> {
         let (mut digits, mut more) = (itoa::Buffer::new(), itoa::Buffer::new());
         self.log_bytes += ELEMENT_FRAME_BYTES;
+        let of_any_length;
+        let limits = if self.packed {
+            of_any_length = limits.of_any_length();
+            &of_any_length
+        } else {
+            limits
+        };
         match (self.value.as_mut().ok_or(MIXED)?, element) {
             (Building::Text(value), Element::Value(text)) => {
                 value.extend_from_slice(text.bytes(&mut digits));

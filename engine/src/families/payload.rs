@@ -37,7 +37,7 @@ pub fn read(
     let mut builder = Builder::new();
     loop {
         match reader.next().map_err(|_| BAD)? {
-            Event::Key(head) => builder.begin(head.kind),
+            Event::Key(head) => builder.begin(head.kind, head.packed),
             Event::Element(element) => {
                 builder.take(element, limits, hasher).map_err(|refused| match refused {
                     Refused::FieldDeadline => unsupported("hash with deadlines of fields"),

@@ -38,9 +38,12 @@ pub fn elements(
     ) -> Result<(), Unwritable>,
 ) -> Result<Vec<u8>, Unwritable> {
     let mut writer = Writer::payload(COMPRESS, layout);
-    let (db, key) = (0, b"".as_slice());
+    let (db, key, packed) = (0, b"".as_slice(), false);
     let (expires_ms, idle_s, freq) = (None, None, None);
-    writer.key(&KeyHead { db, key, kind, count: None, expires_ms, idle_s, freq, offset: 0 }, count);
+    writer.key(
+        &KeyHead { db, key, kind, packed, count: None, expires_ms, idle_s, freq, offset: 0 },
+        count,
+    );
     show(&mut |element| writer.element(element))?;
     writer.key_end()?;
     Ok(sealed(writer.take()))

@@ -91,6 +91,9 @@ pub struct KeyHead<B> {
     pub key: B,
     /// Kind of its value.
     pub kind: Kind,
+    /// It comes as a listpack or ziplist, so its server kept it small: a hash or sorted set stays
+    /// so, however long its elements are. Writers go by their layout instead.
+    pub packed: bool,
     /// Elements (fields of a hash, nodes of a stream), where the file says so in front of them. A
     /// claim: reserve no memory by it.
     pub count: Option<u64>,
@@ -279,8 +282,8 @@ impl<B> Element<B> {
 impl<B> KeyHead<B> {
     /// The same with another form of the key.
     pub fn map<C>(self, f: impl FnOnce(B) -> C) -> KeyHead<C> {
-        let KeyHead { db, key, kind, count, expires_ms, idle_s, freq, offset } = self;
-        KeyHead { db, key: f(key), kind, count, expires_ms, idle_s, freq, offset }
+        let KeyHead { db, key, kind, packed, count, expires_ms, idle_s, freq, offset } = self;
+        KeyHead { db, key: f(key), kind, packed, count, expires_ms, idle_s, freq, offset }
     }
 }
 

@@ -58,9 +58,9 @@ fn rewrite(file: &RdbFile, version: Version) {
     let options = Options { version, compress: true, checksum: true };
     for RdbKey { head, value } in &file.keys {
         let mut writer = Writer::new(options);
-        let KeyHead { db, kind, count, expires_ms, idle_s, freq, offset, .. } = *head;
+        let KeyHead { db, kind, packed, count, expires_ms, idle_s, freq, offset, .. } = *head;
         let key = head.key.as_slice();
-        let head = KeyHead { db, key, kind, count, expires_ms, idle_s, freq, offset };
+        let head = KeyHead { db, key, kind, packed, count, expires_ms, idle_s, freq, offset };
         if writer.value(&head, value).is_err() {
             continue;
         }

@@ -13,7 +13,7 @@ use super::{
     event::{Event, KeyHead, Text},
     input::{Cursor, Part, Stop, Window},
     opcode,
-    value::{Step, ValueReader},
+    value::{Opened, Step, ValueReader},
 };
 
 /// First version with a checksum behind the end.
@@ -349,11 +349,11 @@ impl Parser {
         };
         // Known before the value is looked at, so that an error names it.
         self.place.get_or_insert_default().set(self.db, shown, value_type);
-        let (kind, count) = self.value.open(value_type, self.valkey, cursor)?;
+        let Opened { kind, packed, count } = self.value.open(value_type, self.valkey, cursor)?;
         let Ahead { expires_ms, idle_s, freq } = std::mem::take(&mut self.ahead);
         self.state = State::Value;
         let db = self.db;
-        Ok(Event::Key(KeyHead { db, key, kind, count, expires_ms, idle_s, freq, offset }))
+        Ok(Event::Key(KeyHead { db, key, kind, packed, count, expires_ms, idle_s, freq, offset }))
     }
 
     /// Passes over one thing a module has saved.

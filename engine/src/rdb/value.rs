@@ -62,6 +62,17 @@ pub enum Step {
     Done,
 }
 
+/// What is known of a value before its elements.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its kind.
+    pub kind: Kind,
+    /// It is a listpack or a ziplist.
+    pub packed: bool,
+    /// How many elements it announces.
+    pub count: Option<u64>,
+}
+
 /// Reads one value after the other.
 #[derive(Debug)]
 pub struct ValueReader {
@@ -138,13 +149,13 @@ impl ValueReader {
         &mut self.unpacked
     }
 
-    /// Begins a value; its kind and how many elements it announces.
+    /// Begins a value.
     pub fn open(
         &mut self,
         value_type: u8,
         valkey: bool,
         cursor: &mut Cursor<'_>,
-    ) -> Result<(Kind, Option<u64>), Stop> {
+    ) -> Result<Opened, Stop> {
         const COUNT: &str = "the number of elements";
         self.value_type = value_type;
         let plain = |kind, shape, count| Ok((kind, State::Plain(shape, count), Some(count)));
@@ -190,8 +201,15 @@ impl ValueReader {
             }
         };
         let (kind, state, count) = opened?;
+        let packed = match &state {
+            // A zipmap is unpacked by whoever reads it, and judged element by element.
+            State::Packed(_, packed, _) => {
+                matches!(packed, Packed::Listpack(_) | Packed::Ziplist(_))
+            }
+            _ => false,
+        };
         self.state = state;
-        Ok((kind, count))
+        Ok(Opened { kind, packed, count })
     }
 
     /// Takes a step.

@@ -314,6 +314,7 @@ impl ChunkWriter {
             db: u64::from(db),
             key,
             kind,
+            packed: false,
             count: None,
             expires_ms: deadline,
             idle_s: None,

@@ -185,7 +185,7 @@ impl Maker {
                     self.db = Some(head.db);
                 }
                 self.open = Some(Open { key: head.key.to_vec(), deadline: head.expires_ms });
-                self.builder.begin(head.kind);
+                self.builder.begin(head.kind, head.packed);
             }
             Event::Element(element) => {
                 self.builder.take(element, &self.limits, &self.hasher).ok()?;

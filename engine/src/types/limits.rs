@@ -24,6 +24,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The same for collections whose elements may be of any length.
+    pub fn of_any_length(self) -> Self {
+        Self { hash_value: usize::MAX, zset_value: usize::MAX, ..self }
+    }
+
     /// Limits by which a collection gets the encoding that it has elsewhere, as OBJECT ENCODING says
     /// it.
     pub fn kept(self, encoding: &[u8]) -> Self {

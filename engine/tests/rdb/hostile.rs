@@ -166,8 +166,17 @@ fn keys() -> impl Strategy<Value = Vec<RdbKey>> {
     let head = (0u64..16, text(), prop::option::of(any::<i64>()), prop::option::of(any::<u8>()));
     let key = (head, value).prop_map(|((db, key, expires_ms, freq), value)| {
         let kind: Kind = value.kind();
-        let head =
-            KeyHead { db, key, kind, count: None, expires_ms, idle_s: None, freq, offset: 0 };
+        let head = KeyHead {
+            db,
+            key,
+            kind,
+            packed: false,
+            count: None,
+            expires_ms,
+            idle_s: None,
+            freq,
+            offset: 0,
+        };
         RdbKey { head, value }
     });
     prop::collection::vec(key, 0..8)

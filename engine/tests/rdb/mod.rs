@@ -16,9 +16,9 @@ const PACKED: Options = Options { version: Version::Ten, compress: true, checksu
 fn written(keys: &[RdbKey], options: Options) -> Result<Vec<u8>, Unwritable> {
     let mut writer = Writer::new(options);
     for RdbKey { head, value } in keys {
-        let KeyHead { db, kind, count, expires_ms, idle_s, freq, offset, .. } = *head;
+        let KeyHead { db, kind, packed, count, expires_ms, idle_s, freq, offset, .. } = *head;
         let key = head.key.as_slice();
-        let head = KeyHead { db, key, kind, count, expires_ms, idle_s, freq, offset };
+        let head = KeyHead { db, key, kind, packed, count, expires_ms, idle_s, freq, offset };
         writer.value(&head, value)?;
     }
     writer.finish();
@@ -30,7 +30,7 @@ fn neutral(file: &RdbFile) -> Vec<RdbKey> {
     use quire_engine::rdb::RdbValue;
     let mut keys = file.keys.clone();
     for key in &mut keys {
-        (key.head.offset, key.head.count) = (0, None);
+        (key.head.offset, key.head.count, key.head.packed) = (0, None, false);
         match &mut key.value {
             RdbValue::Set(members) => members.sort(),
             RdbValue::Zset(members) => {

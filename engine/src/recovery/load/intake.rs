@@ -180,7 +180,7 @@ impl<'n> Intake<'n> {
         self.open.key.extend_from_slice(bytes);
         (self.open.hash, self.open.slot) = (key.hash, key.slot);
         if !self.open.text && !self.open.skipped {
-            self.builder.begin(head.kind);
+            self.builder.begin(head.kind, head.packed);
         }
         Ok(())
     }
