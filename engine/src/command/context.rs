@@ -336,6 +336,17 @@ impl<'a> Ctx<'a> {
         self.effect_in(self.db, hash, effect);
     }
 
+    /// As [`Ctx::effect`], for what does not touch a key that is watched: the groups of a stream and
+    /// its counters, as in Redis.
+    pub fn effect_aside(&mut self, hash: u64, effect: Effect<'_>) {
+        if self.mode == Mode::Live {
+            self.stats.changes += 1;
+            self.watches.changed_aside(self.db, hash);
+            self.staging.touch_write(hash);
+            self.staging.push(self.db as u16, effect);
+        }
+    }
+
     /// As [`Ctx::effect`], in another database.
     #[inline]
     pub fn effect_in(&mut self, db: usize, hash: u64, effect: Effect<'_>) {

@@ -2,8 +2,9 @@
 //!
 //! Owns: how often each watched key has been changed since somebody began to watch it. A client
 //! remembers what it saw ([`Seen`]) and asks before EXEC whether that still holds. Invariant: a
-//! key is here as long as somebody watches it, and every effect on it is counted, so nothing is
-//! compared by value and a value that came back is a change too, as in Redis.
+//! key is here as long as somebody watches it, and every effect on it is counted (but those on the
+//! groups of a stream and its counters, of which Redis tells nobody), so nothing is compared by
+//! value and a value that came back is a change too, as in Redis.
 //! Knows no client. Costs one branch per effect while nobody watches, which is also that of `cuts.rs`.
 
 use super::{
@@ -56,6 +57,13 @@ impl Watches {
     pub fn changed(&mut self, db: usize, hash: u64) {
         if self.is_attentive {
             self.note_change(db, hash);
+        }
+    }
+
+    /// The same of a change that clients who watch the key are not told.
+    pub fn changed_aside(&mut self, db: usize, hash: u64) {
+        if let Some(changes) = self.changes.as_mut() {
+            changes.note(db, hash);
         }
     }
 

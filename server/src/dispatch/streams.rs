@@ -64,14 +64,7 @@ impl Core {
         let spec = SPECS[usize::from(id)];
         let whole = owned.clone();
         let args = whole.as_args();
-        let mut parts: Vec<(u16, Vec<usize>)> = Vec::new();
-        for at in spec.keys.positions(args) {
-            let shard = self.owner_of(args.get(at));
-            match parts.iter_mut().find(|(known, _)| *known == shard) {
-                Some((_, keys)) => keys.push(at),
-                None => parts.push((shard, vec![at])),
-            }
-        }
+        let parts = self.stream_parts(spec, args);
         let cut = if is_write(spec) { 0 } else { self.take_cut() };
         if let Some(slot) = conn.slot(seq) {
             let join = Join::Streams(id, owned);
@@ -83,6 +76,21 @@ impl Core {
             self.part_at(conn, shard, spec, id, to, narrow.as_args());
         }
         Self::hold_writes(conn);
+    }
+
+    /// Which shard reads which keys: positions in `args`. A key that is named twice is in two parts,
+    /// so that a part's reply tells which of the two had something.
+    fn stream_parts(&self, spec: &CommandSpec, args: Args<'_>) -> Vec<(u16, Vec<usize>)> {
+        let mut parts: Vec<(u16, Vec<usize>)> = Vec::new();
+        for at in spec.keys.positions(args) {
+            let (shard, key) = (self.owner_of(args.get(at)), args.get(at));
+            let is_new = |keys: &[usize]| keys.iter().all(|&other| args.get(other) != key);
+            match parts.iter_mut().find(|(known, keys)| *known == shard && is_new(keys)) {
+                Some((_, keys)) => keys.push(at),
+                None => parts.push((shard, vec![at])),
+            }
+        }
+        parts
     }
 
     /// All shards have answered: the reply, or none when the command waits from now on.
@@ -98,16 +106,12 @@ impl Core {
         }
         let spec = SPECS[usize::from(id)];
         let args = args.as_args();
-        let keys: Vec<&[u8]> = spec.keys.positions(args).map(|at| args.get(at)).collect();
         let mut found: Vec<(usize, &[u8])> = Vec::new();
-        for part in parts {
+        for ((_, keys), part) in self.stream_parts(spec, args).iter().zip(parts) {
             for entry in entries(part) {
-                // A key that is named twice has an entry for each time, in their order.
-                let is_next = |(place, key): &(usize, &&[u8])| {
-                    Some(**key) == key_of(entry) && found.iter().all(|(other, _)| other != place)
-                };
-                let place = keys.iter().enumerate().find(is_next).map(|(place, _)| place);
-                found.push((place.unwrap_or(usize::MAX), entry));
+                let key = key_of(entry);
+                let place = keys.iter().find(|&&at| key == Some(args.get(at)));
+                found.push((place.copied().unwrap_or(usize::MAX), entry));
             }
         }
         let is_transaction = self.executing && !self.session.is_rereading;

@@ -154,13 +154,14 @@ fn plan<'a>(
     consumer: &[u8],
 ) -> Result<Vec<Planned<'a>>, CommandError> {
     let mut served: Vec<Planned<'a>> = Vec::new();
+    let has_waited = cx.is_again();
     for index in 0..request.streams {
         let at = request.first + index;
         let key = cx.key(args.get(at));
         let stream = cx.view::<&Stream>(key)?.0;
         let found = stream.and_then(|stream| Some((stream, stream.group(name)?)));
         let Some((stream, group)) = found else {
-            if cx.is_again() {
+            if has_waited {
                 return Err(CommandError::new(
                     "NOGROUP the consumer group this client was blocked on no longer exists",
                 ));
@@ -197,7 +198,9 @@ fn plan<'a>(
                 }
             }
         };
-        if count > 0 || from != From::New {
+        // Who has waited hears of every new id, even when its entry has been trimmed away since.
+        let is_told = has_waited && stream.last_id() > group.last_id;
+        if count > 0 || from != From::New || is_told {
             served.push((key.bytes, from, count as usize));
         }
     }
@@ -282,7 +285,7 @@ fn xack(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     })?;
     let done = done.flatten().unwrap_or(0);
     if done > 0 {
-        cx.effect(key.hash, Effect::Verbatim { args });
+        cx.effect_aside(key.hash, Effect::Verbatim { args });
     }
     cx.reply.int(done as i64);
     Ok(())

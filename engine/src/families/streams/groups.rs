@@ -212,7 +212,10 @@ fn create(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         b"ENTRIESREAD",
         read.as_bytes(),
     ];
-    cx.effect(key.hash, Effect::Parts { parts: &parts });
+    match last {
+        Some(_) => cx.effect_aside(key.hash, Effect::Parts { parts: &parts }),
+        None => cx.effect(key.hash, Effect::Parts { parts: &parts }),
+    }
     cx.reply.ok();
     Ok(())
 }
@@ -245,7 +248,7 @@ fn destroy(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let removed = cx.edit(key, false, |stream: &mut Stream| stream.remove_group(args.get(3)))?;
     if removed == Some(true) {
         cx.signal(key);
-        cx.effect(key.hash, Effect::Verbatim { args });
+        cx.effect_aside(key.hash, Effect::Verbatim { args });
     }
     cx.reply.int(i64::from(removed == Some(true)));
     Ok(())
@@ -262,7 +265,7 @@ fn createconsumer(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> 
     })?;
     let created = created.flatten() == Some(true);
     if created {
-        cx.effect(key.hash, Effect::Verbatim { args });
+        cx.effect_aside(key.hash, Effect::Verbatim { args });
     }
     cx.reply.int(i64::from(created));
     Ok(())
@@ -276,7 +279,7 @@ fn delconsumer(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     })?;
     let removed = removed.flatten().flatten();
     if removed.is_some() {
-        cx.effect(key.hash, Effect::Verbatim { args });
+        cx.effect_aside(key.hash, Effect::Verbatim { args });
     }
     cx.reply.int(removed.unwrap_or(0) as i64);
     Ok(())

@@ -45,21 +45,21 @@ impl Place<'_> {
             b"LASTID",
             last.as_bytes(),
         ];
-        cx.effect(self.key.hash, Effect::Parts { parts: &parts });
+        cx.effect_aside(self.key.hash, Effect::Parts { parts: &parts });
     }
 
     /// An entry is pending no more.
     pub(super) fn log_ack(&self, cx: &mut Ctx<'_>, id: Id) {
         let text = id.text();
         let parts: [&[u8]; 4] = [b"XACK", self.key.bytes, self.group, text.as_bytes()];
-        cx.effect(self.key.hash, Effect::Parts { parts: &parts });
+        cx.effect_aside(self.key.hash, Effect::Parts { parts: &parts });
     }
 
     /// The consumer is there now.
     pub(super) fn log_consumer(&self, cx: &mut Ctx<'_>) {
         let parts: [&[u8]; 5] =
             [b"XGROUP", b"CREATECONSUMER", self.key.bytes, self.group, self.consumer];
-        cx.effect(self.key.hash, Effect::Parts { parts: &parts });
+        cx.effect_aside(self.key.hash, Effect::Parts { parts: &parts });
     }
 
     /// The group has been given all up to an id.
@@ -74,6 +74,6 @@ impl Place<'_> {
             b"ENTRIESREAD",
             read.as_bytes(),
         ];
-        cx.effect(self.key.hash, Effect::Parts { parts: &parts });
+        cx.effect_aside(self.key.hash, Effect::Parts { parts: &parts });
     }
 }

@@ -225,6 +225,7 @@ fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if request.block_ms.is_some() {
         args.iter_from(0).take(request.first + request.streams).for_each(|arg| resolved.push(arg));
     }
+    let has_waited = cx.is_again();
     for index in 0..request.streams {
         let at = request.first + index;
         let key = cx.key(args.get(at));
@@ -241,7 +242,12 @@ fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         if request.block_ms.is_some() {
             resolved.push(after.text().as_bytes());
         }
-        if stream.is_some_and(|stream| stream.length() > 0 && stream.top_id() > after) {
+        // Who has waited hears of every new id, even when its entry has been trimmed away since.
+        let has_new = |stream: &Stream| match has_waited {
+            true => stream.last_id() > after,
+            false => stream.length() > 0 && stream.top_id() > after,
+        };
+        if stream.is_some_and(has_new) {
             served.push((key, after));
         }
     }

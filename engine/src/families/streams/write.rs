@@ -294,7 +294,7 @@ fn xsetid(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
         Ok(())
     })?;
     set.ok_or(CommandError::NO_SUCH_KEY)??;
-    cx.effect(key.hash, Effect::Verbatim { args });
+    cx.effect_aside(key.hash, Effect::Verbatim { args });
     cx.reply.ok();
     Ok(())
 }
