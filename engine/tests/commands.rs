@@ -145,6 +145,11 @@ fn a_string_grows_to_the_limit_and_not_beyond() {
 
 /// Lines whose replies chance would rarely bring about, executed in this order.
 const EDGES: &[&str] = &[
+    "BITFIELD sat OVERFLOW SAT SET i9 0 -9223372036854775808 GET i9 0 SET i9 0 -9223372036854775300 GET i9 0",
+    "BITFIELD sat OVERFLOW SAT SET i9 0 -9223372036854775553 GET i9 0 SET i9 0 -9223372036854775552 GET i9 0",
+    "BITFIELD sat OVERFLOW SAT SET i64 0 -9223372036854775808 GET i64 0 INCRBY i64 0 -1 SET i63 0 -9223372036854775808 GET i63 0",
+    "BITFIELD sat SET i9 0 1 OVERFLOW SAT INCRBY i9 0 -9223372036854775808 SET i9 0 -256 INCRBY i9 0 -9223372036854775808",
+    "DEL sat",
     // A number that is stored as text keeps its deadline when it is counted up.
     "SET k 1 PXAT 4102444800000",
     "APPEND k 0",
@@ -338,4 +343,23 @@ fn sums_of_random_floats_are_those_of_redis() {
         }
     }
     assert!(accepted > PAIRS / 4, "most sums are refused: {accepted}");
+}
+
+#[test]
+fn what_a_broken_sketch_takes_before_it_is_found_out_counts_as_in_redis() {
+    let mut oracle = Oracle::start();
+    oracle.line("CONFIG SET hll-sparse-max-bytes 40");
+    let mut ours = Driver::new(false);
+    ours.shard.limits.hll_sparse_bytes = 40;
+    for line in [
+        "PFADD broken 144 1680",
+        "APPEND broken bbaaca",
+        "PFADD broken 761 1556 2128 464",
+        "GET broken",
+        "PFADD broken 464",
+        "GET broken",
+    ] {
+        assert_eq!(oracle.line(line), ours.line(line), "{line}");
+    }
+    assert_eq!(content(&ours.replayed()), content(&ours.shard));
 }

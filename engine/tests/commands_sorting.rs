@@ -117,3 +117,18 @@ fn patterns_may_lead_to_other_shards_unless_they_have_the_keys_tag() {
         assert_eq!(looks_elsewhere(args.as_args(), owner), elsewhere, "{line}");
     }
 }
+
+#[test]
+fn weights_are_numbers_as_c_reads_them() {
+    let mut oracle = Oracle::start();
+    for weight in ["", "\0", "\0x", "3\0x", "x\0", " ", " 3", "3 ", "\x0b3", "\x0b", " \0 3"] {
+        let mut driver = Driver::new(false);
+        oracle.line("FLUSHALL");
+        let line = ["RPUSH", "l", weight, "2"];
+        oracle.send(&line);
+        assert_eq!(driver.execute(&line), oracle.receive());
+        // What C's library says of an earlier number may still be in the way.
+        oracle.line("INCRBYFLOAT nokey x");
+        assert_eq!(driver.line("SORT l"), oracle.line("SORT l"), "{weight:?}");
+    }
+}

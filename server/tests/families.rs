@@ -45,9 +45,17 @@ command getkeysandflags object encoding x; command getkeysandflags append a b
 command getkeys object encoding x; command getkeys config get x
 command getkeys eval x 0; command getkeys eval x y a; command getkeys fcall f 2 a; command getkeys eval x 1 a b
 command getkeysandflags eval x 0; command getkeys zunion 0 a
+command getkeysandflags bitfield k get u8 0; command getkeysandflags bitfield k nope
+command getkeysandflags bitfield k overflow sat get u8 0; command getkeysandflags bitfield k set u8 0 1
+command getkeysandflags bitfield k get u8; command getkeysandflags bitfield k get u8 set get u8 0
 command list filterby foo; command list filterby foo bar; command list filterby pattern xge*
 command list filterby pattern GETRAN*; command list filterby pattern config|get
 command list filterby aclcat nope; command list filterby module nope
+xadd w 1-1 f v; watch w; xsetid w 9-0; xgroup create w g 0; xgroup setid w g 0; multi; ping; exec
+watch w; xreadgroup group g c streams w >; xack w g 1-1; xgroup createconsumer w g d; multi; ping; exec
+watch w; xclaim w g d 0 1-1 force; xgroup delconsumer w g d; xgroup destroy w g; multi; ping; exec
+watch w; xadd w 99-1 f v; multi; ping; exec; watch w; xdel w 1-1; multi; ping; exec
+watch w; xtrim w maxlen 0; multi; ping; exec; del w; watch w; xgroup create w g 0 mkstream; multi; ping; exec
 debug; debug foo; debug sleep; debug sleep x; debug sleep 0.01; debug digest x; debug digest
 debug digest-value; debug digest-value nokey nokey2
 set a hello; set b world; select 3; set c 1; select 0; debug digest; debug digest-value a b c d

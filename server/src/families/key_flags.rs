@@ -166,15 +166,30 @@ pub(super) fn of(entry: &Entry) -> (Words, Words) {
 
 /// The same of a command line, where the arguments may make a difference.
 pub(super) fn of_line(entry: &Entry, line: Args<'_>) -> (Words, Words) {
-    let has = |word: &[u8]| line.iter_from(2).any(|arg| arg.eq_ignore_ascii_case(word));
     let words: Words = match entry.name {
         "set" if line.iter_from(3).any(|arg| arg.eq_ignore_ascii_case(b"get")) => {
             &["RW", "access", "update"]
         }
         "set" => &["OW", "update"],
-        "bitfield" if has(b"set") || has(b"incrby") => &["RW", "access", "update"],
-        "bitfield" => READS,
+        "bitfield" if only_reads(line) => READS,
+        "bitfield" => &["RW", "access", "update"],
         _ => return of(entry),
     };
     (words, words)
+}
+
+/// Whether a BITFIELD reads and is sure to do nothing else.
+fn only_reads(line: Args<'_>) -> bool {
+    let mut at = 2;
+    while let Some(word) = line.try_get(at) {
+        let left = line.len() - at - 1;
+        if word.eq_ignore_ascii_case(b"get") && left >= 2 {
+            at += 3;
+        } else if word.eq_ignore_ascii_case(b"overflow") && left >= 1 {
+            at += 2;
+        } else {
+            return false;
+        }
+    }
+    true
 }

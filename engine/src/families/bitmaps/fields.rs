@@ -199,8 +199,12 @@ impl Operation {
         if (low..=high).contains(&wanted) {
             return (wanted as i64, false);
         }
+        // Redis computes how far it is to the highest in 64 bits: from the lowest numbers that there
+        // are it seems to be below zero.
+        let sets = matches!(self.action, Action::Set(_));
+        let seems_high = sets && high - wanted > i128::from(i64::MAX);
         let fitted = match self.overflow {
-            Overflow::Saturate if wanted > high => high as i64,
+            Overflow::Saturate if wanted > high || seems_high => high as i64,
             Overflow::Saturate => low as i64,
             Overflow::Wrap | Overflow::Fail => self.extend(wanted as u64),
         };

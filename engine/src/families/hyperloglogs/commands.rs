@@ -90,20 +90,32 @@ fn pfadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let mut too_long = false;
     let mut value = sparse.unwrap_or_else(hll::empty);
     let bytes_max = sparse_bytes_max(cx);
+    let mut broken = None;
     for (index, register) in elements() {
-        let done = hll::raise(&mut value, index, register, bytes_max).map_err(corrupt)?;
-        raised |= done != Raised::No;
-        too_long |= done == Raised::TooLong;
+        match hll::raise(&mut value, index, register, bytes_max) {
+            Ok(done) => {
+                raised |= done != Raised::No;
+                too_long |= done == Raised::TooLong;
+            }
+            // What came before it counts, as in Redis.
+            Err(error) => {
+                broken = Some(error);
+                break;
+            }
+        }
     }
     if raised {
         hll::forget_cached(&mut value);
-        if too_long {
+        if too_long || broken.is_some() {
             cx.admit(value.len())?;
             put_whole(cx, key, &value);
         } else {
             put(cx, key, &value);
             cx.effect(key.hash, Effect::Verbatim { args });
         }
+    }
+    if let Some(error) = broken {
+        return Err(corrupt(error));
     }
     cx.reply.int(i64::from(raised));
     Ok(())

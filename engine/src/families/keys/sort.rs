@@ -225,11 +225,16 @@ impl Weight {
         let no_number = CommandError::new("ERR One or more scores can't be converted into double");
         match said {
             None => Ok(Weight::Number(0.0)),
-            Some(text) => match text.trim_ascii_start() {
-                // As C's `strtod` has it.
-                [] => Ok(Weight::Number(0.0)),
-                text => parse_double(text).map(Weight::Number).ok_or(no_number),
-            },
+            Some(text) => {
+                // As C's `strtod` has it: up to a zero, and blanks alone are no number.
+                let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+                if text.is_empty() {
+                    return Ok(Weight::Number(0.0));
+                }
+                let is_blank = |byte: &&u8| b" \t\n\x0b\x0c\r".contains(*byte);
+                let number = &text[text.iter().take_while(is_blank).count()..];
+                parse_double(number).map(Weight::Number).ok_or(no_number)
+            }
         }
     }
 
