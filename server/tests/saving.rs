@@ -302,3 +302,31 @@ fn a_flush_ends_the_snapshot_of_what_nobody_wants_any_more() {
     assert_eq!(again.client().ask(&["DBSIZE"]), Reply::Int(1));
     no_orphans(&dir.path().join("appendonlydir"));
 }
+
+#[test]
+fn a_flush_that_meets_the_end_of_a_checkpoint_holds_nobody_up() {
+    let dir = fresh_dir();
+    let launch = Launch::quire(dir.path()).with(&["--shards", "2"]);
+    let mut server = launch.start();
+    let mut client = server.client();
+    let ends = |client: &mut Client| {
+        until("the end of the checkpoint", || info(client, "aof_rewrite_in_progress") == "0");
+    };
+    // From flushes that come at once to such that find the files in force.
+    for round in 0..150 {
+        client.ask(&["MSET", "a", "1", "b", "2", "c", "3"]);
+        ends(&mut client);
+        assert!(client.ask(&["BGREWRITEAOF"]).text().starts_with("Background"));
+        (0..round).for_each(|_| drop(client.ask(&["PING"])));
+        assert_eq!(client.ask(&["FLUSHALL"]), Reply::Simple("OK".into()), "round {round}");
+        client.ask(&["BGREWRITEAOF"]);
+        client.ask(&["SET", "round", &round.to_string()]);
+    }
+    ends(&mut client);
+    drop(client);
+    server.kill();
+    server = launch.start();
+    let mut client = server.client();
+    assert_eq!(client.ask(&["GET", "round"]).text(), "149");
+    assert_eq!(client.ask(&["DBSIZE"]), Reply::Int(1));
+}

@@ -87,6 +87,8 @@ struct Running {
     changes: u64,
     log_bytes: u64,
     written: Option<Written>,
+    /// The librarian puts it in force.
+    is_with_librarian: bool,
 }
 
 /// What comes when a snapshot is written.
@@ -282,6 +284,7 @@ impl Core {
             changes: 0,
             log_bytes: 0,
             written: None,
+            is_with_librarian: false,
         });
         self.kind(purpose).begin(self.since_start_ms());
         let saving = &self.shared.saving;
@@ -459,6 +462,7 @@ impl Core {
                     }
                     Purpose::Base | Purpose::Delta => running.written = Some(written),
                 }
+                running.is_with_librarian = true;
                 let positions = std::mem::take(&mut running.positions);
                 let draft = running.draft.clone();
                 let epoch = running.epoch;
@@ -496,6 +500,9 @@ impl Core {
             self.base_loaded(result);
             return;
         }
+        if let Some(running) = self.checkpoints.running.as_mut() {
+            running.is_with_librarian = false;
+        }
         if let Err(error) = result {
             self.give_up_checkpoint(Some(&error.to_string()));
             return;
@@ -531,8 +538,15 @@ impl Core {
     }
 
     /// Ends the snapshot that runs without a result; with a reason it has failed, otherwise nobody
-    /// wants it any more.
+    /// wants it any more. One that the librarian puts in force takes effect all the same.
     pub fn give_up_checkpoint(&mut self, reason: Option<&str>) {
+        // ORDER: not before the librarian has answered: its answer would be taken for that of the
+        // next one, which is written under the same name. A flush asks the librarian behind it.
+        let is_decided =
+            |running: &Running| running.is_with_librarian && running.then == Then::GoOn;
+        if self.checkpoints.running.as_ref().is_some_and(is_decided) {
+            return;
+        }
         let Some(running) = self.checkpoints.running.take() else { return };
         let id = running.id;
         if let Some(reason) = reason {
