@@ -4,7 +4,7 @@ use super::{
     collections,
     relation::Relation,
     rows::{self, Make, Row},
-    script::{Action, CONNECTIONS, Ending, Item, Line, Script},
+    script::{Action, CONNECTIONS, Course, Ending, Item, Line, Script},
     server_rows,
     words::Words,
 };
@@ -47,18 +47,36 @@ pub fn data_line(words: &mut Words) -> (Line, Relation) {
     }
 }
 
-/// A script of about so many commands; with restarts, about so many of them.
-pub fn script(seed: u64, base_ms: i64, commands: usize, restarts: usize) -> Script {
+/// Fields of the key that makes checkpoints long, and bytes of each.
+const HEAVY: (usize, usize) = (20_000, 100);
+
+/// A hash that takes some time to write.
+fn heavy() -> Action {
+    let mut line: Line = vec![b"HSET".to_vec(), b"heavy".to_vec()];
+    for at in 0..HEAVY.0 {
+        line.extend([at.to_string().into_bytes(), vec![b'.'; HEAVY.1]]);
+    }
+    Action::Lines(vec![
+        (vec![b"DEL".to_vec(), b"heavy".to_vec()], Relation::Kind),
+        (line, Relation::Exact),
+    ])
+}
+
+/// A script of about so many commands.
+pub fn script(seed: u64, base_ms: i64, commands: usize, course: Course) -> Script {
     let mut words = Words::new(seed, base_ms);
     let protocols = std::array::from_fn(|_| if words.chance(2) { 2 } else { 3 });
     let mut items = Vec::new();
     let mut done = 0;
-    let part = commands / (restarts + 1) + 1;
+    let part = commands / (course.restarts + 1) + 1;
+    if course.heavy {
+        items.push(Item { connection: 0, action: heavy() });
+    }
     while done < commands {
         let connection = words.below(CONNECTIONS);
         for _ in 0..=words.below(40) {
             let before = done / part;
-            let item = Item { connection, action: action(&mut words, restarts) };
+            let item = Item { connection, action: action(&mut words, course) };
             done += item.commands();
             items.push(item);
             if done / part > before && done < commands {
@@ -70,11 +88,17 @@ pub fn script(seed: u64, base_ms: i64, commands: usize, restarts: usize) -> Scri
     Script { protocols, items }
 }
 
-fn action(words: &mut Words, restarts: usize) -> Action {
+fn action(words: &mut Words, course: Course) -> Action {
+    if !course.checkpoints.is_empty() && words.chance(course.every) {
+        // Nothing but what is flushed takes it away.
+        if course.heavy && words.chance(12) {
+            return heavy();
+        }
+        return Action::Checkpoint(course.checkpoints[words.below(course.checkpoints.len())]);
+    }
     match words.below(1500) {
         0 => return expiry(words),
         1..=3 => return raw(words),
-        4 if restarts > 0 => return Action::Checkpoint,
         _ => {}
     }
     let row = choose(words, rows());

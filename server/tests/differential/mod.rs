@@ -22,7 +22,7 @@ use crate::support::{
     process::{Launch, fresh_dir},
 };
 use pair::Pair;
-use script::Item;
+use script::{Course, Item};
 
 /// Commands of one script.
 const SCRIPT: usize = 2_000;
@@ -32,9 +32,9 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Commands in all, over the shard counts.
+/// Commands of one test.
 fn commands() -> usize {
-    setting("QUIRE_DIFFERENTIAL_COMMANDS", 90_000) as usize
+    setting("QUIRE_DIFFERENTIAL_COMMANDS", 90_000) as usize / 6
 }
 
 fn now_ms() -> i64 {
@@ -43,10 +43,10 @@ fn now_ms() -> i64 {
 }
 
 /// Runs scripts of so many commands in all; panics with a short script at the first difference.
-fn compare(pair: &mut Pair, seed: u64, commands: usize, restarts: usize) -> usize {
+fn compare(pair: &mut Pair, seed: u64, commands: usize, course: Course) -> usize {
     let mut done = 0;
     for seed in seed.. {
-        let script = generator::script(seed, now_ms(), SCRIPT, restarts);
+        let script = generator::script(seed, now_ms(), SCRIPT, course);
         if let Err(difference) = pair.run(&script) {
             let first = difference.text.clone();
             let (short, text) = shrink::shrink(pair, script, difference.at, difference.text);
@@ -67,7 +67,7 @@ fn compare(pair: &mut Pair, seed: u64, commands: usize, restarts: usize) -> usiz
 
 fn random_scripts(shards: &'static str, directives: &[&str]) {
     let mut pair = Pair::start(&[shards], &[&["--appendonly", "no"], directives].concat());
-    let done = compare(&mut pair, setting("QUIRE_SEED", 1), commands() / 4, 0);
+    let done = compare(&mut pair, setting("QUIRE_SEED", 1), commands(), Course::STRAIGHT);
     println!("{done} commands agree on {shards} shards");
 }
 
@@ -90,8 +90,25 @@ fn four_shards_answer_as_redis_does() {
 #[test]
 fn both_remember_the_same_through_restarts() {
     let mut pair = Pair::start(&["1", "4", "2"], &["--appendonly", "yes"]);
-    let done = compare(&mut pair, setting("QUIRE_SEED", 1) + 1_000_000, commands() / 4, 3);
+    let seed = setting("QUIRE_SEED", 1) + 1_000_000;
+    let done = compare(&mut pair, seed, commands(), Course::RESTARTS);
     println!("{done} commands agree, through restarts");
+}
+
+#[test]
+fn both_remember_the_same_through_checkpoints() {
+    let mut pair = Pair::start(&["2", "1", "4"], &["--appendonly", "yes"]);
+    let seed = setting("QUIRE_SEED", 1) + 2_000_000;
+    let done = compare(&mut pair, seed, commands(), Course::CHECKPOINTS);
+    println!("{done} commands agree, through checkpoints");
+}
+
+#[test]
+fn snapshots_hold_the_same_moment() {
+    let mut pair = Pair::start(&["2", "4", "1"], &["--appendonly", "no", "--save", ""]);
+    let seed = setting("QUIRE_SEED", 1) + 3_000_000;
+    let done = compare(&mut pair, seed, commands(), Course::SNAPSHOTS);
+    println!("{done} commands agree, through snapshots");
 }
 
 #[test]
@@ -115,7 +132,7 @@ fn every_command_is_compared_or_says_why_not() {
 #[test]
 fn a_difference_is_found_and_shortened() {
     let mut pair = Pair::start(&["2"], &["--appendonly", "no"]);
-    let mut script = generator::script(7, now_ms(), 400, 0);
+    let mut script = generator::script(7, now_ms(), 400, Course::STRAIGHT);
     // Redis 7.0 does not know this one.
     let line = vec![b"WAITAOF".to_vec(), b"0".to_vec(), b"0".to_vec(), b"0".to_vec()];
     let lines = vec![(line, relation::Relation::Exact)];

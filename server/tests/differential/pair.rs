@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     relation::{Relation, agree, scan_page, strings},
-    script::{Action, CONNECTIONS, Ending, Item, Line, Script, line, shown},
+    script::{Action, CONNECTIONS, Checkpoint, Ending, Item, Line, Script, line, shown},
 };
 use crate::support::{
     client::push_command,
@@ -128,6 +128,41 @@ impl Side {
         self.links = protocols.map(open).into();
     }
 
+    /// Begins to save when nothing is being saved.
+    fn begin(&mut self, line: &str) -> Result<(), String> {
+        let reply = self.saved()?.say(line);
+        let begins = reply.starts_with(b"+Background") && reply.ends_with(b"started\r\n");
+        if begins { Ok(()) } else { Err(format!("{line}: {}", reply.escape_ascii())) }
+    }
+
+    /// Waits for the end of what is being saved.
+    fn saved(&mut self) -> Result<Link, String> {
+        let mut link = Link::open(self.port()).expect("a running server accepts connections");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let info = link.say("INFO persistence");
+            if !is_saving(&info) {
+                let info = String::from_utf8_lossy(&info);
+                let fails = info.lines().find(|line| line.ends_with("_status:err"));
+                return fails.map_or(Ok(link), |line| Err(line.to_owned()));
+            }
+            if Instant::now() > deadline {
+                let info = String::from_utf8_lossy(&info).into_owned();
+                return Err(format!("a checkpoint on port {} does not end\n{info}", self.port()));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Meets every key of every database: those whose time is over go then.
+    fn meet_all_keys(&mut self) {
+        let mut link = Link::open(self.port()).expect("a running server accepts connections");
+        for db in 0..DATABASES {
+            link.say(&format!("SELECT {db}"));
+            link.say("SCAN 0 COUNT 1000000");
+        }
+    }
+
     fn restart(&mut self, ending: Ending) {
         self.links.clear();
         let process = self.process.take().expect("it runs");
@@ -149,12 +184,15 @@ pub struct Pair {
     /// The script that runs has restarted them: strings may have other encodings since, for a
     /// log holds values (and Redis' changes them when it is rewritten).
     restarted: bool,
+    /// They keep a log; without one, only what snapshots hold.
+    logs: bool,
 }
 
 impl Pair {
     /// Starts both, with `directives` for both. Quire runs with the first of `shards`, with the
     /// next one after each restart.
     pub fn start(shards: &[&'static str], directives: &[&str]) -> Self {
+        let logs = directives.windows(2).any(|pair| pair == ["--appendonly", "yes"]);
         let dir = fresh_dir();
         let path = |name: &str| {
             let path = dir.path().join(name);
@@ -170,7 +208,7 @@ impl Pair {
             let process = Some(launch.start());
             Side { launch, process, links: Vec::new() }
         });
-        Self { _dir: dir, sides, shards: shards.to_vec(), starts: 1, restarted: false }
+        Self { _dir: dir, sides, shards: shards.to_vec(), starts: 1, restarted: false, logs }
     }
 
     /// Runs a script on both from empty data sets; at its end all keys are compared.
@@ -179,11 +217,17 @@ impl Pair {
         for side in &mut self.sides {
             side.connect(protocols);
             side.links[0].say("FLUSHALL");
+            side.links[0].say("FUNCTION FLUSH");
+            side.links[0].say("SCRIPT FLUSH");
             for setting in SETTINGS {
                 side.links[0].say(&format!("CONFIG SET {setting}"));
             }
         }
         self.restarted = false;
+        if !self.logs && script.items.iter().any(|item| matches!(item.action, Action::Restart(_))) {
+            // What an earlier script has left would come back.
+            self.checkpoint(Checkpoint::Save).map_err(|text| Difference { at: 0, text })?;
+        }
         let mut at = 0;
         while at < script.items.len() {
             let item = &script.items[at];
@@ -208,6 +252,12 @@ impl Pair {
         };
         let mut request = Vec::new();
         lines().for_each(|(_, (line, _))| push_command(&mut request, line));
+        // FLUSHALL gives up a snapshot that is being written: whether one is, clocks decide.
+        if !self.logs && lines().any(|(_, (line, _))| line[0].eq_ignore_ascii_case(b"flushall")) {
+            for side in &mut self.sides {
+                side.saved().map_err(|text| (0, text))?;
+            }
+        }
         for side in &mut self.sides {
             side.links[connection].send(&request).map_err(|e| (0, e.to_string()))?;
         }
@@ -223,7 +273,6 @@ impl Pair {
             });
             let relation = match relation {
                 Relation::Exact if is_encoding(line) => self.encodings(),
-                Relation::Stream => self.streams(),
                 relation => *relation,
             };
             // All replies are read, so that nothing is under way when the next script begins.
@@ -252,7 +301,12 @@ impl Pair {
                 self.scan(connection, command, options, *width)
             }
             Action::Exchange { from, to } => self.exchange(connection, from, to),
-            Action::Checkpoint => self.checkpoint().map_err(|text| (0, text)),
+            Action::Count(line, how) => {
+                self.sides.iter_mut().for_each(Side::meet_all_keys);
+                let replies = self.sides.each_mut().map(|side| side.links[connection].ask(line));
+                check(line, *how, &replies).map_err(|text| (0, text))
+            }
+            Action::Checkpoint(kind) => self.checkpoint(*kind).map_err(|text| (0, text)),
             Action::Raw(bytes) => {
                 let [redis, quire] = [0, 1].map(|side| raw(self.sides[side].port(), bytes));
                 differ(&format!("(raw) {}", bytes.escape_ascii()), redis == quire, &[redis, quire])
@@ -278,8 +332,19 @@ impl Pair {
                 quire.launch = quire.launch.clone().with(&["--shards", shards]);
                 // A Redis that is killed may lose what it has acknowledged: it puts off writing
                 // while a sync is under way.
-                redis.restart(Ending::Stop);
-                quire.restart(*ending);
+                if self.logs {
+                    // Redis' log does not say what its streams are like: when a consumer reads again
+                    // what it has, for one. A base does.
+                    redis.begin("BGREWRITEAOF").map_err(|text| (0, text))?;
+                    redis.saved().map_err(|text| (0, text))?;
+                    redis.restart(Ending::Stop);
+                    quire.restart(*ending);
+                } else {
+                    for side in [&mut *redis, quire] {
+                        side.saved().map_err(|text| (0, text))?;
+                        side.restart(Ending::Kill);
+                    }
+                }
                 for side in [redis, quire] {
                     side.connect(*protocols);
                 }
@@ -330,12 +395,6 @@ impl Pair {
         if self.restarted { Relation::Kind } else { Relation::Encoding }
     }
 
-    /// How what is said of streams agrees. Redis' log does not hold how many entries a group has
-    /// read.
-    fn streams(&self) -> Relation {
-        if self.restarted { Relation::StreamKept } else { Relation::Stream }
-    }
-
     /// What each server dumps, the other one restores.
     fn exchange(
         &mut self,
@@ -360,21 +419,15 @@ impl Pair {
         self.exact(connection, &line(&[b"DEBUG", b"DIGEST-VALUE", to]))
     }
 
-    /// Starts to rewrite the log, when no rewrite is under way.
-    fn checkpoint(&mut self) -> Result<(), String> {
+    /// Begins a checkpoint, when none is under way.
+    fn checkpoint(&mut self, kind: Checkpoint) -> Result<(), String> {
+        let delta = if kind == Checkpoint::Delta { "always" } else { "never" };
+        let [_, quire] = &mut self.sides;
+        Link::open(quire.port())
+            .expect("a running server accepts connections")
+            .say(&format!("CONFIG SET checkpoint-delta {delta}"));
         for side in &mut self.sides {
-            let mut link = Link::open(side.port()).expect("a running server accepts connections");
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while rewrites(&link.say("INFO persistence")) {
-                if Instant::now() > deadline {
-                    return Err("rewriting the log does not end".to_owned());
-                }
-                thread::sleep(Duration::from_millis(1));
-            }
-            let reply = link.say("BGREWRITEAOF");
-            if !reply.starts_with(b"+Background append only file rewriting") {
-                return Err(format!("BGREWRITEAOF: {}", reply.escape_ascii()));
-            }
+            side.begin(if kind == Checkpoint::Save { "BGSAVE" } else { "BGREWRITEAOF" })?;
         }
         Ok(())
     }
@@ -385,7 +438,7 @@ impl Pair {
             .sides
             .each_mut()
             .map(|side| Link::open(side.port()).expect("a running server accepts connections"));
-        let (encodings, streams) = (self.encodings(), self.streams());
+        let encodings = self.encodings();
         for db in 0..DATABASES {
             for link in [&mut redis, &mut quire] {
                 link.say(&format!("SELECT {db}"));
@@ -418,7 +471,7 @@ impl Pair {
                 }
                 let info = line(&[b"XINFO", b"STREAM", &key, b"FULL", b"COUNT", b"0"]);
                 let replies = [redis.ask(&info), quire.ask(&info)];
-                check(&info, streams, &replies).map_err(|t| format!("db {db}: {t}"))?;
+                check(&info, Relation::Stream, &replies).map_err(|t| format!("db {db}: {t}"))?;
             }
         }
         let replies = [redis.say("DEBUG DIGEST"), quire.say("DEBUG DIGEST")];
@@ -426,10 +479,12 @@ impl Pair {
     }
 }
 
-/// Whether INFO says that the log is being rewritten, or will be.
-fn rewrites(info: &[u8]) -> bool {
+/// Whether INFO says that a checkpoint is under way, or will be.
+fn is_saving(info: &[u8]) -> bool {
     let info = String::from_utf8_lossy(info);
-    info.contains("aof_rewrite_in_progress:1") || info.contains("aof_rewrite_scheduled:1")
+    let names =
+        ["aof_rewrite_in_progress:1", "aof_rewrite_scheduled:1", "rdb_bgsave_in_progress:1"];
+    names.iter().any(|name| info.contains(name))
 }
 
 /// The bytes of a bulk reply that is not null.

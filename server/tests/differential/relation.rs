@@ -16,8 +16,6 @@ pub enum Relation {
     Size,
     /// What is said of a stream: times near each other, nothing about how it is kept.
     Stream,
-    /// The same without what Redis' log does not keep.
-    StreamKept,
     /// Equal integers, or two that are not negative and differ by this at most.
     Near(i64),
     /// Both null or neither, and of one type.
@@ -132,10 +130,7 @@ const OF_THE_MOMENT: [&[u8]; 5] =
 const TIMES: i64 = 1_000_000_000_000;
 
 /// Whether two descriptions of a stream agree; `name` is the word before them.
-fn streams_agree(redis: &Value, ours: &Value, name: &[u8], is_kept: bool) -> bool {
-    if is_kept && matches!(name, b"entries-read" | b"lag") {
-        return true;
-    }
+fn streams_agree(redis: &Value, ours: &Value, name: &[u8]) -> bool {
     let numbers = || Some((redis.number()?, ours.number()?));
     match (redis, ours) {
         (Value::Many(kind, Some(a)), Value::Many(other, Some(b))) => {
@@ -151,10 +146,7 @@ fn streams_agree(redis: &Value, ours: &Value, name: &[u8], is_kept: bool) -> boo
             };
             kind == other
                 && a.len() == b.len()
-                && a.iter()
-                    .zip(b)
-                    .enumerate()
-                    .all(|(at, (a, b))| streams_agree(a, b, name(at), is_kept))
+                && a.iter().zip(b).enumerate().all(|(at, (a, b))| streams_agree(a, b, name(at)))
         }
         (Value::Line(b':', a), Value::Line(b':', b)) => match numbers() {
             _ if a == b || OF_THE_MOMENT.contains(&name) => true,
@@ -275,8 +267,7 @@ pub fn agree(how: Relation, redis: &[u8], ours: &[u8]) -> bool {
                 && redis.is_null() == ours.is_null()
                 && redis.parts().len() == ours.parts().len()
         }
-        Relation::Stream => streams_agree(&redis, &ours, b"", false),
-        Relation::StreamKept => streams_agree(&redis, &ours, b"", true),
+        Relation::Stream => streams_agree(&redis, &ours, b""),
         Relation::Near(most) => match (redis.number(), ours.number()) {
             (Some(a), Some(b)) => {
                 redis.kind() == ours.kind() && a.min(b) >= 0 && (a - b).abs() <= most

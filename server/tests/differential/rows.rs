@@ -95,7 +95,7 @@ pub const ROWS: &[Row] = &[
     row("copy", 6, copy, Exact),
     row("randomkey", 1, nothing, Nullness),
     row("keys", 3, pattern, Sorted),
-    row("dbsize", 2, nothing, Exact),
+    Row { name: "dbsize", weight: 2, make: Make::Action(dbsize) },
     row("object", 1, sub_of_no_name, Exact),
     row("object|encoding", 5, one_key, Exact),
     // Redis shares small integers, but not their copies: we say of all that they are shared.
@@ -238,6 +238,10 @@ const PATTERNS: [&str; 14] = [
 
 fn pattern(w: &mut Words, line: &mut Line) {
     line.push(w.pick(&PATTERNS));
+}
+
+fn dbsize(w: &mut Words) -> Action {
+    Action::Count(vec![w.in_some_case("dbsize")], Exact)
 }
 
 fn sub_of_no_name(w: &mut Words, line: &mut Line) {

@@ -32,14 +32,59 @@ pub enum Action {
     /// What DUMP says of the first key on each server is restored as the second key on the other
     /// one, in exchange.
     Exchange { from: Vec<u8>, to: Vec<u8> },
-    /// The log is rewritten; what follows goes on meanwhile.
-    Checkpoint,
+    /// A line that counts keys, once those whose time is over are gone: when else they go, clocks
+    /// decide.
+    Count(Line, Relation),
+    /// A checkpoint begins; what follows goes on meanwhile.
+    Checkpoint(Checkpoint),
     /// Bytes on a connection of their own, which is then closed for writing.
     Raw(Vec<u8>),
     /// QUIT, and a new connection in the old one's place.
     Quit,
     /// Both servers end (Redis in order) and start again on what they have kept.
     Restart(Ending),
+}
+
+/// A kind of checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// BGREWRITEAOF: a new base.
+    Base,
+    /// BGREWRITEAOF: what has changed since the base, where Quire can.
+    Delta,
+    /// BGSAVE.
+    Save,
+}
+
+/// What happens in a script besides commands.
+#[derive(Debug, Clone, Copy)]
+pub struct Course {
+    /// About so many restarts.
+    pub restarts: usize,
+    /// Kinds of its checkpoints.
+    pub checkpoints: &'static [Checkpoint],
+    /// One in so many actions is a checkpoint.
+    pub every: usize,
+    /// There is a key that makes checkpoints long.
+    pub heavy: bool,
+}
+
+impl Course {
+    /// Commands, nothing else.
+    pub const STRAIGHT: Self = Self { restarts: 0, checkpoints: &[], every: 1, heavy: false };
+    /// Restarts, and now and then a log that is rewritten.
+    pub const RESTARTS: Self =
+        Self { restarts: 3, checkpoints: &[Checkpoint::Base], every: 1500, heavy: false };
+    /// Checkpoints all the time, some of them cut off by an end.
+    pub const CHECKPOINTS: Self = Self {
+        restarts: 2,
+        checkpoints: &[Checkpoint::Base, Checkpoint::Delta, Checkpoint::Delta, Checkpoint::Save],
+        every: 60,
+        heavy: true,
+    };
+    /// Snapshots, and ends that leave nothing else.
+    pub const SNAPSHOTS: Self =
+        Self { restarts: 4, checkpoints: &[Checkpoint::Save], every: 100, heavy: true };
 }
 
 /// How a server ends.
@@ -67,7 +112,11 @@ impl Item {
             Action::Lines(lines) => lines.len(),
             Action::Expiry { .. } => 3,
             Action::Exchange { .. } => 2,
-            Action::Scan { .. } | Action::Raw(_) | Action::Quit | Action::Checkpoint => 1,
+            Action::Scan { .. }
+            | Action::Count(..)
+            | Action::Raw(_)
+            | Action::Quit
+            | Action::Checkpoint(_) => 1,
             Action::Restart(_) => 0,
         }
     }
@@ -87,7 +136,8 @@ impl Item {
             Action::Exchange { from, to } => {
                 format!("DUMP and RESTORE {}", shown(&vec![from.clone(), to.clone()]))
             }
-            Action::Checkpoint => "BGREWRITEAOF".to_owned(),
+            Action::Count(line, _) => format!("(all keys met) ; {}", shown(line)),
+            Action::Checkpoint(kind) => format!("(checkpoint: {kind:?})"),
             Action::Raw(bytes) => format!("(raw) {}", bytes.escape_ascii()),
             Action::Quit => "QUIT".to_owned(),
             Action::Restart(ending) => format!("(restart after {ending:?})"),

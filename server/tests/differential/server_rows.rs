@@ -63,7 +63,7 @@ pub const ROWS: &[Row] = &[
     fixed("slowlog|help", 1, nothing, Kind),
     fixed("slowlog|len", 1, nothing, Kind),
     fixed("slowlog|reset", 1, nothing, Exact),
-    fixed("info", 1, |_, line| line.push(b"keyspace".to_vec()), Keyspace),
+    Row { name: "info", weight: 1, make: Make::Action(info) },
     fixed("lastsave", 1, nothing, Kind),
     fixed("save", 1, |_, line| line.push(b"x".to_vec()), Exact),
     fixed("bgsave", 1, |w, line| line.push(w.pick(&["nope", "schedule x"])), Exact),
@@ -209,6 +209,10 @@ fn eval(w: &mut Words, line: &mut Line) {
 fn evalsha(w: &mut Words, line: &mut Line) {
     line.push(w.pick(&[SHA, SHA, "x", "d3c21d0c2b9ca22f82737626a27bcaf5d288f99x"]));
     keys_of_script(w, line);
+}
+
+fn info(_: &mut Words) -> Action {
+    Action::Count(words("INFO keyspace"), Keyspace)
 }
 
 fn slowlog_get(w: &mut Words, line: &mut Line) {
