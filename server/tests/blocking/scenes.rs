@@ -189,6 +189,8 @@ d SELECT 1
 d RPUSH l from1
 d SWAPDB 0 1
 a <
+a XREADGROUP GROUP nog c1 BLOCK 0 STREAMS s2 >
+d SELECT 0
 a XREAD BLOCK 0 STREAMS t $ &
 d XADD t MAXLEN 0 1-1 f v
 a <
@@ -204,8 +206,6 @@ d XADD t MAXLEN 0 3-1 f v
 a <
 b <
 d XINFO GROUPS t
-a XREADGROUP GROUP nog c1 BLOCK 0 STREAMS s2 >
-d SELECT 0
 d RENAME nokey x
 a BLPOP ren 0 &
 d RPUSH tmp v
