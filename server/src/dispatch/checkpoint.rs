@@ -26,7 +26,7 @@ use crate::{
 };
 use quire_engine::{
     error::StorageError,
-    manifest::{Names, Position, Request},
+    manifest::{Position, Request},
     snapshot::{DraftOptions, Facts, WalkStats, Written},
 };
 use std::{
@@ -242,7 +242,12 @@ impl Core {
             Purpose::Base | Purpose::Delta => {
                 self.checkpoints.base_tried = now;
                 let sync = live.aof_rewrite_incremental_fsync;
-                (self.shared.log_dir(), self.draft_name(purpose, commands), None, sync)
+                (
+                    self.shared.log_dir(),
+                    saving_rules::draft_name(self, purpose, commands),
+                    None,
+                    sync,
+                )
             }
         };
         let delta_of = match purpose {
@@ -303,16 +308,6 @@ impl Core {
         }));
         if then == Then::Load || self.shared.desk.ask(Turn::Cut) {
             self.begin_cut();
-        }
-    }
-
-    /// The name that a checkpoint of the log is written under.
-    fn draft_name(&self, purpose: Purpose, commands: bool) -> String {
-        let names = Names::new(&self.shared.options.append_file).unwrap_or_default();
-        match purpose {
-            Purpose::Delta => names.delta_draft(),
-            _ if commands => names.command_draft(),
-            _ => names.draft(),
         }
     }
 
@@ -500,10 +495,8 @@ impl Core {
             self.base_loaded(result);
             return;
         }
-        if let Some(running) = self.checkpoints.running.as_mut() {
-            running.is_with_librarian = false;
-        }
         if let Err(error) = result {
+            self.checkpoints.running.iter_mut().for_each(|r| r.is_with_librarian = false);
             self.give_up_checkpoint(Some(&error.to_string()));
             return;
         }
@@ -602,9 +595,5 @@ impl Core {
             self.answer_later(origin, reply.to_vec());
         }
         self.next_checkpoint();
-    }
-
-    pub(super) fn answer_later(&self, origin: Origin, reply: Vec<u8>) {
-        self.shared.cores[origin.core].mailbox.post(Control::Answer(origin, reply));
     }
 }

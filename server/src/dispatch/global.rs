@@ -322,6 +322,11 @@ impl Core {
         self.put_back(conn);
     }
 
+    /// Any core: the same of a connection on any core.
+    pub(super) fn answer_later(&self, origin: Origin, reply: Vec<u8>) {
+        self.shared.cores[origin.core].mailbox.post(Control::Answer(origin, reply));
+    }
+
     /// Any core, end of turn: once frozen and synced, say so.
     pub fn report_frozen(&mut self) {
         if !self.frozen || self.freeze_reported {

@@ -5,6 +5,7 @@ use crate::{
     config::{CheckpointDelta, SavePoint},
     runtime::{control::Purpose, core::Core},
 };
+use quire_engine::manifest::Names;
 use std::{
     sync::atomic::Ordering::{Acquire, Relaxed},
     time::Duration,
@@ -44,6 +45,16 @@ pub(super) fn due(core: &Core) -> Option<Purpose> {
         return Some(Purpose::Base);
     }
     saving.dumps.scheduled.load(Relaxed).then_some(Purpose::Dump)
+}
+
+/// The name that a checkpoint of the log is written under.
+pub(super) fn draft_name(core: &Core, purpose: Purpose, commands: bool) -> String {
+    let names = Names::new(&core.shared.options.append_file).unwrap_or_default();
+    match purpose {
+        Purpose::Delta => names.delta_draft(),
+        _ if commands => names.command_draft(),
+        _ => names.draft(),
+    }
 }
 
 /// A base or a delta, when the log is to be written anew.
