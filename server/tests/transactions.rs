@@ -2,19 +2,15 @@
 //! every shard, for everybody and over a crash.
 
 use crate::support::{
+    bank::{Bank, account, movers, seed},
     client::{Client, Reply},
     load::Dice,
     process::{Launch, ServerProcess, fresh_dir},
 };
-use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const SHARDS: [&str; 3] = ["1", "2", "4"];
 const ACCOUNTS: u64 = 16;
-const EACH: i64 = 100;
 
 /// Lines of two connections; those that begin with `>` are the second's.
 const LINES: &str = "EXEC; DISCARD; MULTI; MULTI; WATCH a; SET a 1; INCR a; GET nokey; EXEC; GET a
@@ -33,12 +29,6 @@ MULTI; SADD s1 a b; SADD s2 b c; SINTERSTORE s3 s1 s2; SMOVE s1 s2 a; SCARD s2; 
 MULTI; FLUSHDB; SET q 1; DBSIZE; EXEC; MULTI; SET a 1; FLUSHALL; EXEC; DBSIZE; MULTI; GET a; GETSET a 7; APPEND a 8; EXEC
 MULTI; HSET h f 1; HGETALL h; ZADD z 1 m; ZRANGE z 0 -1 WITHSCORES; EXEC; HELLO 3; MULTI; HGETALL h; GET nokey; ZSCORE z m; EXEC
 WATCH a; > SET a 1; MULTI; PING; EXEC; SET ttl 1 PX 1; WATCH other; MULTI; PING; EXEC";
-
-fn seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    println!("seed {}", now.as_nanos() as u64);
-    now.as_nanos() as u64
-}
 
 fn answers(server: &ServerProcess) -> Vec<(String, Reply)> {
     let (mut first, mut second) = (server.client(), server.client());
@@ -134,16 +124,6 @@ fn transactions_answer_as_in_stock_redis_with_every_number_of_shards() {
     }
 }
 
-fn account(n: u64) -> String {
-    format!("account:{n}")
-}
-
-fn fill(client: &mut Client) {
-    let mut line = vec!["MSET".to_owned()];
-    (0..ACCOUNTS).for_each(|n| line.extend([account(n), EACH.to_string()]));
-    assert!(client.ask(&line).is_ok());
-}
-
 /// All balances as one transaction has seen them.
 fn balances(client: &mut Client) -> Vec<i64> {
     client.ask(&["MULTI"]);
@@ -186,50 +166,28 @@ fn transfer(mut client: Client, mut dice: Dice, stop: &AtomicBool) -> u64 {
     done
 }
 
+fn sum(client: &mut Client, _: u64) -> i64 {
+    balances(client).iter().sum()
+}
+
+fn bank() -> Bank<'static> {
+    Bank { accounts: ACCOUNTS, transfer: &transfer, sum: &sum }
+}
+
 #[test]
 fn a_sum_over_several_shards_is_the_same_for_every_reader() {
-    for shards in SHARDS {
-        let dir = fresh_dir();
-        let server = Launch::quire(dir.path()).with(&["--shards", shards]).start();
-        fill(&mut server.client());
-        let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), seed());
-        thread::scope(|scope| {
-            for n in 0..4 {
-                let client = server.client();
-                let (stop, done) = (&stop, &done);
-                scope.spawn(move || {
-                    done.fetch_add(transfer(client, Dice(seed + n), stop), Ordering::Relaxed)
-                });
-            }
-            let mut reader = server.client();
-            for _ in 0..200 {
-                let sum: i64 = balances(&mut reader).iter().sum();
-                assert_eq!(sum, EACH * ACCOUNTS as i64, "{shards} shards");
-            }
-            stop.store(true, Ordering::Relaxed);
-        });
-        assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred");
-        server.stop();
-    }
+    bank().looks_the_same_to_every_reader(&SHARDS, 200);
 }
 
 #[test]
 fn a_snapshot_has_every_transfer_whole_or_not_at_all() {
     let dir = fresh_dir();
     let server = Launch::quire(dir.path()).with(&["--shards", "4"]).start();
-    fill(&mut server.client());
-    let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), seed());
-    let mut dumps = Vec::new();
-    thread::scope(|scope| {
-        for n in 0..4 {
-            let client = server.client();
-            let (stop, done) = (&stop, &done);
-            scope.spawn(move || {
-                done.fetch_add(transfer(client, Dice(seed + n), stop), Ordering::Relaxed)
-            });
-        }
+    let bank = bank();
+    bank.fill(&server);
+    let (done, dumps) = bank.moves_during(movers(&server), seed(), || {
         let mut saver = server.client();
-        for n in 0..30 {
+        let dumps = (0..30).map(|n| {
             assert!(saver.ask(&["SAVE"]).is_ok());
             let kept = fresh_dir();
             let to = kept.path().join("dump.rdb");
@@ -237,11 +195,11 @@ fn a_snapshot_has_every_transfer_whole_or_not_at_all() {
             if n % 5 == 0 {
                 assert!(saver.ask(&["BGREWRITEAOF"]).text().contains("rewriting"));
             }
-            dumps.push(kept);
-        }
-        stop.store(true, Ordering::Relaxed);
+            kept
+        });
+        dumps.collect::<Vec<_>>()
     });
-    assert!(done.load(Ordering::Relaxed) > 100, "hardly anything was transferred");
+    assert!(done > 100, "hardly anything was transferred");
     server.kill();
     let mut sums = Vec::new();
     for kept in &dumps {
@@ -252,52 +210,15 @@ fn a_snapshot_has_every_transfer_whole_or_not_at_all() {
     }
     let server = Launch::quire(dir.path()).with(&["--shards", "3"]).start();
     sums.push(balances(&mut server.client()).iter().sum());
-    assert!(sums.iter().all(|sum| *sum == EACH * ACCOUNTS as i64), "{sums:?}");
-}
-
-/// One round: transfers, kill -9, restart with another number of shards.
-fn transfers_survive(policy: &[&str]) {
-    let rounds = match std::env::var("QUIRE_KILL_ROUNDS") {
-        Ok(text) => text.parse().expect("QUIRE_KILL_ROUNDS is a number"),
-        Err(_) => 4,
-    };
-    let dir = fresh_dir();
-    let mut dice = Dice(seed());
-    let launch = |round: usize| {
-        Launch::quire(dir.path()).with(&["--shards", ["4", "2", "3"][round % 3]]).with(policy)
-    };
-    let mut server = launch(0).start();
-    fill(&mut server.client());
-    for round in 1..=rounds {
-        let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), dice.roll(u64::MAX));
-        let work = Duration::from_millis(50 + dice.roll(200));
-        thread::scope(|scope| {
-            for n in 0..4 {
-                let client = server.client();
-                let (stop, done) = (&stop, &done);
-                scope.spawn(move || {
-                    let dice = Dice(seed.wrapping_add(n));
-                    done.fetch_add(transfer(client, dice, stop), Ordering::Relaxed)
-                });
-            }
-            thread::sleep(work);
-            server.kill();
-        });
-        assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred in round {round}");
-        server = launch(round).start();
-        let found = balances(&mut server.client());
-        let sum: i64 = found.iter().sum();
-        assert_eq!(sum, EACH * ACCOUNTS as i64, "round {round}: {found:?}\n{}", server.said());
-    }
-    server.stop();
+    assert!(sums.iter().all(|sum| *sum == bank.total()), "{sums:?}");
 }
 
 #[test]
 fn a_killed_server_has_every_transfer_whole_or_not_at_all() {
-    transfers_survive(&["--appendfsync", "everysec"]);
+    bank().survives_kills(4, &["4", "2", "3"], &["--appendfsync", "everysec"]);
 }
 
 #[test]
 fn a_killed_server_has_every_transfer_whole_or_not_at_all_under_always() {
-    transfers_survive(&["--appendfsync", "always"]);
+    bank().survives_kills(4, &["4", "2", "3"], &["--appendfsync", "always"]);
 }

@@ -19,8 +19,8 @@
 mod checkpoint;
 
 use super::{
-    Entry, Event, GLOBAL_SHARD, Kind, Manifest, Names, OurFile, Position, Request, SwitchError,
-    Wanted, remove_unlisted, switch,
+    Asked, Entry, Event, GLOBAL_SHARD, Kind, Manifest, Names, OurFile, Position, Request,
+    SwitchError, Wanted, remove_unlisted, switch,
 };
 use crate::{
     aof::{
@@ -90,7 +90,7 @@ impl<S: Storage> Librarian<S> {
     }
 
     async fn one(&mut self, request: Request, events: &mut Vec<Event>) {
-        let what = describe(&request);
+        let what = Asked::from(&request);
         if let Some(error) = self.failed.clone() {
             events.push(Event::Failed { what, error });
             return;
@@ -120,7 +120,7 @@ impl<S: Storage> Librarian<S> {
                     Err(SwitchError::Before(error)) => events.push(Event::LeftBehind { error }),
                     Err(SwitchError::Unknown(error)) => {
                         self.failed = Some(error.clone());
-                        let what = "forget replaced files".to_owned();
+                        let what = Asked::Forget;
                         events.push(Event::Failed { what, error });
                     }
                 }
@@ -375,16 +375,5 @@ impl<S: Storage> Librarian<S> {
         new.files = kept;
         assert_eq!(found, positions.len(), "every shard's next segment is listed, once");
         moved
-    }
-}
-
-fn describe(request: &Request) -> String {
-    match request {
-        Request::Prepare(wanted) => format!("prepare a segment of shard {}", wanted.shard),
-        Request::Retire { segment, .. } => format!("retire segment {}", segment.segment.seq),
-        Request::Global { .. } => "log a global command".to_owned(),
-        Request::NewGeneration { .. } => "begin with an empty data set".to_owned(),
-        Request::Discard => "give up a log that begins".to_owned(),
-        Request::Checkpoint { .. } => "complete a checkpoint".to_owned(),
     }
 }

@@ -21,6 +21,6 @@ pub use format::{Entry, FormatError, Kind, Manifest, Trailer, parse};
 pub use librarian::Librarian;
 pub use lock::{DirectoryLock, LockError};
 pub use names::{GLOBAL_SHARD, LOCK_FILE, NUMBER_MAX, Names, OurFile};
-pub use request::{Event, Position, Request, Wanted};
+pub use request::{Asked, Event, Position, Request, Wanted};
 pub use store::{LoadError, SwitchError, load, remove_unlisted, switch};
 pub use thread::{Errand, LibrarianDesk, LibrarianThread, storage_executor};

@@ -4,6 +4,7 @@ use crate::{
     aof::{Lsn, OpenSegment, RetiredSegment, WantSegment},
     error::StorageError,
 };
+use std::fmt;
 
 /// A segment that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,53 @@ pub enum Request {
     },
 }
 
+/// What a request that could not be done was about. Prints as a verb with its object:
+/// "retire segment 7".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// [`Request::Prepare`] for this shard.
+    Prepare(u16),
+    /// [`Request::Retire`] of this segment.
+    Retire(u64),
+    /// [`Request::Global`].
+    Global,
+    /// [`Request::NewGeneration`].
+    NewGeneration,
+    /// [`Request::Discard`].
+    Discard,
+    /// [`Request::Checkpoint`].
+    Checkpoint,
+    /// Nobody's request: replaced files leave the manifest after one that was done.
+    Forget,
+}
+
+impl From<&Request> for Asked {
+    fn from(request: &Request) -> Self {
+        match request {
+            Request::Prepare(wanted) => Self::Prepare(wanted.shard),
+            Request::Retire { segment, .. } => Self::Retire(segment.segment.seq),
+            Request::Global { .. } => Self::Global,
+            Request::NewGeneration { .. } => Self::NewGeneration,
+            Request::Discard => Self::Discard,
+            Request::Checkpoint { .. } => Self::Checkpoint,
+        }
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prepare(shard) => write!(f, "prepare a segment of shard {shard}"),
+            Self::Retire(segment) => write!(f, "retire segment {segment}"),
+            Self::Global => f.write_str("log a global command"),
+            Self::NewGeneration => f.write_str("begin with an empty data set"),
+            Self::Discard => f.write_str("give up a log that begins"),
+            Self::Checkpoint => f.write_str("complete a checkpoint"),
+            Self::Forget => f.write_str("forget replaced files"),
+        }
+    }
+}
+
 /// What the librarian answers.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -115,8 +163,8 @@ pub enum Event {
     },
     /// A request could not be done; the old manifest is in force, the server may go on.
     Refused {
-        /// What was asked, as a verb with its object: "retire segment 7".
-        what: String,
+        /// What was asked.
+        what: Asked,
         /// Why.
         error: StorageError,
     },
@@ -124,7 +172,7 @@ pub enum Event {
     /// may be acknowledged. Every later request is answered like this.
     Failed {
         /// What was asked.
-        what: String,
+        what: Asked,
         /// Why.
         error: StorageError,
     },

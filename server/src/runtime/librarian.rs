@@ -13,7 +13,7 @@ use quire_engine::{
     io::glommio::GlommioStorage,
     keyspace::{KeyHasher, Keyspace},
     manifest::{
-        DirectoryLock, Errand, Event, LibrarianDesk, LibrarianThread, Names, Request, Wanted,
+        Asked, DirectoryLock, Errand, Event, LibrarianDesk, LibrarianThread, Names, Request, Wanted,
     },
     recovery,
 };
@@ -265,7 +265,7 @@ fn tell(shared: &Shared, event: Event) {
             shared.epoch.store(epoch, Ordering::Release);
             post(0, Control::Published(Ok(())));
         }
-        Event::Refused { ref what, ref error } | Event::Failed { ref what, ref error } => {
+        Event::Refused { what, ref error } | Event::Failed { what, ref error } => {
             tracing::warn!("Could not {what}: {error}");
             if matches!(event, Event::Failed { .. }) {
                 if shared.log_begins.load(Ordering::Acquire) {
@@ -275,16 +275,17 @@ fn tell(shared: &Shared, event: Event) {
                     shared.fail_log(error);
                 }
             }
-            match what.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()) {
-                Some(number) if what.starts_with("retire") => {
+            let failed = Err(error.clone());
+            match what {
+                Asked::Retire(number) => {
                     shared.broadcast(|| Control::Retired(number, Some(error.clone())));
                 }
-                // Nobody waits: its files go at the next start.
-                _ if what.starts_with("give up") => {}
-                _ if what.ends_with("checkpoint") => {
-                    post(0, Control::Checkpointed(Err(error.clone())));
+                // Nobody waits: the files go at the next start.
+                Asked::Discard | Asked::Forget => {}
+                Asked::Checkpoint => post(0, Control::Checkpointed(failed)),
+                Asked::Prepare(_) | Asked::Global | Asked::NewGeneration => {
+                    post(0, Control::Published(failed));
                 }
-                _ => post(0, Control::Published(Err(error.clone()))),
             }
         }
         Event::Discarded => {}

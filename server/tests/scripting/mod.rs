@@ -5,26 +5,20 @@ mod functions;
 mod lines;
 
 use crate::support::{
+    bank::{Bank, account},
     client::{Client, Reply},
     load::Dice,
     process::{Launch, ServerProcess, fresh_dir},
 };
 use lines::LINES;
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 const SHARDS: [&str; 3] = ["1", "2", "4"];
 const ACCOUNTS: u64 = 12;
-const EACH: i64 = 100;
-
-fn seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    println!("seed {}", now.as_nanos() as u64);
-    now.as_nanos() as u64
-}
 
 fn answers(server: &ServerProcess) -> Vec<Reply> {
     let mut client = server.client();
@@ -49,16 +43,6 @@ fn scripts_answer_as_in_stock_redis_with_every_number_of_shards() {
         }
         server.stop();
     }
-}
-
-fn account(n: u64) -> String {
-    format!("account:{n}")
-}
-
-fn fill(client: &mut Client) {
-    let mut line = vec!["MSET".to_owned()];
-    (0..ACCOUNTS).for_each(|n| line.extend([account(n), EACH.to_string()]));
-    assert!(client.ask(&line).is_ok());
 }
 
 /// The sum of all balances: by a script that names its keys, by one that does not, by a transaction.
@@ -120,75 +104,23 @@ fn transfer(mut client: Client, mut dice: Dice, stop: &AtomicBool) -> u64 {
     done
 }
 
-#[test]
-fn a_sum_that_scripts_move_over_shards_is_the_same_for_every_reader() {
-    for shards in SHARDS {
-        let dir = fresh_dir();
-        let server = Launch::quire(dir.path()).with(&["--shards", shards]).start();
-        fill(&mut server.client());
-        let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), seed());
-        thread::scope(|scope| {
-            for n in 0..4 {
-                let client = server.client();
-                let (stop, done) = (&stop, &done);
-                scope.spawn(move || {
-                    done.fetch_add(transfer(client, Dice(seed + n), stop), Ordering::Relaxed)
-                });
-            }
-            let mut reader = server.client();
-            for way in 0..150 {
-                assert_eq!(sum(&mut reader, way), EACH * ACCOUNTS as i64, "{shards} shards");
-            }
-            stop.store(true, Ordering::Relaxed);
-        });
-        assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred");
-        server.stop();
-    }
+fn bank() -> Bank<'static> {
+    Bank { accounts: ACCOUNTS, transfer: &transfer, sum: &sum }
 }
 
-fn scripts_survive(policy: &[&str]) {
-    let rounds = match std::env::var("QUIRE_KILL_ROUNDS") {
-        Ok(text) => text.parse().expect("QUIRE_KILL_ROUNDS is a number"),
-        Err(_) => 3,
-    };
-    let dir = fresh_dir();
-    let mut dice = Dice(seed());
-    let launch = |round: usize| {
-        Launch::quire(dir.path()).with(&["--shards", ["4", "2", "1"][round % 3]]).with(policy)
-    };
-    let mut server = launch(0).start();
-    fill(&mut server.client());
-    for round in 1..=rounds {
-        let (stop, done, seed) = (AtomicBool::new(false), AtomicU64::new(0), dice.roll(u64::MAX));
-        let work = Duration::from_millis(50 + dice.roll(200));
-        thread::scope(|scope| {
-            for n in 0..4 {
-                let client = server.client();
-                let (stop, done) = (&stop, &done);
-                scope.spawn(move || {
-                    let dice = Dice(seed.wrapping_add(n));
-                    done.fetch_add(transfer(client, dice, stop), Ordering::Relaxed)
-                });
-            }
-            thread::sleep(work);
-            server.kill();
-        });
-        assert!(done.load(Ordering::Relaxed) > 0, "nothing was transferred in round {round}");
-        server = launch(round).start();
-        let found = sum(&mut server.client(), round as u64);
-        assert_eq!(found, EACH * ACCOUNTS as i64, "round {round}\n{}", server.said());
-    }
-    server.stop();
+#[test]
+fn a_sum_that_scripts_move_over_shards_is_the_same_for_every_reader() {
+    bank().looks_the_same_to_every_reader(&SHARDS, 150);
 }
 
 #[test]
 fn a_killed_server_has_every_script_whole_or_not_at_all() {
-    scripts_survive(&["--appendfsync", "everysec"]);
+    bank().survives_kills(3, &["4", "2", "1"], &["--appendfsync", "everysec"]);
 }
 
 #[test]
 fn a_killed_server_has_every_script_whole_or_not_at_all_under_always() {
-    scripts_survive(&["--appendfsync", "always"]);
+    bank().survives_kills(3, &["4", "2", "1"], &["--appendfsync", "always"]);
 }
 
 #[test]

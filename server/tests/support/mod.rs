@@ -1,6 +1,7 @@
 //! What the tests stand on: processes to start and kill, a small client, and the model that knows
 //! what was acknowledged.
 
+pub mod bank;
 pub mod client;
 pub mod load;
 pub mod model;
