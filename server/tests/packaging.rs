@@ -127,3 +127,35 @@ fn every_system_call_of_the_server_is_in_the_filter_for_containers() {
         assert!(!allowed.contains(dangerous), "{dangerous}");
     }
 }
+
+#[test]
+fn a_rewritten_configuration_is_stable_before_it_has_its_name_and_the_name_before_the_answer() {
+    let dir = fresh_dir();
+    let (trace, data) = (dir.path().join("trace"), dir.path().join("data"));
+    fs::create_dir(&data).expect("the directory is ours");
+    let file = dir.path().join("server.conf");
+    fs::write(&file, "maxclients 100\n").expect("the directory is ours");
+    let launch = Launch::quire(&data).in_front(&[&file.to_string_lossy()]);
+    let mut server = launch.with(&["--shards", "1"]).spawn(|command| {
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-y", "-qq", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2"]);
+        traced.arg("-o").arg(&trace).arg(command.get_program()).args(command.get_args());
+        traced
+    });
+    server.wait_ready();
+    let mut client = server.client();
+    assert!(client.ask(&["CONFIG", "REWRITE"]).is_ok());
+    let trace = fs::read_to_string(&trace).expect("strace writes it");
+    let at = |call: &str, what: &str| {
+        let is_it = |line: &str| line.contains(call) && line.contains(what);
+        let found = trace.lines().position(is_it);
+        found.unwrap_or_else(|| panic!("no {call} of {what}:\n{trace}"))
+    };
+    let content = at("sync(", ".tmp>");
+    let name = at("rename", "server.conf.");
+    let directory = at("sync(", &format!("<{}>", dir.path().to_string_lossy()));
+    assert!(content < name && name < directory, "{trace}");
+    // Whoever is traced outlives the tracer that is killed.
+    let _ = client.try_ask(&["SHUTDOWN", "NOSAVE"]);
+    assert!(server.wait_exit(std::time::Duration::from_secs(30)).success(), "{}", server.said());
+}
