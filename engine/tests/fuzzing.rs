@@ -22,7 +22,7 @@ fn replay(target: &str, any_bytes: fn(&[u8])) {
         let seed = fs::read(&path).unwrap();
         println!("{}", path.display());
         // The seed itself, cut off, and with every way of making its checksums right.
-        for how in 0..8 {
+        for how in 0..16 {
             any_bytes(&[&[how], &seed[1..]].concat());
         }
         for len in 0..seed.len().min(300) {

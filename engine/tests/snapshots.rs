@@ -11,15 +11,15 @@ use quire_engine::{
     rdb::{Element, Kind, RdbFile, RdbValue, Text, crc64},
     slot::{group_of_slot, slot_of},
     snapshot::{
-        Chunk, ChunkOptions, ChunkWriter, Draft, DraftOptions, Facts, Found, Index, Record, Usage,
-        Written, replace,
+        Chunk, ChunkOptions, ChunkWriter, Draft, DraftOptions, Facts, Found, Index, Record,
+        Unpacker, Usage, Written, replace,
     },
     types::{HashRef, View},
 };
 use std::{path::Path, process::Command};
 
 const OPTIONS: DraftOptions =
-    DraftOptions { shards: 3, databases: 16, summed: true, sync_as_it_grows: true };
+    DraftOptions { shards: 3, databases: 16, summed: true, packed: false, sync_as_it_grows: true };
 
 fn facts() -> Facts {
     Facts {
@@ -167,6 +167,35 @@ fn stock_redis_loads_a_snapshot_and_has_the_same_keys() {
 }
 
 #[test]
+fn a_packed_snapshot_unpacks_to_one_that_stock_redis_loads() {
+    let driver = filled();
+    let packed = DraftOptions { packed: true, ..OPTIONS };
+    let unsummed = DraftOptions { summed: false, sync_as_it_grows: false, ..packed };
+    for (bytes, draft) in [(5_000, packed), (1 << 20, packed), (9_000, unsummed)] {
+        let content = file(&driver, &PLAIN, bytes, draft);
+        let plain = file(&driver, &PLAIN, bytes, OPTIONS);
+        assert!(content.len() < plain.len() / 2, "{} of {}", content.len(), plain.len());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dump.rdb");
+        std::fs::write(&path, &content).unwrap();
+        let said = Command::new("redis-check-rdb").arg(&path).output().unwrap();
+        assert!(!said.status.success(), "stock Redis must not take it for something else");
+        let mut unpacker = Unpacker::new().unwrap();
+        let (mut rest, mut whole) = (&content[..], Vec::new());
+        while let Some(plain) = unpacker.next(&mut rest).unwrap() {
+            whole.extend(plain);
+        }
+        assert!(unpacker.is_between_frames());
+        let sum = u64::from_le_bytes(*whole.last_chunk().unwrap());
+        assert_eq!(sum != 0, draft.summed, "its checksum is kept");
+        std::fs::write(&path, &whole).unwrap();
+        check_rdb(&path);
+        let mut redis = Oracle::start_in(folder, &[]);
+        assert_eq!(redis.line("DEBUG DIGEST"), format!("+{}\r\n", driver.digest()));
+    }
+}
+
+#[test]
 fn how_keys_were_used_arrives_at_stock_redis() {
     let mut driver = Driver::new(false);
     let set_ms = 1_700_000_000_000;
@@ -240,11 +269,17 @@ fn the_index_names_every_chunk_and_each_can_be_read_alone() {
 
 #[test]
 fn a_file_that_is_cut_or_changed_has_no_index_or_a_damaged_one() {
+    for packed in [false, true] {
+        no_index_in_what_is_cut_or_changed(DraftOptions { packed, ..OPTIONS });
+    }
+}
+
+fn no_index_in_what_is_cut_or_changed(options: DraftOptions) {
     let mut driver = Driver::new(false);
     for n in 0..300 {
         driver.line(&format!("SET key:{n} {n}"));
     }
-    let content = file(&driver, &PLAIN, 700, OPTIONS);
+    let content = file(&driver, &PLAIN, 700, options);
     let find = |bytes: &[u8]| {
         let disk = SimDisk::new();
         disk.put("f", bytes);
@@ -257,7 +292,16 @@ fn a_file_that_is_cut_or_changed_has_no_index_or_a_damaged_one() {
     for len in (0..content.len()).step_by(97) {
         assert!(!matches!(find(&content[..len]), Found::Index { .. }), "cut to {len}");
     }
-    for byte in at as usize..content.len() - 8 {
+    // Of a packed file the end of the RDB lies before the index and is no part of it.
+    let index_at = content.len() - 24..content.len() - 8;
+    let (from, to) = match options.packed {
+        false => (at as usize, content.len() - 8),
+        true => {
+            let frame_at = content[index_at][8..].first_chunk().unwrap();
+            (u64::from_le_bytes(*frame_at) as usize, content.len())
+        }
+    };
+    for byte in from..to {
         let mut changed = content.clone();
         changed[byte] ^= 0x10;
         assert!(!matches!(find(&changed), Found::Index { .. }), "byte {byte} changed");

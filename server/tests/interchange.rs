@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::saving::{info, until};
 use crate::support::{
     client::{Client, Reply},
     copy_tree,
@@ -222,4 +223,89 @@ fn a_directory_goes_to_stock_redis_and_back_with_what_it_wrote_there() {
     assert_eq!(client.ask(&["GET", "written-by"]).text(), "stock");
     assert_eq!(client.ask(&["GET", "plain"]), Reply::Null);
     assert_eq!(digest(&mut client), theirs);
+}
+
+#[test]
+fn a_packed_base_is_recovered_everywhere_and_unpacks_to_one_for_stock_redis() {
+    let dir = fresh_dir();
+    let launch = |shards: &str| {
+        Launch::quire(dir.path()).with(&["--shards", shards, "--rdbcompression", "zstd"])
+    };
+    let server = launch("1").start();
+    let mut client = server.client();
+    fill(&mut client);
+    let value = "a value that is much like others ".repeat(20);
+    for n in 0..2_000 {
+        client.ask(&["SET", &format!("key:{n}"), &value]);
+    }
+    let expected = digest(&mut client);
+    assert!(client.ask(&["SAVE"]).is_ok());
+    client.ask(&["BGREWRITEAOF"]);
+    until("the base", || info(&mut client, "aof_last_checkpoint") == "full");
+    assert!(client.ask(&["DEBUG", "RELOAD"]).is_ok());
+    assert_eq!(digest(&mut client), expected, "DEBUG RELOAD");
+    client.ask(&["SET", "after", "the base"]);
+    let expected = digest(&mut client);
+    server.kill();
+    let server = launch("3").start();
+    assert_eq!(digest(&mut server.client()), expected, "a base of one shard on three");
+    server.stop();
+    let path = dir.path().to_str().expect("test paths are UTF-8");
+    run(env!("CARGO_BIN_EXE_quire-check"), &[path]);
+    // dump.rdb alone: Quire loads it, stock Redis says what is wrong with it, and loads what is in it.
+    let alone = fresh_dir();
+    let (packed, plain) = (dir.path().join("dump.rdb"), alone.path().join("dump.rdb"));
+    std::fs::copy(&packed, &plain).expect("SAVE has made it");
+    let quire = ["--appendonly", "no", "--save", "", "--shards", "2"];
+    let server = Launch::quire(alone.path()).with(&quire).start();
+    let ours = digest(&mut server.client());
+    server.stop();
+    let stock = Launch::redis(alone.path()).with(&["--appendonly", "no"]);
+    let (status, said) = stock.start_refused();
+    assert!(!status.success(), "{said}");
+    assert!(said.contains("Wrong signature"), "{said}");
+    let packed = std::fs::read(&packed).expect("SAVE has made it");
+    let unpacked = zstd::decode_all(&packed[..]).expect("frames");
+    assert!(packed.len() * 5 < unpacked.len(), "{} of {}", packed.len(), unpacked.len());
+    std::fs::write(&plain, unpacked).expect("the directory is ours");
+    let redis = stock.start();
+    assert_eq!(digest(&mut redis.client()), ours, "what zstd -d makes of it");
+}
+
+/// What the servers of tests/fixtures and Redis 7.0.15 said of the same commands: of the base alone,
+/// and with the log behind it.
+const FOREIGN_BASE: &str = "b2f19e83efe0a7ec094f65fbb2dbc71ed70bf3eb";
+const FOREIGN_LOG: &str = "0a35ee6c797903c33869ef04dd52c8faf621a193";
+
+#[test]
+fn directories_and_snapshots_of_newer_redis_and_of_valkey_are_taken_over() {
+    for server in ["valkey-9.1.2", "redis-8.0.6"] {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(server);
+        for shards in ["1", "3"] {
+            let dir = fresh_dir();
+            copy_tree(&fixture.join("appendonlydir"), &dir.path().join("appendonlydir"));
+            let launch = Launch::quire(dir.path()).with(&["--shards", shards]);
+            let quire = launch.start();
+            let mut client = quire.client();
+            assert_eq!(digest(&mut client), FOREIGN_LOG, "{server}, {shards} shards");
+            assert_eq!(client.ask(&["FCALL", "answer", "0"]), Reply::Int(42), "{server}");
+            client.ask(&["DEL", "n"]);
+            let ours = digest(&mut client);
+            quire.kill();
+            let quire = launch.start();
+            assert_eq!(digest(&mut quire.client()), ours, "{server}: again, after a kill");
+            // From here on it is as any other directory of ours, and Redis 7.0 reads it.
+            let mut client = quire.client();
+            client.ask(&["BGREWRITEAOF"]);
+            until("the base", || info(&mut client, "aof_rewrites") == "1");
+            stock_redis_agrees(quire, dir.path());
+        }
+        let dir = fresh_dir();
+        let base = fixture.join("appendonlydir/appendonly.aof.2.base.rdb");
+        std::fs::copy(base, dir.path().join("dump.rdb")).expect("the fixture has a base");
+        let quire =
+            Launch::quire(dir.path()).with(&["--appendonly", "no", "--shards", "2"]).start();
+        assert_eq!(digest(&mut quire.client()), FOREIGN_BASE, "{server}: dump.rdb");
+        quire.stop();
+    }
 }

@@ -20,17 +20,22 @@ use quire_engine::{
 const BASE: &str = "appendonly.aof.1.base.rdb";
 /// The last bytes of a file: the field that says where the index is, EOF, checksum.
 const LAST_BYTES: usize = 25 + 9;
+/// The last bytes of a packed file: where its chunks end, where the index's frame begins, a mark.
+const PACKED_LAST_BYTES: usize = 24;
+const MARK: &[u8] = b"qr-index";
 /// The index's field in front of its value's length.
 const FIELD: &[u8] = b"\xFA\x0bquire-index\x81";
 
 /// Takes any bytes: how, then chunks and changes of the file that they become, or the file. Bits
-/// of `how`: 0 makes the index's checksum right, 1 the file has checksums, 2 the bytes are the file.
+/// of `how`: 0 makes the index's checksum right, 1 the file has checksums, 2 the bytes are the file, 3
+/// the file is packed.
 ///
 /// # Panics
 /// When a promise is broken.
 pub fn any_bytes(data: &[u8]) {
     let Some((&how, bytes)) = data.split_first() else { return };
-    let mut file = if how & 4 == 0 { built(bytes, how & 2 != 0) } else { bytes.to_vec() };
+    let mut file =
+        if how & 4 == 0 { built(bytes, how & 2 != 0, how & 8 != 0) } else { bytes.to_vec() };
     if how & 1 != 0 {
         mend_index(&mut file);
     }
@@ -49,7 +54,7 @@ pub fn any_bytes(data: &[u8]) {
 /// The file of what the bytes say. `flags, keys, u16 length, bytes` is a chunk: bit 0 of `flags`:
 /// its last value goes on in the next; bit 1: its keys are counted; `0xFF, u16 place, bits` flips
 /// bits of the file, counted from its end.
-fn built(mut bytes: &[u8], summed: bool) -> Vec<u8> {
+fn built(mut bytes: &[u8], summed: bool, packed: bool) -> Vec<u8> {
     let (mut chunks, mut flips) = (Vec::new(), Vec::new());
     while let Some((&[flags, keys, low, high], rest)) = bytes.split_first_chunk() {
         if flags == 0xFF {
@@ -74,7 +79,7 @@ fn built(mut bytes: &[u8], summed: bool) -> Vec<u8> {
         last.continues = false;
     }
     let disk = SimDisk::new();
-    let options = DraftOptions { shards: 1, databases: 1, summed, sync_as_it_grows: false };
+    let options = DraftOptions { shards: 1, databases: 1, summed, packed, sync_as_it_grows: false };
     let facts = Facts {
         redis_version: "7.0.15".to_owned(),
         created_s: 0,
@@ -108,6 +113,14 @@ fn keys_of(chunk: &[u8]) -> u64 {
 
 /// Makes the checksum of what looks like an index right.
 fn mend_index(file: &mut [u8]) {
+    if let Some(frame_at) = packed_index_at(file) {
+        let (from, to) = (frame_at.saturating_add(8), file.len() - PACKED_LAST_BYTES - 8);
+        if from <= to {
+            let crc = crc64::update(0, &file[from..to]);
+            file[to..to + 8].copy_from_slice(&crc.to_le_bytes());
+        }
+        return;
+    }
     let Some(end) = file.len().checked_sub(LAST_BYTES + 8) else { return };
     let Some(at) = file[..end].windows(FIELD.len()).rposition(|bytes| bytes == FIELD) else {
         return;
@@ -118,6 +131,14 @@ fn mend_index(file: &mut [u8]) {
     }
     let crc = crc64::update(0, &file[value..end]);
     file[end..end + 8].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Where a packed file says that the frame of its index begins.
+fn packed_index_at(file: &[u8]) -> Option<usize> {
+    let last = file.len().checked_sub(PACKED_LAST_BYTES)?;
+    let (at, mark) = file[last + 8..].split_first_chunk::<8>()?;
+    // There is room for a checksum in front.
+    (mark == MARK && last >= 8).then(|| u64::from_le_bytes(*at) as usize)
 }
 
 /// Whether the file is loaded by its index.
@@ -131,9 +152,15 @@ fn has_index(file: &[u8]) -> bool {
     matches!(found, Found::Index { .. })
 }
 
-/// The file with another name for the field that leads to the index, and without a checksum.
+/// The file with another name for the field that leads to the index, and without a checksum; a packed
+/// one with another mark.
 fn without_index(file: &[u8]) -> Vec<u8> {
     let mut file = file.to_vec();
+    if packed_index_at(&file).is_some() {
+        file.pop();
+        file.push(0);
+        return file;
+    }
     let end = file.len() - LAST_BYTES;
     file[end + 2] ^= 1;
     let crc = file.len() - 8;

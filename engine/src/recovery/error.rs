@@ -102,6 +102,8 @@ pub enum Refusal {
     },
     /// A chunk of a snapshot is not what the snapshot's index says: how.
     Chunk(String),
+    /// A packed file that cannot be unpacked: why.
+    Packed(String),
     /// An RDB file that cannot be read.
     Rdb(RdbError),
     /// A command that cannot be replayed.
@@ -207,7 +209,7 @@ impl Refusal {
             Refusal::Misplaced => "misplaced-commands",
             Refusal::StockOverTorn { .. } => "redis-over-torn",
             Refusal::RdbContent(_) => "rdb-content",
-            Refusal::RdbValue(_) | Refusal::Rdb(_) => "damaged-rdb",
+            Refusal::RdbValue(_) | Refusal::Packed(_) | Refusal::Rdb(_) => "damaged-rdb",
             Refusal::DuplicateKey { .. } => "duplicate-key",
             Refusal::Chunk(_) => "damaged-chunk",
             Refusal::Command(_) => "unknown-command",
@@ -252,6 +254,7 @@ impl Refusal {
             | Refusal::RdbValue(_)
             | Refusal::DuplicateKey { .. }
             | Refusal::Chunk(_)
+            | Refusal::Packed(_)
             | Refusal::Rdb(_) => RESTORE.into(),
         }
     }
@@ -337,6 +340,7 @@ impl fmt::Display for Refusal {
                 key.escape_ascii()
             ),
             Refusal::Chunk(what) => write!(f, "a chunk of the snapshot is damaged, {what}"),
+            Refusal::Packed(why) => write!(f, "a packed RDB file that cannot be unpacked, {why}"),
             Refusal::Rdb(error) => write!(f, "not a readable RDB file, {error}"),
             Refusal::Command(what) => write!(f, "{what}: this version cannot replay it"),
             Refusal::Changed => f.write_str("the file changed while it was being recovered"),

@@ -34,6 +34,7 @@ mod keys;
 mod load;
 mod open;
 mod parallel;
+mod pieces;
 mod plan;
 mod progress;
 mod rdb;

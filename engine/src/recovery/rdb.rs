@@ -1,16 +1,11 @@
 //! RDB files in a log directory, and in front of a log: verified from the first byte to the
 //! checksum without loading anything. For those who look, and for files whose turn comes later.
 
-use super::{Progress, RecoveryError, Refusal, load::Rules};
+use super::{Progress, RecoveryError, Refusal, load::Rules, pieces::Pieces};
 use crate::{
     io::Storage,
-    rdb::{Element, Event, KeyHead, Reader, Text, is_rdb},
+    rdb::{Element, Event, KeyHead, Reader, Text},
 };
-
-/// Bytes read at once.
-const PIECE_BYTES: usize = 256 * 1024;
-/// Bytes of the first line.
-const MAGIC_BYTES: usize = 9;
 
 /// Verifies the RDB a file begins with; its length, 0 when there is none.
 ///
@@ -22,12 +17,10 @@ pub async fn scan<S: Storage>(
     rules: Rules,
     progress: &Progress,
 ) -> Result<u64, RecoveryError> {
-    let file = storage.open(name).await?;
-    if !is_rdb(&storage.read_at(&file, 0, MAGIC_BYTES).await?) {
-        return Ok(0);
-    }
+    let Some(mut pieces) = Pieces::open(storage, name).await? else { return Ok(0) };
+    let scanned = |bytes| progress.scanned(bytes);
     let refuse = |kind, offset| Err(RecoveryError::new(name, kind).at(offset));
-    let (mut reader, mut fed, mut key_at) = (Reader::new(), 0, 0);
+    let (mut reader, mut key_at) = (Reader::new(), 0);
     loop {
         match reader.next() {
             Err(error) => {
@@ -35,9 +28,7 @@ pub async fn scan<S: Storage>(
                 return refuse(Refusal::Rdb(error), offset);
             }
             Ok(Event::More) => {
-                let piece = storage.read_at(&file, fed, PIECE_BYTES).await?;
-                fed += piece.len() as u64;
-                progress.scanned(piece.len() as u64);
+                let piece = pieces.next(scanned).await?;
                 if piece.is_empty() { reader.end() } else { reader.feed(&piece) }
             }
             Ok(Event::Key(head)) => {
@@ -58,7 +49,7 @@ pub async fn scan<S: Storage>(
                 | Event::Resize { .. }
                 | Event::Slot { .. },
             ) => {}
-            Ok(Event::End { bytes }) => return Ok(bytes),
+            Ok(Event::End { bytes }) => return pieces.end(bytes, scanned).await,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
     Chunk, Count,
     file::{self, BLOCK_BYTES, Facts, Sum},
     index::{Index, Indexed},
+    packing::{self, Packer},
 };
 use crate::{error::StorageError, io::Storage, rdb::crc64};
 
@@ -27,6 +28,8 @@ pub struct DraftOptions {
     pub databases: usize,
     /// The file and its chunks have checksums (`rdbchecksum`).
     pub summed: bool,
+    /// Its parts are packed with zstd: smaller, and not for stock Redis.
+    pub packed: bool,
     /// Synced every 32 MiB, so that the last sync is a short one.
     pub sync_as_it_grows: bool,
 }
@@ -46,6 +49,7 @@ pub struct Draft<'s, S: Storage> {
     name: String,
     file: S::File,
     summed: bool,
+    packing: Option<Packing>,
     sync_as_it_grows: bool,
     unsynced: u64,
     header_bytes: u64,
@@ -54,6 +58,53 @@ pub struct Draft<'s, S: Storage> {
     chunks: Vec<Indexed>,
     counts: Vec<Count>,
     open: Option<Open>,
+}
+
+/// How a packed snapshot is made.
+struct Packing {
+    packer: Packer,
+    /// Of the chunks as they are unpacked, and their length.
+    plain: (Sum, u64),
+}
+
+impl Packing {
+    /// Packs a chunk.
+    fn chunk(&mut self, plain: &[u8], summed: bool) -> Vec<u8> {
+        let (sum, bytes) = &mut self.plain;
+        if summed {
+            sum.bytes(plain);
+        }
+        *bytes += plain.len() as u64;
+        self.packer.pack(plain)
+    }
+
+    /// Packs the header; what stands behind the chunks, which end at `at`.
+    fn ends(&mut self, header: &mut Vec<u8>, bytes: usize, index: &Index, at: u64) -> Vec<u8> {
+        let (chunks, chunks_bytes) = self.plain;
+        let mut sum = Sum::default();
+        if index.summed {
+            sum.bytes(header);
+            sum.part(chunks.get(), chunks_bytes);
+            sum.bytes(&[file::EOF]);
+        }
+        *header = self.packer.pack(header);
+        packing::fill(header, bytes);
+        packing::tail(index, at, sum.get(), &mut self.packer)
+    }
+}
+
+/// Fills up the header; what stands behind the chunks, which end at `at`.
+fn plain_ends(header: &mut Vec<u8>, bytes: usize, index: &Index, at: u64) -> Vec<u8> {
+    file::fill(header, bytes);
+    let mut tail = file::tail(index, at);
+    let mut sum = Sum::default();
+    if index.summed {
+        sum.bytes(header);
+        index.chunks.iter().for_each(|chunk| sum.part(chunk.crc, chunk.padded_bytes()));
+        sum.bytes(&tail);
+    }
+    tail.extend(sum.get().to_le_bytes());
+    tail
 }
 
 /// A value that comes in parts.
@@ -82,6 +133,10 @@ impl<'s, S: Storage> Draft<'s, S> {
             name,
             file,
             summed: options.summed,
+            packing: options.packed.then(|| Packing {
+                packer: Packer::new(options.summed),
+                plain: (Sum::default(), 0),
+            }),
             sync_as_it_grows: options.sync_as_it_grows,
             unsynced: 0,
             header_bytes,
@@ -106,7 +161,10 @@ impl<'s, S: Storage> Draft<'s, S> {
     ///
     /// # Errors
     /// The storage's: the draft is worth nothing any more.
-    pub async fn put(&mut self, chunk: Chunk) -> Result<(), StorageError> {
+    pub async fn put(&mut self, mut chunk: Chunk) -> Result<(), StorageError> {
+        if let Some(packing) = &mut self.packing {
+            chunk.bytes = packing.chunk(&chunk.bytes, self.summed);
+        }
         for count in &chunk.counts {
             match self.counts.iter_mut().find(|known| known.db == count.db) {
                 Some(known) => {
@@ -145,7 +203,11 @@ impl<'s, S: Storage> Draft<'s, S> {
     async fn end(&mut self, mut bytes: Vec<u8>, mut entry: Indexed) -> Result<(), StorageError> {
         let before = entry.bytes - bytes.len() as u64;
         // Blocks written before do not matter: they are whole.
-        file::pad(&mut bytes);
+        let padded = file::padded_bytes(bytes.len());
+        match self.packing {
+            Some(_) => packing::fill(&mut bytes, padded),
+            None => file::fill(&mut bytes, padded),
+        }
         debug_assert_eq!(before % BLOCK_BYTES as u64, 0, "parts are written in whole blocks");
         if self.summed {
             entry.crc = crc64::update(entry.crc, &bytes);
@@ -196,20 +258,18 @@ impl<'s, S: Storage> Draft<'s, S> {
             self.put(Chunk::of_functions(&facts.functions)).await?;
         }
         self.counts.sort_by_key(|count| count.db);
-        let header = file::header(facts, &self.counts, self.header_bytes as usize);
         let index = Index {
             header_bytes: self.header_bytes,
             summed: self.summed,
+            packed: self.packing.is_some(),
             chunks: std::mem::take(&mut self.chunks),
         };
-        let mut tail = file::tail(&index, self.next);
-        let mut sum = Sum::default();
-        if self.summed {
-            sum.bytes(&header);
-            index.chunks.iter().for_each(|chunk| sum.part(chunk.crc, chunk.padded_bytes()));
-            sum.bytes(&tail);
-        }
-        tail.extend(sum.get().to_le_bytes());
+        let mut header = file::header(facts, &self.counts);
+        let header_bytes = self.header_bytes as usize;
+        let tail = match &mut self.packing {
+            Some(packing) => packing.ends(&mut header, header_bytes, &index, self.next),
+            None => plain_ends(&mut header, header_bytes, &index, self.next),
+        };
         self.storage.write_at(&self.file, self.next, &tail).await?;
         self.storage.write_at(&self.file, 0, &header).await?;
         // ORDER: the bytes before any name that says they are a snapshot.

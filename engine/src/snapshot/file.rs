@@ -7,7 +7,8 @@
 //! ```
 //! Filler is an AUX field named `pad`. The header is written last, since only then its counts are
 //! known; its length is settled before. Any Redis since 7.0 reads the file; whoever knows the index
-//! (`index.rs`) reads its chunks in parallel. docs/formats/snapshot.md has the details.
+//! (`index.rs`) reads its chunks in parallel. A packed file has the same parts as frames
+//! (`packing.rs`). docs/formats/snapshot.md has the details.
 //!
 //! Pure: makes and measures bytes.
 
@@ -19,6 +20,8 @@ use crate::{
 
 /// What parts of the file begin at multiples of, bytes.
 pub const BLOCK_BYTES: usize = LOG_BLOCK_BYTES;
+/// What filler begins with: AUX, its name, the kind of its length.
+const FILLER: &[u8] = b"\xFA\x03pad\x80";
 /// Bytes of a filler without its value.
 const FILLER_BYTES_MIN: usize = 10;
 /// Bytes of a header that do not depend on shards and databases, at most.
@@ -39,7 +42,8 @@ pub(super) const END_BYTES: usize = 9;
 
 /// AUX, as opcode.
 pub(super) const AUX: u8 = 0xFA;
-const EOF: u8 = 0xFF;
+/// End of the keys, as opcode.
+pub(super) const EOF: u8 = 0xFF;
 
 /// What a snapshot says of itself.
 #[derive(Debug, Clone)]
@@ -64,8 +68,8 @@ pub fn header_bytes(shards: usize, databases: usize) -> usize {
     padded_bytes(most)
 }
 
-/// The header, `bytes` long, which [`header_bytes`] has told.
-pub(super) fn header(facts: &Facts, counts: &[Count], bytes: usize) -> Vec<u8> {
+/// The header, which is as long as [`header_bytes`] has told at most.
+pub(super) fn header(facts: &Facts, counts: &[Count]) -> Vec<u8> {
     let options = Options { version: Version::Ten, compress: false, checksum: false };
     let mut writer = Writer::new(options);
     writer.info(&Info {
@@ -82,9 +86,7 @@ pub(super) fn header(facts: &Facts, counts: &[Count], bytes: usize) -> Vec<u8> {
     for count in counts.iter().filter(|count| count.keys > 0) {
         writer.database(u64::from(count.db), count.keys, count.with_deadline);
     }
-    let mut header = writer.take();
-    fill(&mut header, bytes);
-    header
+    writer.take()
 }
 
 /// Bytes of a part of `bytes` bytes with its filler.
@@ -97,23 +99,33 @@ pub fn padded_bytes(bytes: usize) -> usize {
     }
 }
 
-/// Appends filler up to a multiple of [`BLOCK_BYTES`].
-pub(super) fn pad(part: &mut Vec<u8>) {
-    let bytes = padded_bytes(part.len());
-    fill(part, bytes);
+/// Appends filler: the part is `bytes` long afterwards, the same or at least ten more than now.
+pub(super) fn fill(part: &mut Vec<u8>, bytes: usize) {
+    pad_to(part, bytes, FILLER_BYTES_MIN, |value| [FILLER, &value.to_be_bytes()].concat());
 }
 
-/// Appends filler: the part is `bytes` long afterwards, the same or at least ten more than now.
-fn fill(part: &mut Vec<u8>, bytes: usize) {
+/// True for nothing, and for one field that nobody reads.
+pub(super) fn is_filler(bytes: &[u8]) -> bool {
+    let Some(rest) = bytes.strip_prefix(FILLER) else { return bytes.is_empty() };
+    let Some((length, rest)) = rest.split_first_chunk::<4>() else { return false };
+    u32::from_be_bytes(*length) as usize == rest.len()
+}
+
+/// Makes a part `bytes` long, by `head` bytes that announce a number of zeros, and the zeros.
+pub(super) fn pad_to(
+    part: &mut Vec<u8>,
+    bytes: usize,
+    head: usize,
+    announce: impl FnOnce(u32) -> Vec<u8>,
+) {
     if part.len() == bytes {
         return;
     }
     let value = (bytes - part.len())
-        .checked_sub(FILLER_BYTES_MIN)
+        .checked_sub(head)
         .and_then(|value| u32::try_from(value).ok())
         .expect("the part was measured with `padded_bytes` or `header_bytes`");
-    part.extend([AUX, 3, b'p', b'a', b'd', 0x80]);
-    part.extend(value.to_be_bytes());
+    part.extend(announce(value));
     part.resize(bytes, 0);
 }
 
@@ -163,8 +175,7 @@ mod tests {
     fn every_part_ends_at_a_block_and_filler_is_a_field() {
         for len in (0..3 * BLOCK_BYTES).step_by(7).chain(BLOCK_BYTES - 12..BLOCK_BYTES + 12) {
             let mut part = vec![1; len];
-            pad(&mut part);
-            assert_eq!(part.len(), padded_bytes(len), "{len}");
+            fill(&mut part, padded_bytes(len));
             assert!(part.len().is_multiple_of(BLOCK_BYTES), "{len}");
             assert!(part.len() == len || part[len..].starts_with(b"\xFA\x03pad\x80"), "{len}");
         }
@@ -182,7 +193,8 @@ mod tests {
         };
         let count = |db| Count { db, keys: u64::MAX, with_deadline: u64::MAX };
         let counts: Vec<Count> = (u16::MAX - 99..=u16::MAX).map(count).collect();
-        let bytes = header_bytes(256, 100);
-        assert_eq!(header(&facts, &counts, bytes).len(), bytes);
+        let mut header = header(&facts, &counts);
+        fill(&mut header, header_bytes(256, 100));
+        assert_eq!(header.len(), header_bytes(256, 100));
     }
 }

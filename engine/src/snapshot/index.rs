@@ -1,7 +1,8 @@
 //! The index of a snapshot: where its chunks are, so that they can be read in parallel.
 //!
 //! ```text
-//! u32 version, 1 | u32 flags: 1 = chunks have checksums | u64 bytes of the header | u64 chunks
+//! u32 version, 1 | u32 flags: 1 = chunks have checksums, 2 = parts are packed
+//! u64 bytes of the header | u64 chunks
 //! per chunk, by offset: u64 offset | u64 bytes without filler | u64 CRC64 with filler, 0: none
 //!                       u64 keys | u16 first database | u16 lowest, u16 highest slot group
 //! u64 CRC64 of all this
@@ -11,8 +12,11 @@
 //! What is read is taken for hostile: nothing is believed that the file's own length and the
 //! index's checksum do not bear out, and no memory is reserved for what is merely claimed.
 
-use super::file::{
-    AUX, BLOCK_BYTES, END_BYTES, INDEX_AT_BYTES, INDEX_AT_NAME, INDEX_NAME, padded_bytes,
+use super::{
+    file::{
+        self, AUX, BLOCK_BYTES, END_BYTES, INDEX_AT_BYTES, INDEX_AT_NAME, INDEX_NAME, padded_bytes,
+    },
+    packing::{self, TRAILER_BYTES},
 };
 use crate::{error::StorageError, io::Storage, limits::GROUPS, rdb::crc64};
 use std::fmt;
@@ -20,6 +24,8 @@ use std::fmt;
 const VERSION: u32 = 1;
 /// Chunks have checksums.
 const SUMMED: u32 = 1;
+/// The parts of the file are packed (`packing.rs`).
+const PACKED: u32 = 2;
 const HEAD_BYTES: usize = 24;
 const CHUNK_BYTES: usize = 38;
 const SUM_BYTES: usize = 8;
@@ -59,6 +65,8 @@ pub struct Index {
     pub header_bytes: u64,
     /// Chunks have checksums, and so has the file.
     pub summed: bool,
+    /// Its parts are packed with zstd.
+    pub packed: bool,
     /// The chunks, by offset.
     pub chunks: Vec<Indexed>,
 }
@@ -101,7 +109,8 @@ impl Index {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEAD_BYTES + self.chunks.len() * CHUNK_BYTES + SUM_BYTES);
         out.extend(VERSION.to_le_bytes());
-        out.extend((u32::from(self.summed) * SUMMED).to_le_bytes());
+        let flags = (u32::from(self.summed) * SUMMED) | (u32::from(self.packed) * PACKED);
+        out.extend(flags.to_le_bytes());
         out.extend(self.header_bytes.to_le_bytes());
         out.extend((self.chunks.len() as u64).to_le_bytes());
         for chunk in &self.chunks {
@@ -133,7 +142,7 @@ impl Index {
         let (Some(version), Some(flags), Some(header_bytes), Some(count)) = head else {
             return Err(wrong("a version, flags and counts"));
         };
-        if version != VERSION || flags & !SUMMED != 0 {
+        if version != VERSION || flags & !(SUMMED | PACKED) != 0 {
             return Err(wrong("version 1"));
         }
         if Some(fields.0.len() as u64) != count.checked_mul(CHUNK_BYTES as u64) {
@@ -162,7 +171,13 @@ impl Index {
         if next != end {
             return Err(wrong("chunks up to the index"));
         }
-        Ok(Self { header_bytes, summed: flags & SUMMED != 0, chunks })
+        let (summed, packed) = (flags & SUMMED != 0, flags & PACKED != 0);
+        Ok(Self { header_bytes, summed, packed, chunks })
+    }
+
+    /// True for what may stand between the end of a chunk and the next block: nothing, or filler.
+    pub fn is_filler(&self, bytes: &[u8]) -> bool {
+        if self.packed { packing::is_filler(bytes) } else { file::is_filler(bytes) }
     }
 
     /// Looks for the index of a file of `file_bytes` bytes.
@@ -174,6 +189,9 @@ impl Index {
         file: &S::File,
         file_bytes: u64,
     ) -> Result<Found, StorageError> {
+        if let Some(found) = find_packed(storage, file, file_bytes).await? {
+            return Ok(found);
+        }
         let end_bytes = (INDEX_AT_BYTES + END_BYTES) as u64;
         let Some(end) = file_bytes.checked_sub(end_bytes) else { return Ok(Found::None) };
         let last = storage.read_at(file, end, end_bytes as usize).await?;
@@ -194,11 +212,38 @@ impl Index {
         if name != expected {
             return damaged("the field of the index");
         }
-        Ok(match Self::decode(value, at, at) {
-            Ok(index) => Found::Index { index, at },
-            Err(error) => Found::Damaged(error),
-        })
+        Ok(found(value, at, at, false))
     }
+}
+
+/// The index in these bytes, if it is one of a file that is packed, or not, as this one is.
+fn found(value: &[u8], offset: u64, end: u64, packed: bool) -> Found {
+    match Index::decode(value, offset, end) {
+        Ok(index) if index.packed == packed => Found::Index { index, at: end },
+        Ok(_) => Found::Damaged(IndexError { offset, expected: "flags that fit the file" }),
+        Err(error) => Found::Damaged(error),
+    }
+}
+
+/// Looks for the index of a packed file; `None` when this is none.
+async fn find_packed<S: Storage>(
+    storage: &S,
+    file: &S::File,
+    file_bytes: u64,
+) -> Result<Option<Found>, StorageError> {
+    let Some(end) = file_bytes.checked_sub(TRAILER_BYTES as u64) else { return Ok(None) };
+    let last = storage.read_at(file, end, TRAILER_BYTES).await?;
+    let Some((chunks_end, at)) = packing::index_at(&last) else { return Ok(None) };
+    let damaged = |expected| Ok(Some(Found::Damaged(IndexError { offset: at, expected })));
+    if chunks_end > at || at > end {
+        return damaged("an index before the end of the file");
+    }
+    // As long as the file at most.
+    let frame = storage.read_at(file, at, (file_bytes - at) as usize).await?;
+    let Some(value) = packing::index_of(&frame) else {
+        return damaged("the frame of the index");
+    };
+    Ok(Some(found(value, at, chunks_end, true)))
 }
 
 /// Where the last bytes of a file say that the index is.
@@ -260,7 +305,7 @@ mod tests {
             last_group: 255,
         };
         let chunks = vec![chunk(8192, 4096, 0), chunk(12288, 4090, 9), chunk(20480, 1, 255)];
-        Index { header_bytes: 8192, summed: true, chunks }
+        Index { header_bytes: 8192, summed: true, packed: false, chunks }
     }
 
     /// Where the chunks of [`index`] end.
@@ -273,7 +318,7 @@ mod tests {
     #[test]
     fn an_index_is_read_as_it_was_written() {
         assert_eq!(Index::decode(&index().encode(), 0, END), Ok(index()));
-        let none = Index { header_bytes: 4096, summed: false, chunks: Vec::new() };
+        let none = Index { header_bytes: 4096, summed: false, packed: true, chunks: Vec::new() };
         assert_eq!(Index::decode(&none.encode(), 0, 4096), Ok(none));
     }
 

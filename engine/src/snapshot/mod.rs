@@ -11,6 +11,7 @@
 //! * [`DeltaDraft`]: the log file that chunks of what has changed are put into.
 //! * [`CommandDraft`]: the same as commands instead of an RDB.
 //! * [`Index`]: where its chunks are, for whoever reads them in parallel.
+//! * [`Unpacker`]: the RDB file in a packed one.
 //!
 //! Knows neither when a snapshot is due nor what it is for.
 
@@ -23,6 +24,7 @@ mod draft;
 mod file;
 mod index;
 mod line;
+mod packing;
 mod value;
 mod walk;
 mod whole;
@@ -33,5 +35,6 @@ pub use delta::{DELTA_NUMBER, DeltaDraft};
 pub use draft::{Draft, DraftOptions, Written, replace};
 pub use file::{Facts, header_bytes, padded_bytes};
 pub use index::{Found, Index, IndexError, Indexed};
+pub use packing::{Unpacker, is_packed};
 pub use walk::{Walk, WalkStats, Walked};
 pub use whole::write_whole;

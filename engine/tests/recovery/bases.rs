@@ -63,8 +63,13 @@ fn chunks(keyspace: &Keyspace, usage: &Usage) -> Vec<Chunk> {
 }
 
 fn file_of(chunks: Vec<Chunk>, summed: bool) -> Vec<u8> {
+    made_of(chunks, summed, false)
+}
+
+fn made_of(chunks: Vec<Chunk>, summed: bool, packed: bool) -> Vec<u8> {
     let disk = SimDisk::new();
-    let options = DraftOptions { shards: 2, databases: 16, summed, sync_as_it_grows: false };
+    let options =
+        DraftOptions { shards: 2, databases: 16, summed, packed, sync_as_it_grows: false };
     run(async {
         let mut draft = Draft::begin(&disk, NAME.to_owned(), options).await.unwrap();
         for chunk in chunks {
@@ -137,6 +142,46 @@ fn a_base_of_ours_loads_on_any_number_of_shards_and_threads() {
             assert_eq!(loaded(&directory(&other), 3, threads).unwrap(), expected);
         }
     }
+}
+
+fn packed_base(summed: bool) -> (Vec<u8>, String) {
+    let driver = data();
+    (made_of(chunks(&driver.shard.keyspace, &Usage::Unsaid), summed, true), driver.digest())
+}
+
+#[test]
+fn a_packed_base_loads_on_any_number_of_shards_and_threads() {
+    for summed in [true, false] {
+        let (bytes, expected) = packed_base(summed);
+        // As a stream of frames, whatever has become of the index.
+        let mut other = bytes.clone();
+        let at = other.len() - 40;
+        other[at] ^= 1;
+        for (shards, threads) in [(1, 0), (1, 3), (3, 0), (3, 4), (7, 3)] {
+            for bytes in [&bytes, &other] {
+                let found = loaded(&directory(bytes), shards, threads);
+                let found = found.unwrap_or_else(|e| panic!("{e}"));
+                assert_eq!(found, expected, "{shards} shards, {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_packed_base_that_is_broken_is_refused_with_the_place() {
+    let (bytes, _) = packed_base(true);
+    let flipped = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    refused(&flipped(4096 + 700), &["at offset 4096", "its checksum is"]);
+    refused(&flipped(30), &["cannot be unpacked"]);
+    refused(&bytes[..bytes.len() - 1], &["cannot be unpacked", "in the middle of a frame"]);
+    refused(&bytes[..4096 + 300], &["in the middle of a frame"]);
+    refused(&[&bytes[..], b"\0\0\0"].concat(), &["cannot be unpacked"]);
+    // A second file behind it.
+    refused(&[&bytes[..], &bytes].concat(), &["something follows the end of the RDB"]);
 }
 
 #[test]
@@ -269,8 +314,9 @@ proptest! {
     fn a_changed_base_is_never_loaded_as_something_else(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in prop::option::of(any::<prop::sample::Index>()),
+        packed in any::<bool>(),
     ) {
-        let (mut bytes, expected) = base(true);
+        let (mut bytes, expected) = if packed { packed_base(true) } else { base(true) };
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;

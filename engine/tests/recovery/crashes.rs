@@ -164,8 +164,13 @@ impl Life {
     ) -> Result<(), Crashed> {
         let draft = Names::default().draft();
         let written = run(async {
-            let options =
-                DraftOptions { shards: 3, databases: 16, summed: true, sync_as_it_grows: true };
+            let options = DraftOptions {
+                shards: 3,
+                databases: 16,
+                summed: true,
+                packed: false,
+                sync_as_it_grows: true,
+            };
             let mut file = Draft::begin(&self.disk, draft.clone(), options).await?;
             for (shard, chunk) in (0..).zip(chunks(keys)) {
                 file.put(Chunk { shard, ..chunk }).await?;

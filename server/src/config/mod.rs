@@ -28,7 +28,7 @@ mod rewrite;
 mod save_points;
 pub mod title;
 
-pub use checkpoint::CheckpointDelta;
+pub use checkpoint::{CheckpointDelta, RdbCompression};
 pub use cli::{Invocation, parse_arguments};
 pub use clients_limit::ClientsLimit;
 pub use directive::{Directive, Kind, When, find, groups, table};
@@ -80,7 +80,7 @@ pub struct Config {
     pub aof_segment_size: u64,
     pub save: SavePoints,
     pub dbfilename: String,
-    pub rdbcompression: bool,
+    pub rdbcompression: RdbCompression,
     pub aof_use_rdb_preamble: bool,
     pub aof_timestamp_enabled: bool,
     pub rdbchecksum: bool,
@@ -220,7 +220,7 @@ impl Default for Config {
             aof_segment_size: 64 << 20,
             save: SavePoints::default(),
             dbfilename: "dump.rdb".to_owned(),
-            rdbcompression: true,
+            rdbcompression: RdbCompression::Lzf,
             aof_use_rdb_preamble: true,
             aof_timestamp_enabled: false,
             rdbchecksum: true,

@@ -14,7 +14,7 @@
 
 use super::{saving_rules, switching::Switching};
 use crate::{
-    config::CheckpointDelta,
+    config::{CheckpointDelta, RdbCompression},
     families::REDIS_VERSION,
     observe::{account, backup::State, saving::Kind},
     runtime::{
@@ -258,6 +258,7 @@ impl Core {
             shards,
             databases: self.shared.options.databases,
             summed: live.rdbchecksum,
+            packed: live.rdbcompression == RdbCompression::Zstd,
             sync_as_it_grows: sync,
         };
         match purpose {

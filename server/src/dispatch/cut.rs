@@ -11,9 +11,12 @@
 //! snapshot, and a snapshot never stops. The walk measures its slices by work, so the work asked for
 //! follows what the last slice took.
 
-use crate::runtime::{
-    control::{Control, CutOrder, CutReport, Purpose},
-    core::Core,
+use crate::{
+    config::RdbCompression,
+    runtime::{
+        control::{Control, CutOrder, CutReport, Purpose},
+        core::Core,
+    },
 };
 use quire_engine::{
     keyspace::{Changes, Scope},
@@ -87,7 +90,8 @@ impl Core {
     pub fn cut(&mut self, order: CutOrder) {
         let began = Instant::now();
         let usage = self.usage();
-        let options = ChunkOptions { compress: self.live.rdbcompression, usage };
+        let options =
+            ChunkOptions { compress: self.live.rdbcompression == RdbCompression::Lzf, usage };
         let (mut lsn, mut keys, mut total, mut changes) = (0, 0, 0, None);
         if let Some(shard) = self.shard.as_mut() {
             (total, changes) = (shard.keyspace.len() as u64, shard.keyspace.changes());

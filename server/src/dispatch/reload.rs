@@ -10,6 +10,7 @@
 
 use super::checkpoint::Then;
 use crate::{
+    config::RdbCompression,
     families::REDIS_VERSION,
     observe::account,
     runtime::{
@@ -250,9 +251,13 @@ impl Reading {
             shards: options.shards,
             databases: options.databases,
             summed: config.rdbchecksum,
+            packed: config.rdbcompression == RdbCompression::Zstd,
             sync_as_it_grows: config.aof_rewrite_incremental_fsync,
         };
-        let chunks = ChunkOptions { compress: config.rdbcompression, usage: Usage::Unsaid };
+        let chunks = ChunkOptions {
+            compress: config.rdbcompression == RdbCompression::Lzf,
+            usage: Usage::Unsaid,
+        };
         let written = draft_base(&log, &options.names.draft(), draft, &read, &chunks, facts);
         let written = written.map_err(|error| error.to_string())?;
         Ok((read, Some(written)))

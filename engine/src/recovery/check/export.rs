@@ -18,8 +18,13 @@ pub async fn export<S: Storage>(
     facts: &Facts,
 ) -> Result<Written, StorageError> {
     let databases = keyspaces.iter().map(Keyspace::databases).max().unwrap_or(0);
-    let options =
-        DraftOptions { shards: facts.cut.len(), databases, summed: true, sync_as_it_grows: true };
+    let options = DraftOptions {
+        shards: facts.cut.len(),
+        databases,
+        summed: true,
+        packed: false,
+        sync_as_it_grows: true,
+    };
     let chunks = ChunkOptions { compress: true, usage: Usage::Unsaid };
     let temporary = format!("{name}.temporary");
     let draft = Draft::begin(storage, temporary.clone(), options).await?;

@@ -14,18 +14,16 @@ use crate::{
     aof::stamp_of,
     io::Storage,
     manifest::Names,
-    rdb::{Event, Reader, is_rdb},
+    rdb::{Event, Reader},
     recovery::{
-        Progress, Refusal, expect,
+        Progress, RecoveryError, Refusal, expect,
         judge::{self, Scanned},
+        pieces::Pieces,
         plan::Role,
         scan::{self, Piece},
     },
 };
 use std::collections::HashMap;
-
-/// Bytes of a base in which its time must stand.
-const HEAD_BYTES: usize = 64 * 1024;
 
 /// What the stamps of one file say.
 #[derive(Default)]
@@ -182,12 +180,11 @@ async fn stamps<S: Storage>(
 
 /// What a base holds cannot be undone: it must be older.
 async fn base_is_early<S: Storage>(storage: &S, name: &str, second: u32) -> Result<(), Refused> {
-    let file = storage.open(name).await?;
-    let head = storage.read_at(&file, 0, HEAD_BYTES).await?;
     let mut made: Option<u64> = None;
-    if is_rdb(&head) {
+    let unreadable = |error: RecoveryError| Refused::NotInTime(error.to_string());
+    if let Some(mut pieces) = Pieces::open(storage, name).await.map_err(unreadable)? {
         let mut reader = Reader::head();
-        reader.feed(&head);
+        reader.feed(&pieces.next(|_| ()).await.map_err(unreadable)?);
         while let Ok(event) = reader.next() {
             match event {
                 Event::Aux(field, value) if field.to_vec() == b"ctime" => {

@@ -4,7 +4,7 @@
 //! ```text
 //! header, index, checksum of the whole  -> chunk, chunk ..  by owner -> a thread each -> owner's keys
 //! ```
-//! A chunk is read and summed outside of any lock; its keys go to their owner batch by batch.
+//! A packed chunk is unpacked by whoever reads it. A chunk is read and summed outside of any lock; its keys go to their owner batch by batch.
 //! Threads begin with the chunks of different shards, so they seldom want the same one.
 //!
 //! The index is not trusted either: a chunk must have the checksum, the number of keys and the slot
@@ -19,9 +19,9 @@ use super::{
 use crate::{
     io::Storage,
     rdb::{Event, Reader, crc64},
-    recovery::{Progress, Readers, RecoveryError, Refusal, Team, parallel::Shared},
+    recovery::{Progress, Readers, RecoveryError, Refusal, Team, parallel::Shared, pieces::broken},
     slot::shard_of_group,
-    snapshot::{Found, Index, Indexed},
+    snapshot::{Found, Index, Indexed, Unpacker},
 };
 use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -34,8 +34,9 @@ const VERSION: u32 = 10;
 const WHOLE_BYTES_MAX: u64 = 4 << 20;
 /// What a chunk begins with: a database.
 const DATABASE: u8 = 0xFE;
-/// What filler begins with.
-const FILLER: &[u8] = b"\xFA\x03pad\x80";
+/// What the end of the keys is, and its length with the checksum behind it.
+const END: u8 = 0xFF;
+const END_BYTES: usize = 9;
 
 /// A snapshot with an index.
 pub struct Map {
@@ -85,9 +86,9 @@ pub async fn load<S: Storage, R: Readers>(
         Some(team) => job.with_team(team, owners)?,
         None => {
             let file = storage.open(job.name).await?;
-            let mut intake = Intake::new(job.name, terms);
+            let mut seat = job.seat()?;
             for chunk in &map.index.chunks {
-                job.chunk(storage, &file, chunk, &mut intake, &mut &*owners).await?;
+                job.chunk(storage, &file, chunk, &mut seat, &mut &*owners).await?;
             }
         }
     }
@@ -101,6 +102,12 @@ struct Job<'j> {
     map: &'j Map,
     terms: &'j Terms,
     progress: &'j Progress,
+}
+
+/// What a thread reads chunks with.
+struct Seat<'j> {
+    intake: Intake<'j>,
+    unpacker: Option<Unpacker>,
 }
 
 /// A list of chunks, taken one by one.
@@ -159,12 +166,12 @@ impl<'j> Job<'j> {
         shared: &Shared,
     ) -> Result<(), RecoveryError> {
         let file = storage.open(self.name).await?;
-        let mut intake = Intake::new(self.name, self.terms);
+        let mut seat = self.seat()?;
         for queue in queues[first..].iter().chain(&queues[..first]) {
             while !shared.stops() {
                 let next = queue.next.fetch_add(1, Relaxed);
                 let Some(&chunk) = queue.chunks.get(next) else { break };
-                self.chunk(storage, &file, chunk, &mut intake, &mut &*owners).await?;
+                self.chunk(storage, &file, chunk, &mut seat, &mut &*owners).await?;
             }
         }
         Ok(())
@@ -176,15 +183,14 @@ impl<'j> Job<'j> {
         storage: &S,
         file: &S::File,
         chunk: &Indexed,
-        intake: &mut Intake<'_>,
+        seat: &mut Seat<'_>,
         to: &mut impl Hand,
     ) -> Result<(), RecoveryError> {
         let Indexed { offset, bytes, crc, keys, first_group, last_group, .. } = *chunk;
         let padded = chunk.padded_bytes();
-        intake.expect((first_group as u8, last_group as u8));
-        let mut reader = Reader::part(VERSION, offset);
-        let mut sum = 0;
-        let mut at = 0;
+        seat.intake.expect((first_group as u8, last_group as u8));
+        let (mut reader, mut begun) = (Reader::part(VERSION, offset), false);
+        let (mut sum, mut at) = (0, 0);
         while at < padded {
             let wanted = if padded <= WHOLE_BYTES_MAX { padded } else { PIECE_BYTES as u64 };
             let wanted = wanted.min(padded - at) as usize;
@@ -205,26 +211,70 @@ impl<'j> Job<'j> {
             }
             let content = (bytes.saturating_sub(at) as usize).min(piece.len());
             let (content, filler) = piece.split_at(content);
-            if last && !is_filler(filler) {
+            if last && !self.map.index.is_filler(filler) {
                 return self.refuse(offset, "what fills it up is not filler");
             }
-            // Or its keys would be in the database of the chunk before, for who reads on.
-            if at == 0 && content.first() != Some(&DATABASE) {
-                return self.refuse(offset, "it does not begin with a database");
+            at += piece.len() as u64;
+            self.content(content, (&mut reader, &mut begun), seat, to)?;
+            if last && !seat.unpacker.as_ref().is_none_or(Unpacker::is_between_frames) {
+                return self.refuse(offset, "it ends in the middle of a frame");
             }
-            reader.feed(content);
             if last {
                 reader.end();
+                self.events(&mut reader, &mut seat.intake, to)?;
             }
-            at += piece.len() as u64;
-            self.events(&mut reader, intake, to)?;
         }
+        let intake = &mut seat.intake;
         intake.flush(to)?;
         if intake.keys() != keys {
             let found = intake.keys();
             return self.refuse(offset, format!("it has {found} keys, and the index says {keys}"));
         }
         Ok(())
+    }
+
+    /// Reads bytes of a chunk's content, unpacked where they are packed; `begun` says that it is not
+    /// its beginning.
+    fn content(
+        &self,
+        stored: &[u8],
+        (reader, begun): (&mut Reader, &mut bool),
+        seat: &mut Seat<'_>,
+        to: &mut impl Hand,
+    ) -> Result<(), RecoveryError> {
+        let Seat { intake, unpacker } = seat;
+        let mut plain = |bytes: &[u8]| {
+            // Or its keys would be in the database of the chunk before, for who reads on.
+            if !std::mem::replace(begun, true) && bytes.first() != Some(&DATABASE) {
+                return self.refuse(reader.offset(), "it does not begin with a database");
+            }
+            reader.feed(bytes);
+            self.events(reader, intake, to)
+        };
+        let Some(unpacker) = unpacker else { return plain(stored) };
+        let mut rest = stored;
+        while let Some(bytes) = self.unpacked(unpacker, &mut rest)? {
+            plain(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// What comes next of packed bytes.
+    fn unpacked<'u>(
+        &self,
+        unpacker: &'u mut Unpacker,
+        stored: &mut &[u8],
+    ) -> Result<Option<&'u [u8]>, RecoveryError> {
+        unpacker.next(stored).map_err(|error| broken(self.name, 0, &error))
+    }
+
+    /// What a thread reads chunks with.
+    fn seat(&self) -> Result<Seat<'j>, RecoveryError> {
+        let unpacker = match self.map.index.packed {
+            true => Some(Unpacker::new().map_err(|error| broken(self.name, 0, &error))?),
+            false => None,
+        };
+        Ok(Seat { intake: Intake::new(self.name, self.terms), unpacker })
     }
 
     /// Takes all events there are.
@@ -254,7 +304,7 @@ impl<'j> Job<'j> {
     ) -> Result<u64, RecoveryError> {
         let file = storage.open(self.name).await?;
         let end = self.map.index.header_bytes;
-        let mut intake = Intake::new(self.name, self.terms);
+        let Seat { mut intake, mut unpacker } = self.seat()?;
         intake.expect(ALL);
         let mut reader = Reader::head();
         let (mut sum, mut at) = (0, 0);
@@ -267,7 +317,16 @@ impl<'j> Job<'j> {
             self.progress.loaded(piece.len() as u64, 0);
             sum = crc64::update(sum, &piece);
             at += piece.len() as u64;
-            reader.feed(&piece);
+            match &mut unpacker {
+                None => reader.feed(&piece),
+                Some(unpacker) => {
+                    let mut rest = &piece[..];
+                    while let Some(plain) = self.unpacked(unpacker, &mut rest)? {
+                        reader.feed(plain);
+                        self.events(&mut reader, &mut intake, to)?;
+                    }
+                }
+            }
             if at == end {
                 reader.end();
             }
@@ -284,6 +343,9 @@ impl<'j> Job<'j> {
         // The index has been read whole before.
         let tail = storage.read_at(&file, *at, (bytes - at) as usize).await?;
         self.progress.loaded(tail.len() as u64, 0);
+        if index.packed {
+            return self.packed_end(&tail);
+        }
         let Some((tail, stored)) = tail.split_last_chunk::<8>() else {
             return self.refuse(*at, "the file has become shorter");
         };
@@ -304,11 +366,20 @@ impl<'j> Job<'j> {
         );
         self.refuse(bytes - 8, what)
     }
-}
-
-/// True for nothing, and for one field that nobody reads.
-fn is_filler(bytes: &[u8]) -> bool {
-    let Some(rest) = bytes.strip_prefix(FILLER) else { return bytes.is_empty() };
-    let Some((length, rest)) = rest.split_first_chunk::<4>() else { return false };
-    u32::from_be_bytes(*length) as usize == rest.len()
+    /// Looks at what stands behind the chunks of a packed file. Every chunk has been compared with
+    /// its own checksum, and frames have theirs: that of the plain file is for who unpacks it.
+    fn packed_end(&self, tail: &[u8]) -> Result<(), RecoveryError> {
+        let Some(mut unpacker) = self.seat()?.unpacker else { return Ok(()) };
+        let (mut rest, mut end): (_, Vec<u8>) = (tail, Vec::new());
+        while let Some(plain) = self.unpacked(&mut unpacker, &mut rest)? {
+            end.extend(plain);
+        }
+        // Without checksums there is none to compare: who reads on would.
+        let fits = self.map.index.summed || end.ends_with(&[0; 8]);
+        let ends = end.len() == END_BYTES && end[0] == END && unpacker.is_between_frames();
+        match ends && fits {
+            true => Ok(()),
+            false => self.refuse(self.map.at, "what stands behind the last is not the end"),
+        }
+    }
 }

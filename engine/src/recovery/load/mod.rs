@@ -19,19 +19,19 @@ mod indexed;
 mod intake;
 mod stream;
 
-use super::{Progress, Readers, RecoveryError, Refusal, Team, keys::Keys, parallel::Shared};
+use super::{
+    Progress, Readers, RecoveryError, Refusal, Team,
+    keys::Keys,
+    parallel::Shared,
+    pieces::{PIECE_BYTES, Pieces},
+};
 use crate::{
     io::Storage,
-    rdb::{Problem, RdbError, is_rdb},
+    rdb::{Problem, RdbError},
 };
 use hands::{Loaders, Owners};
 pub use intake::Terms;
 use intake::{Hand, Intake};
-
-/// Bytes read at once.
-const PIECE_BYTES: usize = 256 * 1024;
-/// Bytes of an RDB's first line.
-const MAGIC_BYTES: usize = 9;
 
 /// What is loaded of a file.
 #[derive(Debug, Clone, Copy)]
@@ -48,13 +48,18 @@ impl Rules {
     pub const ANY: Self = Self { databases: usize::MAX, alive_at_ms: None };
 }
 
-/// True when a file begins as an RDB does.
+/// True when a file begins as an RDB does, packed or not.
 ///
 /// # Errors
 /// It cannot be read.
 pub async fn begins_as_rdb<S: Storage>(storage: &S, name: &str) -> Result<bool, RecoveryError> {
-    let file = storage.open(name).await?;
-    Ok(is_rdb(&storage.read_at(&file, 0, MAGIC_BYTES).await?))
+    Ok(Pieces::open(storage, name).await?.is_some())
+}
+
+fn not_rdb(name: &str) -> RecoveryError {
+    let kind = Problem::Expected("REDIS or VALKEY and a version");
+    let error = RdbError { offset: 0, key: None, kind };
+    RecoveryError::new(name, Refusal::Rdb(error)).at(0)
 }
 
 /// How many chunks a file's index has; `None` when there is no index.
@@ -79,9 +84,7 @@ pub async fn load<S: Storage, R: Readers>(
     progress: &Progress,
 ) -> Result<u64, RecoveryError> {
     if !begins_as_rdb(storage, name).await? {
-        let kind = Problem::Expected("REDIS or VALKEY and a version");
-        let error = RdbError { offset: 0, key: None, kind };
-        return Err(RecoveryError::new(name, Refusal::Rdb(error)).at(0));
+        return Err(not_rdb(name));
     }
     let terms = keys.terms(rules);
     if let Some(map) = indexed::find(storage, name).await? {

@@ -1,10 +1,10 @@
 //! Any server's RDB file, from its beginning to its checksum by one reader.
 
-use super::{Hand, Intake, PIECE_BYTES};
+use super::{Hand, Intake, not_rdb};
 use crate::{
     io::Storage,
     rdb::{Event, Reader},
-    recovery::{Progress, RecoveryError, Refusal},
+    recovery::{Progress, RecoveryError, Refusal, pieces::Pieces},
 };
 
 /// Loads the RDB a file begins with; its length.
@@ -18,8 +18,9 @@ pub async fn load<S: Storage>(
     progress: &Progress,
 ) -> Result<u64, RecoveryError> {
     let name = intake.name();
-    let file = storage.open(name).await?;
-    let (mut reader, mut fed) = (Reader::new(), 0);
+    let Some(mut pieces) = Pieces::open(storage, name).await? else { return Err(not_rdb(name)) };
+    let mut reader = Reader::new();
+    let read = |bytes| progress.loaded(bytes, 0);
     loop {
         match reader.next() {
             Err(error) => {
@@ -27,14 +28,12 @@ pub async fn load<S: Storage>(
                 return Err(RecoveryError::new(name, Refusal::Rdb(error)).at(offset));
             }
             Ok(Event::More) => {
-                let piece = storage.read_at(&file, fed, PIECE_BYTES).await?;
-                fed += piece.len() as u64;
-                progress.loaded(piece.len() as u64, 0);
+                let piece = pieces.next(read).await?;
                 if piece.is_empty() { reader.end() } else { reader.feed(&piece) }
             }
             Ok(Event::End { bytes }) => {
                 intake.flush(to)?;
-                return Ok(bytes);
+                return pieces.end(bytes, read).await;
             }
             Ok(event) => intake.take(event, to)?,
         }

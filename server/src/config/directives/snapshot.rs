@@ -1,6 +1,6 @@
 //! Rows about snapshots and the log's checkpoints.
 
-use super::super::{CheckpointDelta, Kind};
+use super::super::{CheckpointDelta, Kind, RdbCompression};
 use super::{
     Directive,
     When::{Anytime, Protected, Startup},
@@ -40,11 +40,13 @@ pub(super) static SNAPSHOTS: &[Directive] = &[
         "Name of the RDB file, in dir: written by SAVE, BGSAVE and save points, loaded at start \
          without a log.",
     ),
-    bool!(
+    choice!(
         "rdbcompression",
         Anytime,
+        RdbCompression,
         rdbcompression,
-        "Pack long strings in snapshots (LZF): smaller files for more CPU time."
+        "How snapshots are packed: yes = long strings with LZF, as Redis does; no; zstd = the whole \
+         file, which makes it smaller, and which stock Redis loads only after `zstd -d`."
     ),
     bool!(
         "rdbchecksum",
