@@ -317,3 +317,28 @@ fn the_port_and_the_addresses_change_while_clients_stay() {
     assert!(!reach("127.0.0.2", server.port) && reach("127.0.0.1", server.port));
     assert!(server.client().ask(&["PING"]) == Reply::Simple("PONG".to_owned()));
 }
+
+#[test]
+fn a_read_that_a_stricter_policy_holds_back_leaves_when_its_value_is_stable() {
+    for shards in ["1", "2"] {
+        let dir = fresh_dir();
+        let server = Launch::quire(dir.path()).with(&["--shards", shards]).start();
+        let mut client = server.client();
+        // What was released under `no` is not settled under `always`, and comes to the same LSN once
+        // more. Nobody else writes: nothing but that can send the reply.
+        for round in 0..20 {
+            let value = round.to_string();
+            for line in [
+                &["CONFIG", "SET", "appendfsync", "always"][..],
+                &["SET", "k", "before"],
+                &["CONFIG", "SET", "appendfsync", "no"],
+                &["SET", "k", &value],
+                &["CONFIG", "SET", "appendfsync", "always"],
+            ] {
+                assert!(client.ask(line).is_ok(), "{line:?}");
+            }
+            let reply = client.try_ask(&["GET", "k"]).expect("the reply is not left behind");
+            assert_eq!(reply.text(), value, "round {round}, {shards} shards");
+        }
+    }
+}

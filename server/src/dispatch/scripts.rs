@@ -145,7 +145,7 @@ impl Core {
     fn gate_by_libraries(&self, conn: &mut Connection) {
         let lsn = self.shared.libraries.lsn();
         let at = conn.out.buf.len();
-        if lsn > self.shared.cores[0].released.load(Ordering::Acquire) && conn.is_direct() {
+        if lsn > self.shared.cores[0].released(Ordering::Acquire) && conn.is_direct() {
             conn.out.gate(at, 0, lsn, self.turn);
         }
     }

@@ -203,9 +203,9 @@ impl Core {
         shard.staging.switch_off();
         let last = shard.staging.last_lsn();
         let cell = self.cell();
-        for position in [&cell.written, &cell.synced, &cell.released] {
-            position.store(last, Release);
-        }
+        cell.written.store(last, Release);
+        cell.synced.store(last, Release);
+        cell.release(last);
         cell.failed.store(false, Release);
         cell.hopeless_from.store(u64::MAX, Release);
         cell.never_synced_from.store(u64::MAX, Release);

@@ -142,7 +142,7 @@ pub struct Core {
     pub wait_ends: BTreeSet<(Instant, u32, u64)>,
     /// Replies to clients that have waited are yet to be sent to other cores.
     pub has_served: bool,
-    released_seen: Vec<u64>,
+    releases_seen: Vec<u64>,
     /// Replies for peers, sent after the log was pumped.
     pub parcels_out: Vec<(u16, Vec<u8>)>,
     /// The limit of memory does not hold and there is more to evict.
@@ -252,7 +252,7 @@ impl Core {
             waiting_aof: Vec::new(),
             wait_ends: BTreeSet::new(),
             has_served: false,
-            released_seen: vec![0; n],
+            releases_seen: vec![0; n],
             parcels_out: Vec::new(),
             evicting: false,
             clients: ClientsAccount::default(),
@@ -292,7 +292,7 @@ impl Core {
     /// Number of shards.
     #[inline]
     pub fn shards(&self) -> usize {
-        self.released_seen.len()
+        self.releases_seen.len()
     }
 
     /// Microseconds since the process started, for the log's clock.
@@ -481,11 +481,11 @@ impl Core {
         self.next_tick = self.now;
     }
 
-    /// True when some shard's released position moved since the last call.
+    /// True when some shard's released position moved since the last call, be it there and back.
     pub fn positions_moved(&mut self) -> bool {
         let mut moved = false;
-        for (seen, cell) in self.released_seen.iter_mut().zip(&self.shared.cores) {
-            let now = cell.released.load(Ordering::Acquire);
+        for (seen, cell) in self.releases_seen.iter_mut().zip(&self.shared.cores) {
+            let now = cell.releases();
             moved |= *seen != now;
             *seen = now;
         }

@@ -258,7 +258,10 @@ pub struct CoreReport {
 #[repr(align(128))]
 pub struct Core {
     /// Highest LSN on this shard whose replies may leave (settled at its policy's level).
-    pub released: AtomicU64,
+    released: AtomicU64,
+    /// How often `released` has moved. It falls back under a stricter policy and comes again to where
+    /// it was: who compared positions would miss that.
+    releases: AtomicU64,
     /// Highest LSN written.
     pub written: AtomicU64,
     /// Highest LSN settled at level synced.
@@ -289,11 +292,30 @@ pub struct Core {
 }
 
 impl Core {
+    /// Highest LSN on this shard whose replies may leave.
+    #[inline]
+    pub fn released(&self, order: Ordering) -> Lsn {
+        self.released.load(order)
+    }
+
+    /// Replies up to this LSN may leave.
+    pub fn release(&self, lsn: Lsn) {
+        self.released.store(lsn, Ordering::Release);
+        // ORDER: behind the position: who has seen this number sees at least that position.
+        self.releases.fetch_add(1, Ordering::Release);
+    }
+
+    /// Another number after each [`Core::release`].
+    #[inline]
+    pub fn releases(&self) -> u64 {
+        self.releases.load(Ordering::Acquire)
+    }
+
     /// A reply that waits for this LSN of the shard will wait for ever.
     pub fn is_hopeless(&self, lsn: Lsn) -> bool {
         let lost = self.failed.load(Ordering::Acquire)
             || self.hopeless_from.load(Ordering::Acquire) <= lsn;
-        lost && self.released.load(Ordering::Acquire) < lsn
+        lost && self.released(Ordering::Acquire) < lsn
     }
 
     /// What the core has reported last.
@@ -398,6 +420,7 @@ impl Shared {
                 let counters = |n: usize| (0..n).map(|_| Counter::default()).collect();
                 Ok(Core {
                     released: AtomicU64::new(0),
+                    releases: AtomicU64::new(0),
                     written: AtomicU64::new(0),
                     synced: AtomicU64::new(0),
                     failed: AtomicBool::new(false),

@@ -283,7 +283,7 @@ impl Core {
         let shared = &self.shared;
         let released = |shard: u16| -> Lsn {
             let order = if shard == own { Ordering::Relaxed } else { Ordering::Acquire };
-            shared.cores[shard as usize].released.load(order)
+            shared.cores[shard as usize].released(order)
         };
         let mut n = conn.out.releasable(released);
         if let Some((shard, _)) = conn.out.front_gate() {

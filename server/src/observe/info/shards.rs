@@ -48,7 +48,7 @@ pub(super) fn shards(fields: &mut Fields, facts: Facts<'_>) {
                 s.last_lsn.get(),
                 position(&core.written),
                 position(&core.synced),
-                position(&core.released),
+                core.released(Ordering::Acquire),
                 s.commits.get(),
                 ratio(s.batches.get(), s.commits.get()),
                 s.syncs.get(),

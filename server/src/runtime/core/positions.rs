@@ -60,13 +60,13 @@ impl Core {
             self.librarian.send(Request::Retire { shard: self.id, segment });
         }
         let cell = self.cell();
-        let moved = cell.released.load(Ordering::Relaxed) != released
+        let moved = cell.released(Ordering::Relaxed) != released
             || cell.synced.load(Ordering::Relaxed) != synced
             || (failed.is_some() && !cell.failed.load(Ordering::Relaxed));
         if moved {
             cell.written.store(written, Ordering::Release);
             cell.synced.store(synced, Ordering::Release);
-            cell.released.store(released, Ordering::Release);
+            cell.release(released);
             if let Some(error) = failed
                 && !cell.failed.swap(true, Ordering::AcqRel)
             {
