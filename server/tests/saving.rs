@@ -330,3 +330,28 @@ fn a_flush_that_meets_the_end_of_a_checkpoint_holds_nobody_up() {
     assert_eq!(client.ask(&["GET", "round"]).text(), "149");
     assert_eq!(client.ask(&["DBSIZE"]), Reply::Int(1));
 }
+
+#[test]
+fn a_server_that_rewrites_its_log_all_the_time_leaves_when_it_is_asked_to() {
+    let dir = fresh_dir();
+    let rewrites = ["--auto-aof-rewrite-percentage", "1", "--auto-aof-rewrite-min-size", "0"];
+    let launch = Launch::quire(dir.path()).with(&["--shards", "2", "--save", "", "--hz", "500"]);
+    let launch = launch.with(&rewrites);
+    for round in 0..25_u64 {
+        let mut server = launch.start();
+        let mut client = server.client();
+        let is_rewriting = |client: &mut Client| info(client, "aof_rewrite_in_progress") == "1";
+        let mut n = 0;
+        until("a rewrite", || {
+            n += 1;
+            client.ask(&["MSET", "a", &n.to_string(), "b", "2", "c", "3", "d", "4"]);
+            is_rewriting(&mut client)
+        });
+        // From the beginning of a rewrite to its end, and between two.
+        std::thread::sleep(Duration::from_micros(round * 400));
+        run("kill", &["-TERM", &server.pid().to_string()]);
+        let status = server.wait_exit(Duration::from_secs(30));
+        assert!(status.success(), "round {round}: {}", server.said());
+        no_orphans(&dir.path().join("appendonlydir"));
+    }
+}

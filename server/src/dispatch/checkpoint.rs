@@ -153,11 +153,11 @@ impl Core {
             }
             (Wish::Save | Wish::Leave { .. } | Wish::Load(_) | Wish::Log(_), _) => {
                 let is_base = running == Some(Purpose::Base);
+                // ORDER: first, or another would begin where one that is of no use is given up.
+                self.checkpoints.waiting.push_back((wish, origin));
                 if matches!(wish, Wish::Leave { .. }) || (is_base && wish == Wish::Log(false)) {
-                    // What is being written now is not what it leaves with, or is of no use.
                     self.give_up_checkpoint(None);
                 }
-                self.checkpoints.waiting.push_back((wish, origin));
                 self.next_checkpoint();
                 return;
             }
@@ -328,7 +328,7 @@ impl Core {
         // ORDER: no transaction is on both sides of a cut: recovery takes a part that a base covers
         // for one that is there.
         self.shared.desk.check(turn);
-        self.shared.at_gate.store(0, Release);
+        self.shared.gate.begin(id);
         let goes_on = matches!(then, Then::GoOn | Then::Log);
         let order = CutOrder { id, purpose, stays_closed: !goes_on };
         self.shared.broadcast(|| Control::Cut(order));

@@ -141,8 +141,8 @@ impl Core {
         // ORDER: this core's keys are cut before it counts itself in, and it executes nothing
         // until everybody has: an effect behind one core's cut cannot be the cause of one before
         // another's.
-        let arrived = self.shared.at_gate.fetch_add(1, Ordering::AcqRel) + 1;
-        if arrived == self.shards() && !order.stays_closed {
+        let are_all = self.shared.gate.arrive(order.id, self.shards());
+        if are_all && !order.stays_closed {
             for (peer, core) in self.shared.cores.iter().enumerate() {
                 if peer != usize::from(self.id) {
                     core.mailbox.post(Control::GateOpen(order.id));

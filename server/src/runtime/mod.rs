@@ -8,6 +8,7 @@ pub mod clients_limit;
 pub mod control;
 pub mod core;
 pub mod desk;
+pub mod gate;
 pub mod lending;
 pub mod librarian;
 pub mod limit;

@@ -6,6 +6,7 @@ use super::{
     attention::Attention,
     control::{Control, Mailbox},
     desk::Desk,
+    gate::Gate,
     lending::Lending,
     scribe::CHUNKS_MAX,
 };
@@ -32,7 +33,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -378,8 +379,8 @@ pub struct Shared {
     pub has_log: AtomicBool,
     /// A log has begun that nobody relies on yet: it is given up when it fails.
     pub log_begins: AtomicBool,
-    /// Cores that have cut, at a snapshot's cut.
-    pub at_gate: AtomicUsize,
+    /// Where cores wait for each other at a snapshot's cut.
+    pub gate: Gate,
     /// Scripts that all cores know.
     pub scripts: Scripts,
     /// Function libraries.
@@ -471,7 +472,7 @@ impl Shared {
             epoch: AtomicU64::new(0),
             has_log,
             log_begins: AtomicBool::new(false),
-            at_gate: AtomicUsize::new(0),
+            gate: Gate::default(),
             scripts: Scripts::default(),
             libraries: Libraries::default(),
             busy: BusyScripts::new(n),
