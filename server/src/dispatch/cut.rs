@@ -76,7 +76,13 @@ impl Walking {
     /// True when the loop should not sleep.
     #[inline]
     pub fn has_more(&self) -> bool {
-        self.has_more
+        self.has_more && !self.waits_at_gate()
+    }
+
+    /// It has cut and others have not: it leaves the CPU to them, where shards share one. Where the
+    /// gate stays closed until the walk is done there is nobody to wait for.
+    fn waits_at_gate(&self) -> bool {
+        self.stands_since.is_some() && self.order.is_some_and(|order| !order.stays_closed)
     }
 
     /// This core goes on although the gate has not been opened.
@@ -228,7 +234,7 @@ impl Core {
     /// End of turn, when replies are on their way: walks on.
     #[inline]
     pub fn walk_on(&mut self) {
-        if self.walking.walks {
+        if self.walking.walks && !self.walking.waits_at_gate() {
             self.walk_a_slice();
         }
     }
