@@ -279,6 +279,9 @@ impl Core {
         let result = match walked {
             Walked::More | Walked::Full => {
                 self.walking.has_more = is_empty || walked == Walked::More;
+                // Whoever shares this CPU, another shard whose gate has opened or a client, does not
+                // wait for a whole turn of the scheduler.
+                std::thread::yield_now();
                 return;
             }
             Walked::Done if !is_empty => {
